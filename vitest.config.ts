@@ -1,0 +1,24 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * unit:    no privileges, no network, no build needed; runs anywhere in seconds
+ * interop: real peers, real TUN devices, in namespaces that each test makes; one file at a time, skips aloud
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/interop/**"], testTimeout: 30_000 },
+      },
+      {
+        test: {
+          name: "interop",
+          include: ["test/interop/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
