@@ -35,7 +35,7 @@ const dropsOf = (status) => {
 };
 
 const sites = [readJson("status-a.json"), readJson("status-b.json")];
-const [a, b] = sites;
+const [a] = sites;
 const connection = a?.connections?.[0];
 const child = connection?.childSas?.[0];
 const ping = pingOf(read("ping.txt"));
