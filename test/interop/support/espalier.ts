@@ -2,47 +2,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import type { ConnectionReport, GatewayStatus } from "../../../src/control/status.ts";
 import type { Namespace } from "./namespaces.ts";
 import { MAIN } from "./requirements.ts";
 import { type Background, type Outcome, until } from "./run.ts";
 import type { TestBed, Witness } from "./test-bed.ts";
-
-export const SECRET = "an interop secret, for no other use";
-
-/** As `espalier status --json` prints it. */
-export interface Status {
-  readonly connections: readonly ConnectionStatus[];
-  readonly workers: readonly { readonly packets?: number }[];
-}
-
-export interface ConnectionStatus {
-  readonly name: string;
-  readonly state: string;
-  readonly remote: string;
-  readonly ikeSa?: {
-    readonly spiI: string;
-    readonly spiR: string;
-    readonly proposal: string;
-    readonly natDetected: boolean;
-  };
-  readonly childSas: readonly ChildStatus[];
-}
-
-export interface ChildStatus {
-  readonly name: string;
-  readonly state: string;
-  readonly spiIn: string | number;
-  readonly spiOut: string | number;
-  readonly suite: string;
-  readonly esn: boolean;
-  readonly encap: boolean;
-  readonly worker: number;
-  readonly packetsIn: number;
-  readonly packetsOut: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly drops: Readonly<Record<string, number>>;
-}
 
 /** A configuration, but for the control socket: the gateway here has its own. */
 export type Configuration = Readonly<Record<string, unknown>>;
@@ -95,11 +59,11 @@ export class Espalier implements Witness {
     return this.#process.log;
   }
 
-  async status(): Promise<Status> {
-    return JSON.parse(await this.#ask("status", "--json")) as Status;
+  async status(): Promise<GatewayStatus> {
+    return JSON.parse(await this.#ask("status", "--json")) as GatewayStatus;
   }
 
-  async connection(name: string): Promise<ConnectionStatus | undefined> {
+  async connection(name: string): Promise<ConnectionReport | undefined> {
     return (await this.status()).connections.find((connection) => connection.name === name);
   }
 
@@ -116,7 +80,7 @@ export class Espalier implements Witness {
   }
 
   /** Waits until the connection is up with a Child SA. */
-  async up(name: string, patience = 20_000): Promise<ConnectionStatus> {
+  async up(name: string, patience = 20_000): Promise<ConnectionReport> {
     return until(
       `connection ${name} is up`,
       async () => {
@@ -133,7 +97,7 @@ export class Espalier implements Witness {
       `connection ${name} is down`,
       async () => {
         const connection = await this.connection(name);
-        const isGone = connection === undefined || (connection.ikeSa === undefined && connection.childSas.length === 0);
+        const isGone = connection === undefined || (connection.ikeSa === null && connection.childSas.length === 0);
         return isGone ? true : undefined;
       },
       patience,
