@@ -2,7 +2,7 @@
  * An expanded key of the engine `ipsec-mb`: AES schedules, the hash key of GCM, the two HMAC states, in native memory,
  * worked out once when an SA begins.
  */
-import { AEAD_SALT } from "../esp-inputs.ts";
+import { saltOf, writeNonce } from "../esp-inputs.ts";
 import type { Mac, Suite } from "../suites.ts";
 import { NativeMemory } from "./ffi.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
@@ -26,6 +26,7 @@ export class IpsecMbKey extends RingKey {
   readonly toDecrypt: number;
   readonly inner: number;
   readonly outer: number;
+  #salt: number;
   readonly #memory = new NativeMemory(KEY_MEMORY.SIZE);
 
   constructor(manager: Manager, suite: Suite, key: Uint8Array, esn: boolean) {
@@ -37,7 +38,7 @@ export class IpsecMbKey extends RingKey {
     this.toDecrypt = suite.cipher === "aes-cbc" ? memory.address + KEY_MEMORY.DECRYPT : this.toEncrypt;
     this.inner = memory.address + KEY_MEMORY.INNER;
     this.outer = memory.address + KEY_MEMORY.OUTER;
-    memory.bytes.set(key.subarray(encryption.length, encryption.length + suite.saltLength), KEY_MEMORY.SALT);
+    this.#salt = saltOf(suite, key);
 
     if (suite.cipher === "chacha20-poly1305") {
       this.cipherMode = CIPHER_MODE.CHACHA20_POLY1305;
@@ -62,14 +63,14 @@ export class IpsecMbKey extends RingKey {
     raw.wipe();
   }
 
-  /** HOT PATH. Write the salt at `to[at]`. */
-  writeSalt(to: Uint8Array, at: number): void {
-    const { bytes } = this.#memory;
-    for (let i = 0; i < AEAD_SALT; i++) to[at + i] = bytes[KEY_MEMORY.SALT + i]!;
+  /** HOT PATH. Write the nonce of the packet whose IV is at `slab[ivAt]` to `slab[at]`. */
+  writeNonce(slab: DataView, at: number, ivAt: number): void {
+    writeNonce(slab, at, this.#salt, slab, ivAt);
   }
 
   wipe(): void {
     this.#memory.wipe();
+    this.#salt = 0;
   }
 }
 

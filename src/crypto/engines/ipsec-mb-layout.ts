@@ -75,6 +75,5 @@ export const KEY_MEMORY = {
   DECRYPT: 256, // AES schedule: CBC alone
   INNER: 512, // HMAC states of at most 64 octets: CBC alone
   OUTER: 576,
-  SALT: 1024,
-  SIZE: 1088,
+  SIZE: 1024,
 } as const;

@@ -11,15 +11,14 @@
 import { type Engine, type EngineDriver, type Key, OP_SCRATCH, type Ops } from "../engine.ts";
 import {
   AEAD_NONCE,
-  AEAD_SALT,
   checkBatch,
   checkPacket,
-  copyOctets,
   ESN_AAD,
   ESP_HEADER,
   isSameIcv,
+  type Memory,
+  memoryOf,
   writeEsnAad,
-  writeSeqHigh,
 } from "../esp-inputs.ts";
 import { SUITES, type Suite } from "../suites.ts";
 import { addressOf } from "./ffi.ts";
@@ -37,7 +36,7 @@ const TAG_AT = 64; // the ICV worked out for an opened packet
 class IpsecMbEngine implements Engine {
   readonly name = "ipsec-mb";
   readonly #manager: Manager;
-  readonly #slab: Uint8Array;
+  readonly #slab: Memory;
   readonly #slabAddress: number;
   readonly #capacity: number;
   readonly #keys = new KeyRing<IpsecMbKey>();
@@ -47,7 +46,7 @@ class IpsecMbEngine implements Engine {
 
   constructor(library: IpsecMb, slab: Uint8Array, capacity: number) {
     this.#manager = new Manager(library);
-    this.#slab = slab;
+    this.#slab = memoryOf(slab);
     this.#slabAddress = addressOf(slab);
     this.#capacity = capacity;
   }
@@ -83,10 +82,10 @@ class IpsecMbEngine implements Engine {
   }
 
   #run(ops: Ops, seal: boolean): void {
-    checkBatch(ops, this.#slab, this.#capacity);
+    checkBatch(ops, this.#slab.bytes, this.#capacity);
     for (let i = 0; i < ops.count; i++) {
       ops.ok[i] = 0;
-      checkPacket(ops, i, this.#keys.own(ops.keys[i]).suite, this.#slab.length);
+      checkPacket(ops, i, this.#keys.own(ops.keys[i]).suite, this.#slab.bytes.length);
     }
     for (let from = 0; from < ops.count; from += MGR.MAX_BURST)
       this.#burst(ops, from, Math.min(ops.count - from, MGR.MAX_BURST), seal);
@@ -116,64 +115,86 @@ class IpsecMbEngine implements Engine {
 
   #writeJob(ops: Ops, i: number, word: number, seal: boolean): void {
     const words = this.#manager.words;
-    const slab = this.#slab;
-    const slabAddress = this.#slabAddress;
+    const slab = this.#slabAddress;
     const key = ops.keys[i] as IpsecMbKey; // `#run` has asked the ring
-    const { suite, esn } = key;
+    const { suite } = key;
     const head = ops.headAt[i]!;
     const text = ops.textAt[i]!;
     const length = ops.textLength[i]!;
-    const icv = text + length;
     const scratch = ops.scratchAt + i * OP_SCRATCH;
 
-    put64(words, word + JOB.ENC_KEYS / 4, key.toEncrypt);
-    put64(words, word + JOB.DEC_KEYS / 4, key.toDecrypt);
-    put64(words, word + JOB.KEY_LENGTH / 4, suite.encryptionKeyLength);
-    put64(words, word + JOB.SRC / 4, slabAddress + head);
-    put64(words, word + JOB.DST / 4, slabAddress + text);
-    put64(words, word + JOB.CIPHER_OFFSET / 4, text - head);
-    put64(words, word + JOB.CIPHER_LENGTH / 4, length);
-    put64(words, word + JOB.TAG / 4, seal ? slabAddress + icv : slabAddress + scratch + TAG_AT);
-    put64(words, word + JOB.TAG_LENGTH / 4, suite.icvLength);
+    putAddress(words, word + JOB.ENC_KEYS / 4, key.toEncrypt);
+    putAddress(words, word + JOB.DEC_KEYS / 4, key.toDecrypt);
+    putNumber(words, word + JOB.KEY_LENGTH / 4, suite.encryptionKeyLength);
+    putAddress(words, word + JOB.SRC / 4, slab + head);
+    putAddress(words, word + JOB.DST / 4, slab + text);
+    putNumber(words, word + JOB.CIPHER_OFFSET / 4, text - head);
+    putNumber(words, word + JOB.CIPHER_LENGTH / 4, length);
+    putAddress(words, word + JOB.TAG / 4, slab + (seal ? text + length : scratch + TAG_AT));
+    putNumber(words, word + JOB.TAG_LENGTH / 4, suite.icvLength);
     words[word + JOB.CIPHER_MODE / 4] = key.cipherMode;
     words[word + JOB.DIRECTION / 4] = seal ? DIRECTION.ENCRYPT : DIRECTION.DECRYPT;
     words[word + JOB.HASH_ALGORITHM / 4] = key.hashAlgorithm;
     // Encrypt, then authenticate; verify, then decrypt (RFC 4303 §3.3.2, §3.4.4).
     words[word + JOB.CHAIN_ORDER / 4] = seal ? ORDER.CIPHER_HASH : ORDER.HASH_CIPHER;
+    if (key.aead) this.#writeAead(words, word, key, head, text, length, scratch, ops.seqHigh[i]!);
+    else this.#writeCbcHmac(words, word, key, head, text, length, scratch, ops.seqHigh[i]!);
+  }
 
-    if (key.aead) {
-      key.writeSalt(slab, scratch + NONCE_AT);
-      copyOctets(slab, scratch + NONCE_AT + AEAD_SALT, slab, text - suite.ivLength, AEAD_NONCE - AEAD_SALT);
-      if (esn) writeEsnAad(slab, scratch + AAD_AT, slab, head, ops.seqHigh[i]!);
-      put64(words, word + JOB.HASH_OFFSET / 4, text - head);
-      put64(words, word + JOB.HASH_LENGTH / 4, length);
-      put64(words, word + JOB.IV / 4, slabAddress + scratch + NONCE_AT);
-      put64(words, word + JOB.IV_LENGTH / 4, AEAD_NONCE);
-      put64(words, word + JOB.AAD / 4, esn ? slabAddress + scratch + AAD_AT : slabAddress + head);
-      put64(words, word + JOB.AAD_LENGTH / 4, esn ? ESN_AAD : ESP_HEADER);
-      put64(words, word + JOB.AEAD_CONTEXT / 4, 0);
-      return;
-    }
-    if (esn) {
+  #writeAead(
+    words: Uint32Array,
+    word: number,
+    key: IpsecMbKey,
+    head: number,
+    text: number,
+    length: number,
+    scratch: number,
+    seqHigh: number,
+  ): void {
+    const slab = this.#slabAddress;
+    key.writeNonce(this.#slab.view, scratch + NONCE_AT, text - key.suite.ivLength);
+    if (key.esn) writeEsnAad(this.#slab.view, scratch + AAD_AT, this.#slab.view, head, seqHigh);
+    putNumber(words, word + JOB.HASH_OFFSET / 4, text - head);
+    putNumber(words, word + JOB.HASH_LENGTH / 4, length);
+    putAddress(words, word + JOB.IV / 4, slab + scratch + NONCE_AT);
+    putNumber(words, word + JOB.IV_LENGTH / 4, AEAD_NONCE);
+    putAddress(words, word + JOB.AAD / 4, slab + (key.esn ? scratch + AAD_AT : head));
+    putNumber(words, word + JOB.AAD_LENGTH / 4, key.esn ? ESN_AAD : ESP_HEADER);
+    putNumber(words, word + JOB.AEAD_CONTEXT / 4, 0);
+  }
+
+  #writeCbcHmac(
+    words: Uint32Array,
+    word: number,
+    key: IpsecMbKey,
+    head: number,
+    text: number,
+    length: number,
+    scratch: number,
+    seqHigh: number,
+  ): void {
+    const { view } = this.#slab;
+    const icv = text + length;
+    if (key.esn) {
       // The high 32 bits follow the text for the MAC alone: they lie where the ICV is, for as long as the call lasts.
-      if (!seal) copyOctets(slab, scratch + SAVED_AT, slab, icv, 4);
-      writeSeqHigh(slab, icv, ops.seqHigh[i]!);
+      view.setUint32(scratch + SAVED_AT, view.getUint32(icv));
+      view.setUint32(icv, seqHigh);
     }
-    put64(words, word + JOB.HASH_OFFSET / 4, 0);
-    put64(words, word + JOB.HASH_LENGTH / 4, esn ? icv + 4 - head : icv - head);
-    put64(words, word + JOB.IV / 4, slabAddress + text - suite.ivLength);
-    put64(words, word + JOB.IV_LENGTH / 4, suite.ivLength);
-    put64(words, word + JOB.HMAC_INNER / 4, key.inner);
-    put64(words, word + JOB.HMAC_OUTER / 4, key.outer);
+    putNumber(words, word + JOB.HASH_OFFSET / 4, 0);
+    putNumber(words, word + JOB.HASH_LENGTH / 4, (key.esn ? icv + 4 : icv) - head);
+    putAddress(words, word + JOB.IV / 4, this.#slabAddress + text - key.suite.ivLength);
+    putNumber(words, word + JOB.IV_LENGTH / 4, key.suite.ivLength);
+    putAddress(words, word + JOB.HMAC_INNER / 4, key.inner);
+    putAddress(words, word + JOB.HMAC_OUTER / 4, key.outer);
   }
 
   #isAuthentic(ops: Ops, i: number): boolean {
-    const slab = this.#slab;
+    const { view } = this.#slab;
     const key = ops.keys[i] as IpsecMbKey;
     const icv = ops.textAt[i]! + ops.textLength[i]!;
     const scratch = ops.scratchAt + i * OP_SCRATCH;
-    if (key.esn && !key.aead) copyOctets(slab, icv, slab, scratch + SAVED_AT, 4);
-    return isSameIcv(slab, icv, slab, scratch + TAG_AT, key.suite.icvLength);
+    if (key.esn && !key.aead) view.setUint32(icv, view.getUint32(scratch + SAVED_AT));
+    return isSameIcv(view, icv, view, scratch + TAG_AT, key.suite.icvLength);
   }
 
   /** The library refused what was proved right. Nothing may stay in its queue that points into the slab. */
@@ -184,10 +205,16 @@ class IpsecMbEngine implements Engine {
   }
 }
 
-/** Store a whole number below 2^53 as 64 bits, little-endian: a store takes its value modulo 2^32. */
-const put64 = (words: Uint32Array, at: number, value: number): void => {
+/** Store an address as 64 bits, little-endian: a store of a number takes it modulo 2^32. */
+const putAddress = (words: Uint32Array, at: number, address: number): void => {
+  words[at] = address;
+  words[at + 1] = address * 2 ** -32;
+};
+
+/** Store a whole number below 2^32 as 64 bits. */
+const putNumber = (words: Uint32Array, at: number, value: number): void => {
   words[at] = value;
-  words[at + 1] = value / 4_294_967_296;
+  words[at + 1] = 0;
 };
 
 export const ipsecMb: EngineDriver = {
