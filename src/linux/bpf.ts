@@ -9,7 +9,9 @@ import { Memory } from "./memory.ts";
 import { SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF, SOL_SOCKET } from "./socket.ts";
 
 /** A string is a label: the target of jumps above it. A jump without a target falls through. */
-export type Line = string | { readonly code: number; readonly k: number; readonly then?: string; readonly else?: string };
+export type Line =
+  | string
+  | { readonly code: number; readonly k: number; readonly then?: string; readonly else?: string };
 
 const MAX_INSTRUCTIONS = 4096;
 

@@ -1,5 +1,5 @@
 /** Error numbers of Linux, and what they become when a caller's request fails. */
-import { EspalierError, type ErrorCode } from "../errors.ts";
+import { type ErrorCode, EspalierError } from "../errors.ts";
 
 /** asm-generic/errno: the same on x86_64 and arm64. */
 export const ERRNO = {

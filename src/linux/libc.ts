@@ -82,8 +82,7 @@ export const ioctl = (fd: number, request: number, memory: Memory, at: number, s
   outcome(c.ioctl(fd, request, memory.at(at, size)));
 
 /** An ioctl whose argument is a number. */
-export const ioctlNumber = (fd: number, request: number, value: number): number =>
-  outcome(c.ioctl(fd, request, value));
+export const ioctlNumber = (fd: number, request: number, value: number): number => outcome(c.ioctl(fd, request, value));
 
 export const socket = (domain: number, type: number, protocol: number): number =>
   outcome(c.socket(domain, type, protocol));

@@ -199,7 +199,7 @@ export class MsgBatch {
   findControl(i: number, level: number, type: number, size: number): number {
     const words = this.#words;
     const length = this.controlLength(i);
-    const end = this.controlAt(i) + (length < this.controlRoom ? length : this.controlRoom);
+    const end = this.controlAt(i) + Math.min(length, this.controlRoom);
     let at = this.controlAt(i);
     while (at + CMSGHDR.size <= end) {
       const word = at >>> 2;

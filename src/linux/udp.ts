@@ -14,10 +14,10 @@ import {
   IPPROTO_IPV6,
   IPV6_V6ONLY,
   openSocket,
-  setOption,
   SO_REUSEPORT,
   SOCK_DGRAM,
   SOL_SOCKET,
+  setOption,
 } from "./socket.ts";
 
 export interface UdpGroupOptions extends Steering {
