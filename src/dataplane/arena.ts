@@ -16,12 +16,15 @@ const STRIDE = 9728;
 export const MAX_PACKET = STRIDE - HEADROOM - TAILROOM;
 
 export class Arena {
+  /** For system calls. */
+  readonly memory: Memory;
   readonly slab: Uint8Array;
   readonly ops: Ops;
 
   constructor() {
     const scratchAt = 2 * BATCH * STRIDE;
-    this.slab = new Uint8Array(new SharedArrayBuffer(scratchAt + BATCH * OP_SCRATCH));
+    this.memory = Memory.allocate(scratchAt + BATCH * OP_SCRATCH);
+    this.slab = this.memory.bytes;
     this.ops = new Ops(this.slab, scratchAt, BATCH);
   }
 

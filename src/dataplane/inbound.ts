@@ -32,7 +32,8 @@ export class InboundBatch {
   /** The SPI's first octet, and octets from there. */
   readonly at: Int32Array;
   readonly length: Int32Array;
-  /** Where the source address of a UDP-encapsulated packet lies in the slab; length 0 when the packet came raw. */
+  /** Where the source address of a UDP-encapsulated packet lies in `sources`; length 0 when the packet came raw. */
+  readonly sources: Uint8Array;
   readonly sourceAt: Int32Array;
   readonly sourceLength: Uint8Array;
   readonly sourcePort: Uint16Array;
@@ -46,9 +47,10 @@ export class InboundBatch {
   readonly innerAt: Int32Array;
   readonly innerLength: Int32Array;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, sources: Uint8Array) {
     this.at = new Int32Array(capacity);
     this.length = new Int32Array(capacity);
+    this.sources = sources;
     this.sourceAt = new Int32Array(capacity);
     this.sourceLength = new Uint8Array(capacity);
     this.sourcePort = new Uint16Array(capacity);
@@ -204,12 +206,12 @@ export class Inbound {
 
   /** A NAT may give the peer another address or port at any time; authentic packets tell (RFC 7296 §2.23). */
   #watchPeer(batch: InboundBatch, n: number, slot: number, sa: OwnedSa): void {
-    const { slab } = this.#ops;
+    const { sources } = batch;
     const { remote, remotePort } = this.#owned.path(slot, sa);
     const length = batch.sourceLength[n]!;
     const at = batch.sourceAt[n]!;
     let same = remotePort === batch.sourcePort[n] && remote.length === length;
-    for (let i = 0; same && i < length; i++) same = slab[at + i] === remote[i];
-    if (!same) this.#sad.sawPeer(slot, slab, at, length, batch.sourcePort[n]!);
+    for (let i = 0; same && i < length; i++) same = sources[at + i] === remote[i];
+    if (!same) this.#sad.sawPeer(slot, sources, at, length, batch.sourcePort[n]!);
   }
 }

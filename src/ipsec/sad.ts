@@ -260,12 +260,12 @@ export class Sad {
   }
 
   /** Note the source of an authentic packet that is not the SA's peer, for control. `address` has 4 or 16 octets. */
-  sawPeer(record: number, slab: Uint8Array, addressAt: number, addressLength: number, port: number): void {
+  sawPeer(record: number, source: Uint8Array, addressAt: number, addressLength: number, port: number): void {
     const at = record * RECORD;
     Atomics.add(this.#state, at + SEEN_VERSION, 1);
     this.words[at + SEEN_FAMILY_PORT] = ((addressLength === 4 ? 4 : 6) << 16) | port;
     const to = (at + SEEN_ADDRESS) * 4;
-    for (let i = 0; i < addressLength; i++) this.#bytes[to + i] = slab[addressAt + i]!;
+    for (let i = 0; i < addressLength; i++) this.#bytes[to + i] = source[addressAt + i]!;
     Atomics.add(this.#state, at + SEEN_VERSION, 1);
     this.raise(record, SaEvent.PEER_MOVED);
   }
