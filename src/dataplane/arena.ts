@@ -3,6 +3,7 @@
  * before each packet takes what is prepended, tailroom what is appended: nothing is copied or allocated for a packet.
  */
 import { OP_SCRATCH, Ops } from "../crypto/engine.ts";
+import { Memory } from "../linux/memory.ts";
 
 /** Packets of one batch: one engine call. */
 export const BATCH = 64;

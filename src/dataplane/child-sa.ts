@@ -37,11 +37,13 @@ const wrong = (message: string): never => {
 };
 
 export const checkSpi = (spi: number): void => {
-  if (!Number.isInteger(spi) || spi < MIN_SPI || spi > 0xffff_ffff) wrong(`not an SPI (${MIN_SPI} to 2^32 - 1): ${spi}`);
+  if (!Number.isInteger(spi) || spi < MIN_SPI || spi > 0xffff_ffff)
+    wrong(`not an SPI (${MIN_SPI} to 2^32 - 1): ${spi}`);
 };
 
 export const checkKey = (suite: Suite, key: Uint8Array): void => {
-  if (key.length !== suite.keyLength) wrong(`${suite.name} takes a key of ${suite.keyLength} octets, not ${key.length}`);
+  if (key.length !== suite.keyLength)
+    wrong(`${suite.name} takes a key of ${suite.keyLength} octets, not ${key.length}`);
 };
 
 export const checkWindow = (window: number = DEFAULT_WINDOW): number => {

@@ -9,7 +9,6 @@
  */
 import type { Engine, EngineName } from "../crypto/engine.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
-import { Memory } from "../linux/memory.ts";
 import { MsgBatch } from "../linux/msg-batch.ts";
 import { PacketBatch } from "../linux/packet-batch.ts";
 import { POLLIN, PollSet } from "../linux/poll.ts";
@@ -130,7 +129,8 @@ export class EspWorker {
       this.#watch(sockets.raw(row, this.#worker), sockets.family(row) === 4 ? RAW_IPV4 : RAW_IPV6, -1);
     }
     for (let tunnel = 0; tunnel < MAX_TUNNELS; tunnel++)
-      if (tunnels.isLive(tunnel) && tunnels.worker(tunnel) === this.#worker) this.#watch(tunnels.fd(tunnel), TUN, tunnel);
+      if (tunnels.isLive(tunnel) && tunnels.worker(tunnel) === this.#worker)
+        this.#watch(tunnels.fd(tunnel), TUN, tunnel);
     this.#owned.sweep();
     this.#revision = revision;
     board.acknowledge(this.#worker, revision);
@@ -167,7 +167,7 @@ export class EspWorker {
       const header = kind === RAW_IPV4 ? (slab[at]! & 15) * 4 : 0;
       const length = datagrams.length(n) - header;
       batch.at[n] = at + header;
-      batch.length[n] = length < 0 ? 0 : length;
+      batch.length[n] = Math.max(length, 0);
       batch.truncated[n] = datagrams.isTruncated(n) ? 1 : 0;
       batch.sourceLength[n] = 0;
       if (kind !== UDP) continue;

@@ -174,7 +174,8 @@ export class Plane {
     if (this.#addresses.includes(address)) throw usage(`${address} has its sockets already`);
     if (this.#addresses.length === MAX_ADDRESSES) throw usage(`more than ${MAX_ADDRESSES} local addresses`);
     for (const fds of [udp, raw])
-      if (fds.length !== 0 && fds.length !== this.workers) throw usage(`${fds.length} sockets for ${this.workers} workers`);
+      if (fds.length !== 0 && fds.length !== this.workers)
+        throw usage(`${fds.length} sockets for ${this.workers} workers`);
     this.#addresses.push(address);
     this.#memory.sockets.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
     this.#announce();
@@ -389,5 +390,5 @@ export class Plane {
   }
 }
 
-export { WorkerStatus };
 export type { ChildSa, EspPath };
+export { WorkerStatus };

@@ -3,12 +3,13 @@
  * Sends sealed packets, as UDP datagrams (RFC 3948) or as IP protocol 50: one sendmmsg(2) for each run of packets that
  * leave by the same socket. A full socket is waited for once a run and briefly; then what is left of the run is dropped.
  */
+
+import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
 import type { Memory } from "../linux/memory.ts";
 import { MsgBatch } from "../linux/msg-batch.ts";
 import { POLLOUT, PollSet } from "../linux/poll.ts";
 import { AF_INET, AF_INET6 } from "../linux/sockaddr.ts";
-import { Verdict } from "../ipsec/verdict.ts";
 import { BATCH } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { OwnedSas } from "./owned-sas.ts";

@@ -1,8 +1,9 @@
 // HOT PATH
 /** Delivers decrypted packets to the TUN interfaces of their tunnels, a run of packets for the same interface at a time. */
+
+import { Verdict } from "../ipsec/verdict.ts";
 import type { Memory } from "../linux/memory.ts";
 import { PacketBatch } from "../linux/packet-batch.ts";
-import { Verdict } from "../ipsec/verdict.ts";
 import { BATCH } from "./arena.ts";
 import type { InboundBatch } from "./inbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";

@@ -59,5 +59,5 @@ export const accept = (words: Uint32Array, ringAt: number, ringWords: number, to
   }
   const at = ringAt + ((seq / 32) & mask);
   words[at] = words[at]! | (1 << (seq & 31));
-  return seq > top ? seq : top;
+  return Math.max(seq, top);
 };
