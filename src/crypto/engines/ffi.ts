@@ -18,6 +18,7 @@ export const koffi = (): typeof Koffi => {
 /** Memory that native code reads and writes and JavaScript owns. It neither moves nor goes while the object is kept. */
 export class NativeMemory {
   readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly address: number;
 
   /** `alignment` is a power of two, in octets. */
@@ -26,6 +27,7 @@ export class NativeMemory {
     const start = addressOf(whole);
     const skip = (alignment - (start % alignment)) % alignment;
     this.bytes = whole.subarray(skip, skip + length);
+    this.view = new DataView(whole.buffer, skip, length);
     this.address = start + skip;
   }
 

@@ -5,7 +5,17 @@
 import { createCipheriv, createDecipheriv, createHmac, getCipherInfo, getHashes } from "node:crypto";
 import { wipe } from "../../bytes.ts";
 import type { EngineDriver } from "../engine.ts";
-import { AEAD_NONCE, ESN_AAD, ESP_HEADER, isSameIcv, writeEsnAad, writeNonce, writeSeqHigh } from "../esp-inputs.ts";
+import {
+  AEAD_NONCE,
+  ESN_AAD,
+  ESP_HEADER,
+  isSameIcv,
+  type Memory,
+  memoryOf,
+  saltOf,
+  writeEsnAad,
+  writeNonce,
+} from "../esp-inputs.ts";
 import { type Mac, SUITES, type Suite } from "../suites.ts";
 import { type PacketCipher, PacketKey, SerialEngine } from "./serial-engine.ts";
 
@@ -26,56 +36,61 @@ const cbcName = (suite: Suite): string => (suite.encryptionKeyLength === 16 ? "a
 
 class AeadKey extends PacketKey {
   readonly #key: Uint8Array;
-  readonly #salt: Uint8Array;
+  #salt: number;
   readonly #name: "aes-128-gcm" | "aes-256-gcm" | "chacha20-poly1305";
-  readonly #nonce = new Uint8Array(AEAD_NONCE);
-  readonly #esnAad = new Uint8Array(ESN_AAD);
+  readonly #nonce = memoryOf(new Uint8Array(AEAD_NONCE));
+  readonly #esnAad = memoryOf(new Uint8Array(ESN_AAD));
 
   constructor(suite: Suite, key: Uint8Array, esn: boolean) {
     super(suite, esn);
     this.#key = key.slice(0, suite.encryptionKeyLength);
-    this.#salt = key.slice(suite.encryptionKeyLength);
+    this.#salt = saltOf(suite, key);
     this.#name = cipherName(suite);
   }
 
-  seal(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean {
+  seal(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
     const aad = this.#inputs(slab, head, text, seqHigh);
     const { icvLength } = this.suite;
     // The types know the tag length option for one family of names at a time; all of these take it.
-    const cipher = createCipheriv(this.#name as "aes-128-gcm", this.#key, this.#nonce, { authTagLength: icvLength });
+    const cipher = createCipheriv(this.#name as "aes-128-gcm", this.#key, this.#nonce.bytes, {
+      authTagLength: icvLength,
+    });
     cipher.setAAD(aad);
-    slab.set(cipher.update(slab.subarray(text, text + length)), text);
+    slab.bytes.set(cipher.update(slab.bytes.subarray(text, text + length)), text);
     cipher.final(); // a stream cipher holds nothing back
-    slab.set(cipher.getAuthTag(), text + length);
+    slab.bytes.set(cipher.getAuthTag(), text + length);
     return true;
   }
 
-  open(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean {
+  open(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
     const aad = this.#inputs(slab, head, text, seqHigh);
     const { icvLength } = this.suite;
-    const cipher = createDecipheriv(this.#name as "aes-128-gcm", this.#key, this.#nonce, { authTagLength: icvLength });
+    const cipher = createDecipheriv(this.#name as "aes-128-gcm", this.#key, this.#nonce.bytes, {
+      authTagLength: icvLength,
+    });
     cipher.setAAD(aad);
-    cipher.setAuthTag(slab.subarray(text + length, text + length + icvLength));
-    const opened = cipher.update(slab.subarray(text, text + length));
+    cipher.setAuthTag(slab.bytes.subarray(text + length, text + length + icvLength));
+    const opened = cipher.update(slab.bytes.subarray(text, text + length));
     try {
       cipher.final();
     } catch {
       return false; // the one thing that final can have against an AEAD: the tag is wrong
     }
-    slab.set(opened, text);
+    slab.bytes.set(opened, text);
     return true;
   }
 
   wipe(): void {
-    wipe(this.#key, this.#salt, this.#nonce);
+    wipe(this.#key, this.#nonce.bytes);
+    this.#salt = 0;
   }
 
   /** Sets the nonce and returns the AAD. */
-  #inputs(slab: Uint8Array, head: number, text: number, seqHigh: number): Uint8Array {
-    writeNonce(this.#nonce, 0, this.#salt, slab, text - this.suite.ivLength);
-    if (!this.esn) return slab.subarray(head, head + ESP_HEADER);
-    writeEsnAad(this.#esnAad, 0, slab, head, seqHigh);
-    return this.#esnAad;
+  #inputs(slab: Memory, head: number, text: number, seqHigh: number): Uint8Array {
+    writeNonce(this.#nonce.view, 0, this.#salt, slab.view, text - this.suite.ivLength);
+    if (!this.esn) return slab.bytes.subarray(head, head + ESP_HEADER);
+    writeEsnAad(this.#esnAad.view, 0, slab.view, head, seqHigh);
+    return this.#esnAad.bytes;
   }
 }
 
@@ -84,7 +99,7 @@ class CbcHmacKey extends PacketKey {
   readonly #macKey: Uint8Array;
   readonly #name: string;
   readonly #hash: string;
-  readonly #seqHigh = new Uint8Array(4);
+  readonly #seqHigh = memoryOf(new Uint8Array(4));
 
   constructor(suite: Suite, mac: Mac, key: Uint8Array, esn: boolean) {
     super(suite, esn);
@@ -94,21 +109,21 @@ class CbcHmacKey extends PacketKey {
     this.#hash = HASHES[mac];
   }
 
-  seal(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean {
-    const cipher = createCipheriv(this.#name, this.#key, slab.subarray(text - this.suite.ivLength, text));
+  seal(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
+    const cipher = createCipheriv(this.#name, this.#key, slab.bytes.subarray(text - this.suite.ivLength, text));
     cipher.setAutoPadding(false); // ESP pads (RFC 4303 §2.4)
-    slab.set(cipher.update(slab.subarray(text, text + length)), text);
+    slab.bytes.set(cipher.update(slab.bytes.subarray(text, text + length)), text);
     cipher.final();
-    slab.set(this.#icv(slab, head, text + length, seqHigh), text + length);
+    slab.bytes.set(this.#icv(slab, head, text + length, seqHigh), text + length);
     return true;
   }
 
-  open(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean {
+  open(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
     const icv = this.#icv(slab, head, text + length, seqHigh);
-    if (!isSameIcv(icv, 0, slab, text + length, icv.length)) return false;
-    const cipher = createDecipheriv(this.#name, this.#key, slab.subarray(text - this.suite.ivLength, text));
+    if (!isSameIcv(memoryOf(icv).view, 0, slab.view, text + length, icv.length)) return false;
+    const cipher = createDecipheriv(this.#name, this.#key, slab.bytes.subarray(text - this.suite.ivLength, text));
     cipher.setAutoPadding(false);
-    slab.set(cipher.update(slab.subarray(text, text + length)), text);
+    slab.bytes.set(cipher.update(slab.bytes.subarray(text, text + length)), text);
     cipher.final();
     return true;
   }
@@ -117,11 +132,11 @@ class CbcHmacKey extends PacketKey {
     wipe(this.#key, this.#macKey);
   }
 
-  #icv(slab: Uint8Array, head: number, end: number, seqHigh: number): Uint8Array {
-    const mac = createHmac(this.#hash, this.#macKey).update(slab.subarray(head, end));
+  #icv(slab: Memory, head: number, end: number, seqHigh: number): Uint8Array {
+    const mac = createHmac(this.#hash, this.#macKey).update(slab.bytes.subarray(head, end));
     if (this.esn) {
-      writeSeqHigh(this.#seqHigh, 0, seqHigh);
-      mac.update(this.#seqHigh);
+      this.#seqHigh.view.setUint32(0, seqHigh);
+      mac.update(this.#seqHigh.bytes);
     }
     return mac.digest().subarray(0, this.suite.icvLength);
   }

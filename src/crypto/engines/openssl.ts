@@ -4,7 +4,7 @@
  * alone, so that a packet costs five native calls or so and no allocation.
  */
 import type { EngineDriver } from "../engine.ts";
-import { copyOctets, ESN_AAD, ESP_HEADER, isSameIcv, writeEsnAad, writeNonce, writeSeqHigh } from "../esp-inputs.ts";
+import { ESN_AAD, ESP_HEADER, isSameIcv, type Memory, saltOf, writeEsnAad, writeNonce } from "../esp-inputs.ts";
 import { type Mac, SUITES, type Suite } from "../suites.ts";
 import { Contexts, WORK } from "./openssl-contexts.ts";
 import { EVP_CTRL_AEAD_GET_TAG, EVP_CTRL_AEAD_SET_TAG, evp } from "./openssl-evp.ts";
@@ -12,7 +12,7 @@ import { type PacketCipher, PacketKey, SerialEngine } from "./serial-engine.ts";
 
 class AeadKey extends PacketKey {
   readonly #contexts: Contexts;
-  readonly #salt: Uint8Array;
+  #salt: number;
   #sealing: number;
   #opening: number;
 
@@ -21,10 +21,10 @@ class AeadKey extends PacketKey {
     this.#contexts = contexts;
     this.#sealing = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), 1);
     this.#opening = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), 0);
-    this.#salt = key.slice(suite.encryptionKeyLength);
+    this.#salt = saltOf(suite, key);
   }
 
-  seal(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean {
+  seal(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
     const { evp, work, slabAddress } = this.#contexts;
     const unread = work.address + WORK.LENGTH;
     const tag = slabAddress + text + length;
@@ -36,7 +36,7 @@ class AeadKey extends PacketKey {
     );
   }
 
-  open(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean {
+  open(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
     const { evp, work, slabAddress } = this.#contexts;
     const unread = work.address + WORK.LENGTH;
     const tag = slabAddress + text + length;
@@ -54,24 +54,23 @@ class AeadKey extends PacketKey {
     this.#contexts.evp.contextFree(this.#opening);
     this.#sealing = 0;
     this.#opening = 0;
-    this.#salt.fill(0);
+    this.#salt = 0;
   }
 
   /** Nonce and AAD. */
-  #begin(context: number, slab: Uint8Array, head: number, text: number, seqHigh: number, encrypt: 0 | 1): boolean {
+  #begin(context: number, slab: Memory, head: number, text: number, seqHigh: number, encrypt: 0 | 1): boolean {
     const { evp, work, slabAddress } = this.#contexts;
-    writeNonce(work.bytes, WORK.NONCE, this.#salt, slab, text - this.suite.ivLength);
+    writeNonce(work.view, WORK.NONCE, this.#salt, slab.view, text - this.suite.ivLength);
     if (evp.init(context, 0, 0, 0, work.address + WORK.NONCE, encrypt) !== 1) return false;
     const unread = work.address + WORK.LENGTH;
     if (!this.esn) return evp.update(context, 0, unread, slabAddress + head, ESP_HEADER) === 1;
-    writeEsnAad(work.bytes, WORK.AAD, slab, head, seqHigh);
+    writeEsnAad(work.view, WORK.AAD, slab.view, head, seqHigh);
     return evp.update(context, 0, unread, work.address + WORK.AAD, ESN_AAD) === 1;
   }
 }
 
 class CbcHmacKey extends PacketKey {
   readonly #contexts: Contexts;
-  readonly #saved = new Uint8Array(4);
   #sealing: number;
   #opening: number;
   #mac: number;
@@ -84,26 +83,24 @@ class CbcHmacKey extends PacketKey {
     this.#mac = contexts.mac(mac, key.subarray(suite.encryptionKeyLength));
   }
 
-  seal(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean {
+  seal(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
     const { work } = this.#contexts;
     const icv = text + length;
     if (!this.#crypt(this.#sealing, text, length, 1)) return false;
-    if (this.esn) writeSeqHigh(slab, icv, seqHigh); // where the ICV will be: it follows the text
+    if (this.esn) slab.view.setUint32(icv, seqHigh); // where the ICV will be: it follows the text
     if (!this.#authenticate(head, this.esn ? icv + 4 : icv)) return false;
-    copyOctets(slab, icv, work.bytes, WORK.MAC, this.suite.icvLength);
+    for (let i = 0; i < this.suite.icvLength; i += 4) slab.view.setUint32(icv + i, work.view.getUint32(WORK.MAC + i));
     return true;
   }
 
-  open(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean {
+  open(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
     const { work } = this.#contexts;
     const icv = text + length;
-    if (this.esn) {
-      copyOctets(this.#saved, 0, slab, icv, 4);
-      writeSeqHigh(slab, icv, seqHigh);
-    }
+    const received = slab.view.getUint32(icv);
+    if (this.esn) slab.view.setUint32(icv, seqHigh);
     const done = this.#authenticate(head, this.esn ? icv + 4 : icv);
-    if (this.esn) copyOctets(slab, icv, this.#saved, 0, 4);
-    if (!done || !isSameIcv(slab, icv, work.bytes, WORK.MAC, this.suite.icvLength)) return false;
+    slab.view.setUint32(icv, received);
+    if (!done || !isSameIcv(slab.view, icv, work.view, WORK.MAC, this.suite.icvLength)) return false;
     return this.#crypt(this.#opening, text, length, 0);
   }
 

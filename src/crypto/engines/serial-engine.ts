@@ -4,16 +4,16 @@
  * Each packet is proved to lie inside the slab before a key sees it.
  */
 import type { Engine, EngineName, Key, Ops } from "../engine.ts";
-import { checkBatch, checkPacket } from "../esp-inputs.ts";
+import { checkBatch, checkPacket, type Memory, memoryOf } from "../esp-inputs.ts";
 import type { Suite } from "../suites.ts";
 import { checkKeyLength, KeyRing, RingKey } from "./key-ring.ts";
 
 /** A key that does one packet. Offsets are proved: header, IV, text and ICV adjoin and lie inside `slab`. */
 export abstract class PacketKey extends RingKey {
   /** Encrypt in place and write the ICV behind the text. False when the library failed: the packet must not be sent. */
-  abstract seal(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean;
+  abstract seal(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean;
   /** Verify and decrypt in place. False when the packet is not authentic. */
-  abstract open(slab: Uint8Array, head: number, text: number, length: number, seqHigh: number): boolean;
+  abstract open(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean;
 }
 
 /** What a library gives to a serial engine. */
@@ -29,7 +29,7 @@ export interface PacketCipher {
 export class SerialEngine implements Engine {
   readonly name: EngineName;
   readonly #cipher: PacketCipher;
-  readonly #slab: Uint8Array;
+  readonly #slab: Memory;
   readonly #capacity: number;
   readonly #keys = new KeyRing<PacketKey>();
   #closed = false;
@@ -37,7 +37,7 @@ export class SerialEngine implements Engine {
   constructor(cipher: PacketCipher, slab: Uint8Array, capacity: number) {
     this.name = cipher.name;
     this.#cipher = cipher;
-    this.#slab = slab;
+    this.#slab = memoryOf(slab);
     this.#capacity = capacity;
   }
 
@@ -58,7 +58,7 @@ export class SerialEngine implements Engine {
 
   seal(ops: Ops): void {
     const slab = this.#slab;
-    checkBatch(ops, slab, this.#capacity);
+    checkBatch(ops, slab.bytes, this.#capacity);
     this.#checkPackets(ops);
     for (let i = 0; i < ops.count; i++) {
       const key = this.#keys.own(ops.keys[i]);
@@ -69,7 +69,7 @@ export class SerialEngine implements Engine {
 
   open(ops: Ops): void {
     const slab = this.#slab;
-    checkBatch(ops, slab, this.#capacity);
+    checkBatch(ops, slab.bytes, this.#capacity);
     this.#checkPackets(ops);
     for (let i = 0; i < ops.count; i++) {
       const key = this.#keys.own(ops.keys[i]);
@@ -89,7 +89,7 @@ export class SerialEngine implements Engine {
   #checkPackets(ops: Ops): void {
     for (let i = 0; i < ops.count; i++) {
       ops.ok[i] = 0;
-      checkPacket(ops, i, this.#keys.own(ops.keys[i]).suite, this.#slab.length);
+      checkPacket(ops, i, this.#keys.own(ops.keys[i]).suite, this.#slab.bytes.length);
     }
   }
 }
