@@ -1,14 +1,11 @@
 /** From a Config to what IKE knows of it: texts parsed, defaults that depend on addresses filled in. */
 import { EspalierError } from "../errors.ts";
-import type { ChildConfig, ConnectionConfig } from "../ike/connection.ts";
-import { parseIdentity } from "../ike/payload/id.ts";
+import { type ChildConfig, type ConnectionConfig, DEFAULT_RETRANSMIT } from "../ike/connection.ts";
+import { parseIdentity } from "../ike/identity.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { parseSelector } from "../ipsec/selector.ts";
 import type { Child, Config, Connection } from "./config.ts";
 import type { Secret } from "./secret.ts";
-
-/** RFC 7296 §2.4 leaves times to the implementation: half a second, doubled; the seventh message waits 32 s. */
-const RETRANSMIT = { first: 500, factor: 2, tries: 7 } as const;
 
 /**
  * The connections of `config` for the IKE manager. `sourceFor` tells the local address of a route to a peer, for
@@ -39,7 +36,7 @@ const toConnection = (connection: Connection, sourceFor?: (remote: string) => st
     proposals: proposals.map((text) => parseIkeProposal(text)),
     lifetime,
     liveness: liveness === undefined ? undefined : { interval: liveness },
-    retransmit: RETRANSMIT,
+    retransmit: DEFAULT_RETRANSMIT,
     children: children.map(toChild),
   };
 };

@@ -3,7 +3,7 @@
  * the rules, so that a file with many mistakes is told all of them at once.
  */
 import { z } from "zod";
-import { parseIdentity } from "../ike/payload/id.ts";
+import { parseIdentity } from "../ike/identity.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { parseSelector } from "../ipsec/selector.ts";
 import { LOG_LEVELS } from "./config.ts";
@@ -64,8 +64,11 @@ const espProposal = parsed(
 );
 
 /** A list; a single value is a list of one. */
-const listOf = <T extends z.ZodType>(item: T) =>
-  z.preprocess((value) => (typeof value === "string" ? [value] : value), z.array(item));
+const listOf = <T extends z.ZodType>(item: T, least = 0) =>
+  z.preprocess(
+    (value) => (typeof value === "string" ? [value] : value),
+    z.array(item).min(least, "expected at least one"),
+  );
 
 const pskFile = text(
   "the path of a file that holds a key",
@@ -82,10 +85,10 @@ const interfaceSettings = z.strictObject({
 });
 
 export const childSettings = z.strictObject({
-  proposals: listOf(espProposal).prefault([...DEFAULT_ESP_PROPOSALS]),
+  proposals: listOf(espProposal, 1).prefault([...DEFAULT_ESP_PROPOSALS]),
   esn: yesNoEither("Extended sequence numbers (RFC 4304); either: as the peer likes.").prefault("either"),
-  local: listOf(selector).prefault(["0.0.0.0/0", "::/0"]),
-  remote: listOf(selector).prefault(["0.0.0.0/0", "::/0"]),
+  local: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
+  remote: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
   replay_window: whole(
     "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32.",
@@ -124,7 +127,7 @@ export const connectionSettings = z.strictObject({
   encap: oneOf("ESP in UDP (RFC 3948): behind a NAT, always, or not at all.", ["auto", "force", "never"]).prefault(
     "auto",
   ),
-  proposals: listOf(ikeProposal).prefault([...DEFAULT_IKE_PROPOSALS]),
+  proposals: listOf(ikeProposal, 1).prefault([...DEFAULT_IKE_PROPOSALS]),
   lifetime: duration("Time until the IKE SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("24h"),
   liveness: durationOrOff(
     "Silence after which the peer is asked whether it lives (RFC 7296 §2.4).",

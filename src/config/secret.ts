@@ -9,7 +9,7 @@ export class Secret {
 
   /** Keeps its own copy of `bytes`. */
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes.slice();
+    this.#bytes = Uint8Array.from(bytes); // a Buffer's slice() would share its memory
   }
 
   get length(): number {
