@@ -1,6 +1,6 @@
 /**
- * How fast an engine is here, in a few milliseconds: enough to tell engines apart that differ by factors. For figures
- * that are worth printing run `bench/engines.ts`.
+ * How fast an engine is here, found out in some milliseconds: enough to tell engines apart. For figures that are worth
+ * printing run `bench/engines.ts`.
  */
 import { type Engine, type EngineDriver, type EngineName, OP_SCRATCH, Ops } from "./engine.ts";
 import { ESP_HEADER } from "./esp-inputs.ts";
@@ -10,35 +10,48 @@ import type { Suite } from "./suites.ts";
 export interface Measurement {
   readonly engine: EngineName;
   readonly suite: string;
-  /** Nanoseconds a packet of `TEXT` octets, the best of some batches. */
+  /** Nanoseconds a packet of `TEXT` octets: the best batch. */
   readonly nsPerPacket: number;
 }
 
 const BATCH = 16;
 const TEXT = 1408; // near a full packet on Ethernet, and whole blocks
 const STRIDE = 1536;
-const BUDGET = 15; // ms for each suite: the compiler needs some before a figure is worth anything
-const GLANCE = 3; // ms after which an engine far behind is given up; one batch at least
-const FAR = 4; // times slower than the best
+const BUDGET = 60; // ms for an engine: V8 needs about 40 before it has compiled the loops around the native calls
+const GLANCE = 3; // ms after which an engine that is far behind is given up; one batch of each suite at least
+const FAR = 4; // times slower than the best, with every suite
 
 /**
- * Measure one suite of each cipher among `suites`. The driver must be available. Where `before` knows an engine that is
- * much faster, a glance is enough.
+ * Measure one suite of each cipher among `suites`, taking turns. The driver must be available. `rivals` are measurements
+ * of other engines: one that is far slower than they are is not worth the whole time.
  */
 export const measure = (
   driver: EngineDriver,
   suites: readonly Suite[],
-  before: readonly Measurement[] = [],
+  rivals: readonly Measurement[] = [],
 ): Measurement[] => {
   const scratchAt = BATCH * STRIDE;
-  const ops = new Ops(new Uint8Array(new SharedArrayBuffer(scratchAt + BATCH * OP_SCRATCH)), scratchAt, BATCH);
-  const engine = driver.open(ops.slab, BATCH);
+  const slab = new Uint8Array(new SharedArrayBuffer(scratchAt + BATCH * OP_SCRATCH));
+  const engine = driver.open(slab, BATCH);
   try {
-    return onePerCipher(suites).map((suite) => ({
-      engine: driver.name,
-      suite: suite.name,
-      nsPerPacket: bestOf(engine, ops, suite, fastest(suite, before)),
+    const runs = onePerCipher(suites).map((suite) => ({
+      ops: batchOf(engine, slab, scratchAt, suite),
+      suite,
+      best: Number.POSITIVE_INFINITY,
+      rival: bestOf(suite, rivals),
     }));
+    const begin = performance.now();
+    let allowed = BUDGET;
+    for (let now = begin; now - begin < allowed; ) {
+      for (const run of runs) {
+        const before = performance.now();
+        engine.seal(run.ops);
+        run.best = Math.min(run.best, ((performance.now() - before) * 1e6) / BATCH);
+      }
+      now = performance.now();
+      allowed = runs.every(({ best, rival }) => best > rival * FAR) ? GLANCE : BUDGET;
+    }
+    return runs.map(({ suite, best }) => ({ engine: driver.name, suite: suite.name, nsPerPacket: best }));
   } finally {
     engine.close();
   }
@@ -47,10 +60,11 @@ export const measure = (
 const onePerCipher = (suites: readonly Suite[]): Suite[] =>
   suites.filter((suite, i) => suites.findIndex(({ cipher }) => cipher === suite.cipher) === i);
 
-const fastest = ({ name }: Suite, before: readonly Measurement[]): number =>
-  before.reduce((least, { suite, nsPerPacket }) => (suite === name ? Math.min(least, nsPerPacket) : least), Infinity);
+const bestOf = ({ name }: Suite, measured: readonly Measurement[]): number =>
+  Math.min(...measured.filter(({ suite }) => suite === name).map(({ nsPerPacket }) => nsPerPacket));
 
-const bestOf = (engine: Engine, ops: Ops, suite: Suite, rival: number): number => {
+const batchOf = (engine: Engine, slab: Uint8Array, scratchAt: number, suite: Suite): Ops => {
+  const ops = new Ops(slab, scratchAt, BATCH);
   const key = engine.expand(suite, new Uint8Array(suite.keyLength), false);
   ops.count = BATCH;
   for (let i = 0; i < BATCH; i++) {
@@ -59,14 +73,5 @@ const bestOf = (engine: Engine, ops: Ops, suite: Suite, rival: number): number =
     ops.textAt[i] = i * STRIDE + ESP_HEADER + suite.ivLength;
     ops.textLength[i] = TEXT;
   }
-  const begin = performance.now();
-  let best = Infinity; // the first batches pay for being the first
-  for (let now = begin; now - begin < (best > rival * FAR ? GLANCE : BUDGET); ) {
-    engine.seal(ops);
-    const after = performance.now();
-    best = Math.min(best, ((after - now) * 1e6) / BATCH);
-    now = after;
-  }
-  engine.release(key);
-  return best;
+  return ops;
 };
