@@ -65,7 +65,10 @@ const espProposal = parsed(
 
 /** A list; a single value is a list of one. */
 const listOf = <T extends z.ZodType>(item: T, least = 0) =>
-  z.preprocess((value) => (typeof value === "string" ? [value] : value), z.array(item).min(least, "expected at least one"));
+  z.preprocess(
+    (value) => (typeof value === "string" ? [value] : value),
+    z.array(item).min(least, "expected at least one"),
+  );
 
 const pskFile = text(
   "the path of a file that holds a key",
