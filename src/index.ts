@@ -1,9 +1,4 @@
-/** The library. TEMPORARY on this branch: the gateway itself comes with src/gateway.ts. */
-import type { Config } from "./config/config.ts";
-import type { Log } from "./control/log.ts";
-import type { GatewayStatus } from "./control/status.ts";
-import { EspalierError } from "./errors.ts";
-
+/** The library: everything a program may build on. The command line uses nothing else. */
 export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";
 export { describeConfig } from "./config/describe.ts";
 export { ConfigError, formatComplaint, loadConfig, parseConfig } from "./config/load.ts";
@@ -19,15 +14,8 @@ export type {
   WorkerReport,
 } from "./control/status.ts";
 export { VERSION } from "./control/version.ts";
+export type { EngineName } from "./crypto/engine.ts";
+export { SUITES, type Suite, suiteByName } from "./crypto/suites.ts";
+export { EspSession, type EspSessionOptions, type Opened } from "./dataplane/esp-session.ts";
 export { type ErrorCode, EspalierError } from "./errors.ts";
-
-export interface Gateway {
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  status(): GatewayStatus;
-  readonly closed: Promise<void>;
-}
-
-export const createGateway = async (_config: Config | string, _options: { log?: Log } = {}): Promise<Gateway> => {
-  throw new EspalierError("ESPALIER_PLATFORM", "this build has no gateway");
-};
+export { createGateway, type Gateway, type GatewayOptions } from "./gateway.ts";
