@@ -43,7 +43,7 @@ const iperf = readJson("iperf.json");
 const tcpGbps = Number(((iperf?.end?.sum_received?.bits_per_second ?? 0) / 1e9).toFixed(3));
 const drops = sites.map(dropsOf);
 const dropped = drops.flatMap((reasons) => Object.values(reasons)).reduce((sum, count) => sum + count, 0);
-const engine = a?.engine ?? a?.workers?.[0]?.engine ?? "unknown";
+const engine = a?.engine?.name ?? "unknown";
 const workers = a?.workers?.length ?? 0;
 
 const isUp = sites.every((status) => status?.connections?.[0]?.state === "up");

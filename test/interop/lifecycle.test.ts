@@ -1,5 +1,5 @@
 /** Beginning and end of a gateway: what stops it from starting, what it leaves behind, what it never lets out in the clear. */
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
@@ -35,6 +35,19 @@ describe("a gateway with strongSwan", () => {
     const peer = await StrongSwan.start(bed, sites.gatewayB, swanConnection({ encap: true }));
     await ping(sites.hostA, INNER[4].lanA, { count: 1 });
     return { sites, peer };
+  });
+
+  test("shows the same status to the command and at its control socket, which is for its user alone", async () => {
+    const { sites, bed } = lab();
+    const gateway = await Espalier.start(bed, sites.gatewayA, configuration({ start: "initiate" }));
+    await gateway.up(PEER);
+    expect(statSync(gateway.controlSocket).mode & 0o777).toBe(0o600);
+    expect(await ping(sites.hostA, INNER[4].hostB)).toEqual({ sent: 10, received: 10 });
+    const [connection] = (await gateway.printedStatus()).connections;
+    expect(connection).toEqual((await gateway.status()).connections[0]);
+    // 20 octets of IPv4, 8 of ICMP, 56 of payload; inner octets alone are counted
+    expect(connection?.childSas[0]).toMatchObject({ packetsIn: 10, packetsOut: 10, bytesIn: 840, bytesOut: 840 });
+    expect(await gateway.end()).toBe(0);
   });
 
   test("SIGTERM deletes the SAs at the peer and leaves no interface, route or socket", async () => {

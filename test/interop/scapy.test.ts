@@ -58,7 +58,7 @@ const CASES = SUITES.flatMap((suite) =>
 describe.each(CASES)("$name, IPv$outer outside, ESN $esn after $last", ({ suite, outer, esn, last }) => {
   const key = Uint8Array.from({ length: suite.keyLength }, (_, n) => (n * 37 + 11) & 0xff);
   const sa: ScapySa = { suite: suite.name, spi: SPI, key, esn, outer };
-  const options = { suite, spi: SPI, key, esn, sequence: last, tunnel: OUTER[outer] };
+  const options = { suite: suite.name, spi: SPI, key, esn, sequence: last, tunnel: OUTER[outer] };
 
   test("what we seal, scapy opens", async () => {
     const { EspSession, scapy } = lab();
