@@ -75,7 +75,7 @@ const cells = (child: ChildSaReport, now: number, paint: Paint): string[] => {
     octets(bytesIn),
     octets(bytesOut),
     dropped === 0 ? "0" : paint.yellow(packets(dropped)),
-    span((Date.parse(rekeyAt) - now) / 1000),
+    span((Date.parse(rekeyAt) - now) / 1000, 1),
   ];
 };
 
@@ -87,14 +87,23 @@ const painted = (state: ConnectionReport["state"], paint: Paint): string => {
 const lastError = ({ name, state, lastError: error }: ConnectionReport, paint: Paint): string[] =>
   error === null || state === "up" ? [] : [`${printable(name)}: ${paint.red(printable(error))}`];
 
+/** Tunnels whose drops are listed by reason: those with the most. */
+const WORST = 10;
+
 /** Drops by reason, of the tunnels and of the gateway, most frequent first. */
-const dropLines = ({ connections, drops, ikeDrops }: GatewayStatus): string[] => [
-  ...connections.flatMap(({ name, childSas }) =>
-    childSas.flatMap((child) => counted(`drops of ${printable(name)}/${printable(child.name)}`, child.drops)),
-  ),
-  ...counted("drops", drops),
-  ...counted("IKE drops", ikeDrops),
-];
+const dropLines = ({ connections, drops, ikeDrops }: GatewayStatus): string[] => {
+  const leaky = connections
+    .flatMap(({ name, childSas }) => childSas.map((child) => ({ name: `${name}/${child.name}`, drops: child.drops })))
+    .filter((tunnel) => total(tunnel.drops) > 0)
+    .sort((a, b) => total(b.drops) - total(a.drops));
+  const more = leaky.length - WORST;
+  return [
+    ...leaky.slice(0, WORST).flatMap((tunnel) => counted(`drops of ${printable(tunnel.name)}`, tunnel.drops)),
+    ...(more > 0 ? [`drops of ${more} more tunnels: see --json`] : []),
+    ...counted("drops", drops),
+    ...counted("IKE drops", ikeDrops),
+  ];
+};
 
 const counted = (what: string, counters: Counters): string[] => {
   const seen = Object.entries(counters)

@@ -27,14 +27,14 @@ const SPANS: readonly (readonly [string, number])[] = [
   ["s", 1],
 ];
 
-/** The two largest units of a number of seconds: `2 h 3 min`; `now` when it is over. */
-export const span = (seconds: number): string => {
+/** The largest units, two of them by default, of a number of seconds: `2 h 3 min`; `now` when it is over. */
+export const span = (seconds: number, units = 2): string => {
   const whole = Math.floor(seconds);
   if (whole <= 0) return "now";
   const first = SPANS.findIndex(([, size]) => whole >= size);
   let left = whole;
   const parts: string[] = [];
-  for (const [unit, size] of SPANS.slice(first, first + 2)) {
+  for (const [unit, size] of SPANS.slice(first, first + units)) {
     const count = Math.floor(left / size);
     if (count > 0) parts.push(`${count} ${unit}`);
     left -= count * size;

@@ -1,4 +1,5 @@
 /** What is allowed but unwise: warnings, for `check` and for the log when the gateway starts. */
+import { intersect, parseSelector } from "../ipsec/selector.ts";
 import type { Fault } from "./complaints.ts";
 import { childrenOf, holds } from "./rules.ts";
 import { ANY } from "./scalars.ts";
@@ -21,10 +22,15 @@ export const adviceOn = (connections: NonNullable<Settings["connections"]>): Fau
       });
     advice.push(...sha1(proposals, [...path, "proposals"]));
   }
-  for (const [path, { proposals, interface: settings }] of childrenOf(connections)) {
+  for (const [path, { proposals, remote, interface: settings }] of childrenOf(connections)) {
     advice.push(...sha1(proposals, [...path, "proposals"]));
     const peer = connections[String(path[1])]?.remote.address;
     settings?.routes.forEach((route, index) => {
+      if (!remote.some((selector) => meets(selector, route)))
+        advice.push({
+          path: [...path, "interface", "routes", index],
+          message: "no remote selector holds any of it: what takes this route is dropped",
+        });
       if (peer !== undefined && peer !== ANY && holds(route, peer))
         advice.push({
           path: [...path, "interface", "routes", index],
@@ -33,6 +39,11 @@ export const adviceOn = (connections: NonNullable<Settings["connections"]>): Fau
     });
   }
   return advice;
+};
+
+const meets = (a: string, b: string): boolean => {
+  const [first, second] = [parseSelector(a), parseSelector(b)];
+  return first !== undefined && second !== undefined && intersect(first, second) !== undefined;
 };
 
 /** RFC 8247 §2.3 and RFC 8221 §6: still allowed, and on its way out. */

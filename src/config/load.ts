@@ -39,7 +39,7 @@ const LONGEST = 16 * 1024 * 1024;
 export const loadConfig = (path: string): Config => parseConfig(readText(path), path);
 
 /** As `loadConfig`, from `text`; relative paths in it are relative to the folder of `file`. */
-export const parseConfig = (text: string, file = "config"): Config => {
+export const parseConfig = (text: string, file = "(text)"): Config => {
   const source = readSource(text);
   if (source.complaints.length > 0) throw new ConfigError(file, source.complaints);
   const whole = source.value ?? {};

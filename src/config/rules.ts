@@ -1,5 +1,6 @@
 /** What no single value can break: what must be there, what belongs together, and what must differ. */
 import { addressText, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
+import { parseSelector } from "../ipsec/selector.ts";
 import { type Fault, isWithin } from "./complaints.ts";
 import { ANY } from "./scalars.ts";
 import type { ChildSettings, ConnectionSettings, Settings } from "./schema.ts";
@@ -96,6 +97,9 @@ const checkKeys = (connection: ConnectionSettings, path: Path, complain: Complai
 };
 
 const checkChild = (child: ChildSettings, path: Path, complain: Complain): void => {
+  const ours = new Set(child.local.map(selectorFamily));
+  if (!child.remote.some((text) => ours.has(selectorFamily(text))))
+    complain([...path, "remote"], "expected a selector of a family that local has too");
   const settings = child.interface;
   if (settings?.name === undefined) {
     complain([...path, "interface", "name"], "expected the name of the interface to make");
@@ -109,6 +113,9 @@ const checkChild = (child: ChildSettings, path: Path, complain: Complain): void 
       `expected auto or at least ${LEAST_MTU_V6}, as ${v6} is IPv6, found ${mtu}`,
     );
 };
+
+/** Octets of its addresses. */
+const selectorFamily = (text: string): number | undefined => parseSelector(text)?.first.length;
 
 /** A responder tells its connections apart by addresses and identities. */
 const checkPeersDiffer = (connections: Connections, complain: Complain): void => {

@@ -1,5 +1,16 @@
 /** The YAML text of a configuration: its values, and the line on which each of them stands. */
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  type YAMLParseError,
+} from "yaml";
 import type { Complaint } from "./config.ts";
 
 export type Path = readonly PropertyKey[];
@@ -15,19 +26,34 @@ export interface Source {
 /** Keys whose values are text however they look: a plain `0x…`, `1234` or `yes` must not become a number. */
 const TEXT_KEYS = new Set(["psk", "psk_file", "id", "name"]);
 
+/** Errors whose words are the parser's alone. The others quote the file, and that may be a part of a key. */
+const SAFE_ERRORS: ReadonlySet<string> = new Set([
+  "BAD_INDENT",
+  "BLOCK_AS_IMPLICIT_KEY",
+  "BLOCK_IN_FLOW",
+  "KEY_OVER_1024_CHARS",
+  "MISSING_CHAR",
+  "MULTILINE_IMPLICIT_KEY",
+  "MULTIPLE_ANCHORS",
+  "MULTIPLE_DOCS",
+  "MULTIPLE_TAGS",
+  "TAB_AS_INDENT",
+]);
+
+const inSafeWords = ({ code, message }: YAMLParseError): string =>
+  SAFE_ERRORS.has(code) ? message : "what begins here cannot stand here; text with special characters needs quotes";
+
 export const readSource = (text: string): Source => {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false });
   const lineAt = (offset: number): number => Math.max(1, lines.linePos(offset).line);
 
-  const rows = text.split("\n");
-  const complaints: Complaint[] = document.errors.map(({ pos, message }) => {
-    const line = lineAt(pos[0]);
-    // The parser may quote what it stumbled over, and that may be part of a key.
-    const mayTell = !/psk/i.test(rows[line - 1] ?? "");
-    return { line, path: "", message: `expected YAML: ${mayTell ? message : "put the key in quotes"}` };
-  });
-  if (complaints.length === 0) complaints.push(...repeatedKeys(document.contents, [], lineAt));
+  // What the parser says after its first error is mostly a consequence of that.
+  const [error] = [...document.errors].sort((one, other) => one.pos[0] - other.pos[0]);
+  const complaints: Complaint[] = [];
+  if (error !== undefined)
+    complaints.push({ line: lineAt(error.pos[0]), path: "", message: `expected YAML: ${inSafeWords(error)}` });
+  if (complaints.length === 0) complaints.push(...wrongKeys(document.contents, [], lineAt));
   keepText(document.contents);
   return {
     value: complaints.length === 0 ? plainValue(document, complaints) : undefined,
@@ -54,16 +80,18 @@ const keyText = ({ key }: Pair): string => String(isScalar(key) ? key.value : ke
 const startOf = (node: unknown): number =>
   typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range) ? Number(node.range[0]) : 0;
 
-const repeatedKeys = (node: unknown, path: Path, lineAt: (offset: number) => number): Complaint[] => {
-  if (isSeq(node)) return node.items.flatMap((item, index) => repeatedKeys(item, [...path, index], lineAt));
+const wrongKeys = (node: unknown, path: Path, lineAt: (offset: number) => number): Complaint[] => {
+  if (isSeq(node)) return node.items.flatMap((item, index) => wrongKeys(item, [...path, index], lineAt));
   const seen = new Map<string, number>();
   return pairs(node).flatMap((pair) => {
     const key = keyText(pair);
     const here = [...path, key];
     const line = lineAt(startOf(pair.key));
+    // JavaScript has a meaning of its own for it: it would vanish without a word.
+    if (key === "__proto__") return [{ line, path: formatPath(here), message: "expected another name" }];
     const first = seen.get(key);
     seen.set(key, first ?? line);
-    const inside = repeatedKeys(pair.value, here, lineAt);
+    const inside = wrongKeys(pair.value, here, lineAt);
     if (first === undefined) return inside;
     return [{ line, path: formatPath(here), message: `expected once, found again: it is on line ${first}` }, ...inside];
   });

@@ -13,7 +13,7 @@ export const HEADROOM = 128;
 export const TAILROOM = 128;
 /** Octets from one buffer to the next: whole cache lines, and no power of two, which would crowd the same cache sets. */
 const STRIDE = 9728;
-/** The longest packet, inner or outer, that a buffer takes: an Ethernet jumbo frame fits. */
+/** The longest packet, inner or outer, that a buffer takes: an Ethernet jumbo frame fits. No outer MTU counts for more. */
 export const MAX_PACKET = STRIDE - HEADROOM - TAILROOM;
 
 export class Arena {

@@ -5,7 +5,7 @@ import { addressBytes, type Endpoint, familyOf } from "../ip-address.ts";
 import { MIN_SPI } from "../ipsec/esp.ts";
 import { DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW } from "../ipsec/replay.ts";
 import type { SaPath } from "../ipsec/sad.ts";
-import type { Range } from "../ipsec/spd.ts";
+import type { TrafficSelector } from "../ipsec/selector.ts";
 
 /** Tunnel end points. The ports are those of UDP encapsulation. */
 export interface EspPath {
@@ -23,8 +23,8 @@ export interface ChildSa {
   /** `suite.keyLength` octets each, order as in KEYMAT. Copied: the caller may wipe them. */
   readonly keyIn: Uint8Array;
   readonly keyOut: Uint8Array;
-  readonly local: readonly Range[];
-  readonly remote: readonly Range[];
+  readonly local: readonly TrafficSelector[];
+  readonly remote: readonly TrafficSelector[];
   readonly path: EspPath;
   /** ESP in UDP (RFC 3948); else IP protocol 50. */
   readonly encap: boolean;

@@ -9,7 +9,8 @@ import { canonicalAddress, familyOf } from "../ip-address.ts";
 import { Counters, type Tally } from "../ipsec/counters.ts";
 import { innerMtu } from "../ipsec/mtu.ts";
 import { Sad } from "../ipsec/sad.ts";
-import { type Range, Spd } from "../ipsec/spd.ts";
+import { anySelectors, type TrafficSelector } from "../ipsec/selector.ts";
+import { Spd } from "../ipsec/spd.ts";
 import { VERDICTS, Verdict, type VerdictName, verdictName } from "../ipsec/verdict.ts";
 import { Arena, BATCH, MAX_PACKET } from "./arena.ts";
 import { checkKey, checkSpi, checkWindow, saPath } from "./child-sa.ts";
@@ -39,7 +40,7 @@ export interface EspSessionOptions {
   /** ESP in UDP, for `innerMtu`; default false. */
   readonly encap?: boolean;
   /** Traffic selectors; default any on both sides. */
-  readonly selectors?: { readonly local: readonly Range[]; readonly remote: readonly Range[] };
+  readonly selectors?: { readonly local: readonly TrafficSelector[]; readonly remote: readonly TrafficSelector[] };
   /** Sequence number last used (`seal`) or highest yet received (`open`); default 0. */
   readonly sequence?: number;
 }
@@ -56,15 +57,6 @@ const RECORD_IN = 0;
 const RECORD_OUT = 1;
 const ALL = 2; // counter block of every packet, after one each for the two records
 const NO_TUNNEL = 3;
-
-const any = (octets: number): Range => ({
-  protocol: 0,
-  startPort: 0,
-  endPort: 0xffff,
-  first: new Uint8Array(octets),
-  last: new Uint8Array(octets).fill(255),
-});
-const ANY: readonly Range[] = [any(4), any(16)];
 
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
 
@@ -125,7 +117,7 @@ export class EspSession {
     this.#inbound = new Inbound({ ...parts, worker: 0, workers: 1, block: ALL });
     this.#outbound = new Outbound({ ...parts, ivs: new IvPool(), block: ALL });
 
-    this.#spd.set(0, options.selectors?.local ?? ANY, options.selectors?.remote ?? ANY);
+    this.#spd.set(0, options.selectors?.local ?? anySelectors, options.selectors?.remote ?? anySelectors);
     const record = this.direction === "open" ? RECORD_IN : RECORD_OUT;
     this.#sad.publish(record, {
       spi: options.spi,

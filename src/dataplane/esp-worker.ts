@@ -8,10 +8,11 @@
  * Nothing is handed on: a packet that comes in is out before the next batch is read (run to completion).
  */
 import type { Engine, EngineName } from "../crypto/engine.ts";
+import { ERRNO } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
 import { MsgBatch } from "../linux/msg-batch.ts";
 import { PacketBatch } from "../linux/packet-batch.ts";
-import { POLLIN, PollSet } from "../linux/poll.ts";
+import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { AF_INET } from "../linux/sockaddr.ts";
 import { Arena, BATCH, MAX_PACKET } from "./arena.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
@@ -145,9 +146,10 @@ export class EspWorker {
     this.#watched = i + 1;
   }
 
-  /** A descriptor that only reports errors would keep us awake: do not watch it until the tables change. */
-  #mute(i: number): void {
-    if ((this.#polls.ready(i) & POLLIN) === 0) this.#polls.set(i, -1, 0);
+  /** A descriptor that is not there any more would keep us awake: do not watch it until the tables change. */
+  #mute(i: number, result: number): void {
+    const gone = this.#kind[i] === TUN && result < 0 && result !== -ERRNO.EAGAIN;
+    if (gone || (this.#polls.ready(i) & POLLNVAL) !== 0) this.#polls.set(i, -1, 0);
   }
 
   #receive(i: number): number {
@@ -155,7 +157,7 @@ export class EspWorker {
     const batch = this.#received;
     const count = datagrams.receive(this.#fd[i]!, 0, BATCH);
     if (count <= 0) {
-      this.#mute(i);
+      this.#mute(i, count);
       return 0;
     }
     const kind = this.#kind[i]!;
@@ -189,7 +191,7 @@ export class EspWorker {
     const first = batch.count;
     const count = packets.read(this.#fd[i]!, first, BATCH - first);
     if (count <= 0) {
-      this.#mute(i);
+      this.#mute(i, count);
       return;
     }
     const tunnel = this.#tunnel[i]!;

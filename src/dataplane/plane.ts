@@ -9,12 +9,13 @@ import { EspalierError } from "../errors.ts";
 import { addressText, type Endpoint, familyOf } from "../ip-address.ts";
 import { addTallies, type Tally } from "../ipsec/counters.ts";
 import { SaEvent } from "../ipsec/sad.ts";
+import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import { PlaneMemory } from "./plane-memory.ts";
 import { Slots } from "./slots.ts";
 import { MAX_ADDRESSES } from "./socket-table.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
-import { MAX_WORKERS, WorkerStat, WorkerStatus } from "./worker-board.ts";
+import { MAX_WORKERS, WorkerStat } from "./worker-board.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 export interface PlaneOptions {
@@ -390,5 +391,7 @@ export class Plane {
   }
 }
 
+/** Outer packets longer than this are not received: compute MTUs from the lesser of this and the path's. */
+export const MAX_OUTER_MTU = MAX_PACKET;
+
 export type { ChildSa, EspPath };
-export { WorkerStatus };

@@ -39,7 +39,7 @@ export const packetLength = (slab: Uint8Array, at: number, length: number, versi
     const total = u16(slab, at + 2);
     return header >= IPV4_HEADER && total >= header && total <= length ? total : -1;
   }
-  if (length < IPV6_HEADER) return -1;
+  if (version !== 6 || length < IPV6_HEADER) return -1;
   const total = IPV6_HEADER + u16(slab, at + 4);
   return total <= length ? total : -1;
 };

@@ -9,18 +9,7 @@
  */
 import { EspalierError } from "../errors.ts";
 import type { Fields } from "./ip.ts";
-
-/** A range of addresses and ports of one protocol: RFC 7296 §3.13.1. */
-export interface Range {
-  /** 0: any. */
-  readonly protocol: number;
-  /** 0 to 65535: any. 65535 to 0: OPAQUE, only packets that show no ports. */
-  readonly startPort: number;
-  readonly endPort: number;
-  /** 4 or 16 octets, both the same. */
-  readonly first: Uint8Array;
-  readonly last: Uint8Array;
-}
+import { isAnyPort, type TrafficSelector } from "./selector.ts";
 
 /** Selectors a slot has room for, on each side. */
 export const MAX_SELECTORS = 32;
@@ -56,22 +45,22 @@ export class Spd {
   }
 
   /** Set the selectors of a slot that no worker uses yet. Throws ESPALIER_USAGE when they are more than it can hold. */
-  set(slot: number, local: readonly Range[], remote: readonly Range[]): void {
+  set(slot: number, local: readonly TrafficSelector[], remote: readonly TrafficSelector[]): void {
     const at = slot * SLOT;
     if (local.length > MAX_SELECTORS || remote.length > MAX_SELECTORS)
       throw new EspalierError("ESPALIER_USAGE", `more than ${MAX_SELECTORS} traffic selectors on one side`); // cold
     this.#words.fill(0, at, at + SLOT);
     this.#words[at + COUNTS] = (local.length << 16) | remote.length;
     this.#words[at + COVERS] = coversAll(local) & coversAll(remote);
-    local.forEach((range, i) => {
-      this.#write(at + HEADER + i * SELECTOR, range);
+    local.forEach((selector, i) => {
+      this.#write(at + HEADER + i * SELECTOR, selector);
     });
-    remote.forEach((range, i) => {
-      this.#write(at + HEADER + SIDE + i * SELECTOR, range);
+    remote.forEach((selector, i) => {
+      this.#write(at + HEADER + SIDE + i * SELECTOR, selector);
     });
   }
 
-  #write(at: number, { protocol, startPort, endPort, first, last }: Range): void {
+  #write(at: number, { protocol, startPort, endPort, first, last }: TrafficSelector): void {
     this.#words[at] = (protocol << 8) | first.length;
     this.#words[at + PORTS] = (startPort << 16) | endPort;
     this.#bytes.set(first, (at + FIRST) * 4);
@@ -137,9 +126,10 @@ const compare = (a: Uint8Array, aAt: number, b: Uint8Array, bAt: number, length:
   return 0;
 };
 
-const coversAll = (ranges: readonly Range[]): number =>
-  ranges.reduce((covered, { protocol, startPort, endPort, first, last }) => {
-    const all = protocol === 0 && startPort === 0 && endPort === 0xffff;
+const coversAll = (selectors: readonly TrafficSelector[]): number =>
+  selectors.reduce((covered, selector) => {
+    const { protocol, first, last } = selector;
+    const all = protocol === 0 && isAnyPort(selector);
     if (!all || first.some((octet) => octet !== 0) || last.some((octet) => octet !== 255)) return covered;
     return covered | (first.length === 4 ? ANY_IPV4 : ANY_IPV6);
   }, 0);

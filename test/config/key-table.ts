@@ -36,7 +36,7 @@ const cell = (text: string): string => text.replaceAll("|", "\\|");
 export const keyTable = (): string =>
   [
     "| key | expected | default | what it is |",
-    "|---|---|---|---|",
+    "| --- | --- | --- | --- |",
     ...rowsOf(settings, "").map(
       ({ key, expected, fallback, about }) => `| \`${key}\` | ${cell(expected)} | ${cell(fallback)} | ${cell(about)} |`,
     ),

@@ -194,6 +194,11 @@ describe("complaints name file, line, path and what was expected", () => {
       "net:\n        local: [10.0.0.0/24, 10.0.0.0/40]\n",
       /net.local\[1\]: expected a selector .*, found "10.0.0.0\/40"/,
     ],
+    [
+      "net:\n",
+      'net:\n        local: 10.0.0.0/8\n        remote: "2001:db8::/32"\n',
+      "children.net.remote: expected a selector of a family that local has too",
+    ],
     ["branch:", '"my branch":', /^gw.yaml:3: connections."my branch": expected a name of at most 64 letters/],
   ])("%s -> %s", (from, to, complaint) => {
     const complaints = complaintsOf(edited(from, to));
@@ -271,6 +276,13 @@ test("what is no YAML is told with its line", () => {
   expect(complaintsOf("a: &a { b: *a }")).toEqual([
     "gw.yaml:1: expected YAML whose aliases neither multiply nor hold themselves",
   ]);
+});
+
+test("no key is lost because of what it is called", () => {
+  expect(complaintsOf(edited("branch:", "__proto__:"))[0]).toBe(
+    "gw.yaml:3: connections.__proto__: expected another name",
+  );
+  expect(complaintsOf(edited("branch:", "constructor:"))).toEqual([]);
 });
 
 test("an alias is as good as the text it stands for", () => {
@@ -397,6 +409,14 @@ describe("warnings", () => {
 
   test("anybody with the key", () => {
     expect(warnings(edited("192.0.2.2", "any"))[0]).toMatch(/^5: connections.branch.remote: whoever has the key/);
+  });
+
+  test("a route that no selector holds", () => {
+    const text = edited("net:\n", "net:\n        remote: [10.2.0.0/16]\n");
+    expect(warnings(text.replace("esp0 }", "esp0, routes: [10.2.3.0/24, 10.3.0.0/24] }"))).toEqual([
+      "10: connections.branch.children.net.interface.routes[1]: " +
+        "no remote selector holds any of it: what takes this route is dropped",
+    ]);
   });
 
   test("a route that holds the peer", () => {

@@ -8,7 +8,10 @@ test("the reference has every key of the schema, as the schema has it", async ()
   const text = readFileSync(new URL(README, import.meta.url), "utf8");
   const fresh = text.replace(
     /(<!-- keys -->\n)[\s\S]*(<!-- \/keys -->)/,
-    (_, open, close) => `${open}${keyTable()}\n${close}`,
+    (_, open, close) => `${open}\n${keyTable()}\n\n${close}`,
   );
-  await expect(fresh).toMatchFileSnapshot(README);
+  await expect(unpadded(fresh) === unpadded(text) ? text : fresh).toMatchFileSnapshot(README);
 });
+
+/** The formatter pads the columns of a table. */
+const unpadded = (markdown: string): string => markdown.replace(/ +/g, " ").replace(/-{3,}/g, "---");
