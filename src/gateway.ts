@@ -241,11 +241,14 @@ export class Gateway {
   #onPlaneEvent(event: PlaneEvent): void {
     switch (event.kind) {
       case "first-packet":
-        return this.#act((manager, now) => manager.peerUsed(event.spiIn, now));
+        this.#act((manager, now) => manager.peerUsed(event.spiIn, now));
+        break;
       case "peer-moved":
-        return this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
+        this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
+        break;
       case "failed":
-        return this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));
+        this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));
+        break;
     }
   }
 
@@ -257,7 +260,11 @@ export class Gateway {
       try {
         this.#perform(effect);
       } catch (error) {
-        this.#write("error", "effect-failed", `${effect.kind}: ${error instanceof Error ? error.message : String(error)}`);
+        this.#write(
+          "error",
+          "effect-failed",
+          `${effect.kind}: ${error instanceof Error ? error.message : String(error)}`,
+        );
       }
     }
   }
@@ -265,19 +272,26 @@ export class Gateway {
   #perform(effect: Effect): void {
     switch (effect.kind) {
       case "send":
-        return this.#sockets.ike.send(effect.path, effect.bytes);
+        this.#sockets.ike.send(effect.path, effect.bytes);
+        break;
       case "keepalive":
-        return this.#sockets.ike.keepalive(effect.path);
+        this.#sockets.ike.keepalive(effect.path);
+        break;
       case "install":
-        return this.#install(effect.child, effect.use === "now");
+        this.#install(effect.child, effect.use === "now");
+        break;
       case "use":
-        return this.#use(effect.spiIn);
+        this.#use(effect.spiIn);
+        break;
       case "remove":
-        return this.#remove(effect.spiIn);
+        this.#remove(effect.spiIn);
+        break;
       case "move":
-        return this.#running().plane.move(effect.spiIn, effect.path);
+        this.#running().plane.move(effect.spiIn, effect.path);
+        break;
       case "log":
-        return this.#log.write(effect);
+        this.#log.write(effect);
+        break;
     }
   }
 

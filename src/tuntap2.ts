@@ -4,7 +4,7 @@
  *
  * Unlike that package it holds no thread of libuv's pool while it waits, reads all packets that are there in one turn
  * of the event loop, releases at once, and keeps the callback of `write(packet, callback)`. `isUp` is the kernel's state,
- * addresses can be read while the interface is down, and a name may be given. Needs CAP_NET_ADMIN.
+ * addresses can be read while the interface is down, and a name may be given. Needs CAP_NET_ADMIN and the main thread.
  */
 import ipaddr from "ipaddr.js";
 import { EspalierError } from "./errors.ts";
@@ -12,12 +12,22 @@ import { familyOf, parsePrefix } from "./ip-address.ts";
 import { addAddress, addressesOf, removeAddress } from "./linux/address.ts";
 import { linkOf, setMac, setMtu, setUp } from "./linux/link.ts";
 import { PacketStream } from "./linux/packet-stream.ts";
-import { openTun } from "./linux/tun.ts";
+import { readinessUnavailable } from "./linux/readiness.ts";
+import { openTun, type TunDevice } from "./linux/tun.ts";
 
 export interface DeviceOptions {
   /** At most 15 octets; `%d` stands for the first free number. Default `tun%d`, `tap%d`. */
   readonly name?: string | undefined;
 }
+
+const openOne = (kind: "tun" | "tap", name: string | undefined): TunDevice => {
+  const reason = readinessUnavailable();
+  if (reason !== undefined)
+    throw new EspalierError("ESPALIER_PLATFORM", "Tun and Tap work in the main thread only", {
+      remedy: `Open them there and pass packets on: ${reason}.`,
+    });
+  return openTun({ kind, name });
+};
 
 /** What Tun and Tap have in common. */
 export abstract class TunTap extends PacketStream {
@@ -25,7 +35,7 @@ export abstract class TunTap extends PacketStream {
   readonly #kind: "tun" | "tap";
 
   protected constructor(kind: "tun" | "tap", { name }: DeviceOptions) {
-    const device = openTun({ kind, name });
+    const device = openOne(kind, name);
     super(device.fds[0]!);
     this.#name = device.name;
     this.#kind = kind;

@@ -25,7 +25,7 @@ export const MAX_ESP_PACKET = 65_535;
 /** True when a text of `length` octets can be sealed with this suite. What fails it on the way in is a malformed packet. */
 export const isTextLength = (suite: Suite, length: number): boolean =>
   length > 0 &&
-  length % suite.alignment === 0 &&
+  (length & (suite.alignment - 1)) === 0 && // a power of two
   length <= MAX_ESP_PACKET - ESP_HEADER - suite.ivLength - suite.icvLength;
 
 /** Prove the batch as such. Throws a RangeError: a batch that fails is a bug of the caller. */

@@ -61,7 +61,8 @@ export const selectEngine = (
     throw new EspalierError("ESPALIER_PLATFORM", `no engine can run here: ${reasons}`);
   }
   if (others.length === 0) return { driver: first, refused, measured: undefined };
-  const measured = fit.flatMap((driver) => measure(driver, suites));
+  const measured: Measurement[] = [];
+  for (const driver of fit) measured.push(...measure(driver, suites, measured));
   return { driver: fastest(fit, measured), refused, measured };
 };
 

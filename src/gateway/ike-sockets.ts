@@ -50,7 +50,9 @@ export class IkeSockets {
   }
 
   async close(): Promise<void> {
-    const closing = [...this.#sockets.values()].map((socket) => new Promise<void>((done) => socket.close(() => done())));
+    const closing = [...this.#sockets.values()].map(
+      (socket) => new Promise<void>((done) => socket.close(() => done())),
+    );
     this.#sockets.clear();
     await Promise.all(closing);
   }
@@ -63,9 +65,12 @@ export class IkeSockets {
     });
   }
 
-  async #listen(local: Endpoint, bind: { fd: number } | { address: string; port: number; exclusive: true }): Promise<void> {
+  async #listen(
+    local: Endpoint,
+    bind: { fd: number } | { address: string; port: number; exclusive: true },
+  ): Promise<void> {
     const family = familyOf(local.address);
-    const socket = createSocket(family === 4 ? "udp4" : { type: "udp6", ipv6Only: true });
+    const socket = createSocket(family === 4 ? { type: "udp4" } : { type: "udp6", ipv6Only: true });
     await new Promise<void>((bound, failed) => {
       socket.once("error", (error: NodeJS.ErrnoException) => {
         socket.close();

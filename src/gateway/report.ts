@@ -79,7 +79,13 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
   };
 };
 
-const reportWorker = ({ worker, batches, packets, polls, cpuTime }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
+const reportWorker = ({
+  worker,
+  batches,
+  packets,
+  polls,
+  cpuTime,
+}: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
   batches,
   packets,

@@ -2,9 +2,10 @@
  * All sockets of the gateway, per local address: IKE's two for the control thread, and for each worker one of the UDP
  * group that IKE and ESP share (RFC 3948) and a raw one for ESP as protocol 50.
  */
+
+import type { Steering } from "../linux/esp-steering.ts";
 import { close } from "../linux/libc.ts";
 import { openRawEsp } from "../linux/raw-esp.ts";
-import type { Steering } from "../linux/esp-steering.ts";
 import { closeUdpGroup, openUdpGroup, type UdpGroup } from "../linux/udp.ts";
 import { IkeSockets, type IkeSocketsOptions } from "./ike-sockets.ts";
 

@@ -124,7 +124,5 @@ const contains = (prefixText: string, address: string): boolean => {
   const prefix = parsePrefix(prefixText);
   if (prefix === undefined || familyOf(prefix.address) !== familyOf(address)) return false;
   const narrowed = parsePrefix(`${address}/${prefix.length}`);
-  return (
-    narrowed !== undefined && Buffer.compare(prefixRange(narrowed).first, prefixRange(prefix).first) === 0
-  );
+  return narrowed !== undefined && Buffer.compare(prefixRange(narrowed).first, prefixRange(prefix).first) === 0;
 };

@@ -9,9 +9,7 @@ import { Memory } from "./memory.ts";
 import { SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF, SOL_SOCKET } from "./socket.ts";
 
 /** A string is a label: the target of jumps above it. A jump without a target falls through. */
-export type Line =
-  | string
-  | { readonly code: number; readonly k: number; readonly then?: string; readonly else?: string };
+export type Line = string | { readonly code: number; readonly k: number; readonly yes?: string; readonly no?: string };
 
 const MAX_INSTRUCTIONS = 4096;
 
@@ -28,8 +26,8 @@ export const bpf = {
   and: (k: number): Line => ({ code: 0x54, k }),
   modulo: (k: number): Line => ({ code: 0x94, k }),
   add: (k: number): Line => ({ code: 0x04, k }),
-  ifEqual: (k: number, targets: { then?: string; else?: string }): Line => ({ code: 0x15, k, ...targets }),
-  ifAtLeast: (k: number, targets: { then?: string; else?: string }): Line => ({ code: 0x35, k, ...targets }),
+  ifEqual: (k: number, targets: { yes?: string; no?: string }): Line => ({ code: 0x15, k, ...targets }),
+  ifAtLeast: (k: number, targets: { yes?: string; no?: string }): Line => ({ code: 0x35, k, ...targets }),
   returnValue: (k: number): Line => ({ code: 0x06, k }),
   returnA: (): Line => ({ code: 0x16, k: 0 }),
 } as const;
@@ -57,8 +55,8 @@ export const assemble = (lines: readonly Line[]): Uint8Array => {
     const at = index * SOCK_FILTER.size;
     if (instruction.code === 0x94 && instruction.k === 0) throw new RangeError("a program divides by 0");
     view.setUint16(at + SOCK_FILTER.code, instruction.code, true);
-    view.setUint8(at + SOCK_FILTER.jt, distance(index, instruction.then));
-    view.setUint8(at + SOCK_FILTER.jf, distance(index, instruction.else));
+    view.setUint8(at + SOCK_FILTER.jt, distance(index, instruction.yes));
+    view.setUint8(at + SOCK_FILTER.jf, distance(index, instruction.no));
     view.setUint32(at + SOCK_FILTER.k, instruction.k, true);
   });
   return program;

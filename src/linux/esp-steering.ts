@@ -31,9 +31,9 @@ export const udpSteering = (steering: Steering): Uint8Array => {
   check(steering);
   return assemble([
     bpf.loadLength(),
-    bpf.ifAtLeast(ESP_HEADER, { else: "control" }), // a NAT-keepalive is one octet 0xFF, RFC 3948 §2.3
+    bpf.ifAtLeast(ESP_HEADER, { no: "control" }), // a NAT-keepalive is one octet 0xFF, RFC 3948 §2.3
     bpf.loadWord(0),
-    bpf.ifAtLeast(FIRST_SPI, { else: "control" }),
+    bpf.ifAtLeast(FIRST_SPI, { no: "control" }),
     bpf.and(2 ** steering.slotBits - 1),
     bpf.modulo(steering.workers),
     bpf.add(1),
@@ -50,10 +50,10 @@ export const rawEspFilter = (family: 4 | 6, worker: number, steering: Steering):
     throw new RangeError(`no worker ${worker} of ${steering.workers}`);
   return assemble([
     ...(family === 4 ? [bpf.loadHeaderLengthToX(0), bpf.loadWordPastX(0)] : [bpf.loadWord(0)]),
-    bpf.ifAtLeast(FIRST_SPI, { else: "drop" }),
+    bpf.ifAtLeast(FIRST_SPI, { no: "drop" }),
     bpf.and(2 ** steering.slotBits - 1),
     bpf.modulo(steering.workers),
-    bpf.ifEqual(worker, { else: "drop" }),
+    bpf.ifEqual(worker, { no: "drop" }),
     bpf.returnValue(0xffff_ffff),
     "drop",
     bpf.returnValue(0),

@@ -1,12 +1,28 @@
 /**
- * Telling the event loop's thread that a descriptor may be read or written: libuv's own epoll, through koffi's poll
- * handles. No thread of libuv's pool waits in a read, none of ours is needed, and a wake-up costs no copy.
+ * Telling the main thread that a descriptor may be read or written: libuv's own epoll, through koffi's poll handles. No
+ * thread of libuv's pool waits in a read, no thread of ours is needed, and a wake-up costs no copy. The other ways were
+ * weighed: an asynchronous read holds a thread of the pool for ever, and a thread of our own that polls and posts costs
+ * an isolate, a switch for every wake-up, and an end of the process that must wait for it.
  *
- * Two hazards of the handles stay behind this class: they must not be touched after close, and their callback runs
- * outside of Node's callback scope, where an exception or a process.nextTick would be lost; so it only asks for a
- * setImmediate, which still comes in the same turn of the loop.
+ * The hazards of the handles stay behind this class:
+ * - They must not be touched after close.
+ * - Their callback runs outside of Node's callback scope, where an exception or a process.nextTick would be lost; so it
+ *   only asks for a setImmediate, which still comes in the same turn of the loop.
+ * - One that fires while its environment is being torn down ends the process with a fatal error; so all are closed when
+ *   the process exits. A worker thread can be terminated without a word, and therefore gets none (`readinessUnavailable`).
  */
+import { isMainThread } from "node:worker_threads";
 import koffi from "koffi";
+
+/** Why descriptors cannot be watched here, or undefined. */
+export const readinessUnavailable = (): string | undefined =>
+  isMainThread ? undefined : "a worker thread may be terminated while its event loop watches a descriptor";
+
+const open = new Set<Readiness>();
+
+const closeAll = (): void => {
+  for (const readiness of [...open]) readiness.close();
+};
 
 export class Readiness {
   readonly #fd: number;
@@ -19,8 +35,12 @@ export class Readiness {
 
   /** `onReady` is called in a turn of the event loop when something that is wanted may be possible. */
   constructor(fd: number, onReady: () => void) {
+    const reason = readinessUnavailable();
+    if (reason !== undefined) throw new Error(reason);
     this.#fd = fd;
     this.#onReady = onReady;
+    if (open.size === 0) process.once("exit", closeAll);
+    open.add(this);
   }
 
   /** Say what to wait for. While it is possible, `onReady` comes again in each turn of the loop. */
@@ -55,6 +75,8 @@ export class Readiness {
     this.#closed = true;
     this.#handle?.close();
     this.#handle = undefined;
+    open.delete(this);
+    if (open.size === 0) process.removeListener("exit", closeAll);
   }
 
   readonly #schedule = (): void => {

@@ -28,7 +28,7 @@ export const icmpEcho = (from: number[], to: number[], sequence: number, data: n
 
 /** Turn an echo request into its reply, in place. */
 export const answerEcho = (packet: Uint8Array): Uint8Array => {
-  const from = packet.slice(12, 16);
+  const from = Uint8Array.from(packet.subarray(12, 16)); // a Buffer's slice would be a view
   packet.copyWithin(12, 16, 20);
   packet.set(from, 16);
   packet[20] = 0;

@@ -43,5 +43,9 @@ export const addressOf = (view: ArrayBufferView): number => {
   return address;
 };
 
+/** The halves of an address as whole numbers of 32 bits with a sign, which is how V8 likes them. */
+export const lowHalf = (address: number): number => address | 0;
+export const highHalf = (address: number): number => Math.floor(address / 2 ** 32) | 0;
+
 /** One line of why something native could not be had. */
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -4,7 +4,7 @@
  */
 import { saltOf, writeNonce } from "../esp-inputs.ts";
 import type { Mac, Suite } from "../suites.ts";
-import { NativeMemory } from "./ffi.ts";
+import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
 import type { Manager } from "./ipsec-mb-library.ts";
 import { RingKey } from "./key-ring.ts";
@@ -21,11 +21,15 @@ export class IpsecMbKey extends RingKey {
   readonly aead: boolean;
   readonly cipherMode: number;
   readonly hashAlgorithm: number;
-  /** Addresses in native memory: of what to encrypt and decrypt with, and of the states of HMAC. */
-  readonly toEncrypt: number;
-  readonly toDecrypt: number;
-  readonly inner: number;
-  readonly outer: number;
+  /** Halves of addresses in native memory: of what to encrypt and decrypt with, and of the states of HMAC. */
+  readonly encryptLow: number;
+  readonly encryptHigh: number;
+  readonly decryptLow: number;
+  readonly decryptHigh: number;
+  readonly innerLow: number;
+  readonly innerHigh: number;
+  readonly outerLow: number;
+  readonly outerHigh: number;
   #salt: number;
   readonly #memory = new NativeMemory(KEY_MEMORY.SIZE);
 
@@ -34,10 +38,18 @@ export class IpsecMbKey extends RingKey {
     const memory = this.#memory;
     const encryption = key.subarray(0, suite.encryptionKeyLength);
     this.aead = suite.mac === undefined;
-    this.toEncrypt = memory.address + KEY_MEMORY.ENCRYPT;
-    this.toDecrypt = suite.cipher === "aes-cbc" ? memory.address + KEY_MEMORY.DECRYPT : this.toEncrypt;
-    this.inner = memory.address + KEY_MEMORY.INNER;
-    this.outer = memory.address + KEY_MEMORY.OUTER;
+    const encrypt = memory.address + KEY_MEMORY.ENCRYPT;
+    const decrypt = suite.cipher === "aes-cbc" ? memory.address + KEY_MEMORY.DECRYPT : encrypt;
+    const inner = memory.address + KEY_MEMORY.INNER;
+    const outer = memory.address + KEY_MEMORY.OUTER;
+    this.encryptLow = lowHalf(encrypt);
+    this.encryptHigh = highHalf(encrypt);
+    this.decryptLow = lowHalf(decrypt);
+    this.decryptHigh = highHalf(decrypt);
+    this.innerLow = lowHalf(inner);
+    this.innerHigh = highHalf(inner);
+    this.outerLow = lowHalf(outer);
+    this.outerHigh = highHalf(outer);
     this.#salt = saltOf(suite, key);
 
     if (suite.cipher === "chacha20-poly1305") {
@@ -51,14 +63,14 @@ export class IpsecMbKey extends RingKey {
     if (suite.mac === undefined) {
       this.cipherMode = CIPHER_MODE.GCM;
       this.hashAlgorithm = HASH.GMAC;
-      manager.expandGcm(encryption.length, raw.address, this.toEncrypt);
+      manager.expandGcm(encryption.length, raw.address, encrypt);
     } else {
       this.cipherMode = CIPHER_MODE.CBC;
       this.hashAlgorithm = MACS[suite.mac].algorithm;
-      manager.expandAes(encryption.length, raw.address, this.toEncrypt, this.toDecrypt);
+      manager.expandAes(encryption.length, raw.address, encrypt, decrypt);
       const integrity = key.subarray(encryption.length);
-      hmacState(manager, suite.mac, integrity, 0x36, this.inner);
-      hmacState(manager, suite.mac, integrity, 0x5c, this.outer);
+      hmacState(manager, suite.mac, integrity, 0x36, inner);
+      hmacState(manager, suite.mac, integrity, 0x5c, outer);
     }
     raw.wipe();
   }

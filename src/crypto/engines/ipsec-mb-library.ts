@@ -1,7 +1,7 @@
 /**
  * libIPSec_MB: loading it, asking it whether it is what the offsets are for, and one manager for one thread.
  */
-import { koffi, NativeMemory, reasonOf } from "./ffi.ts";
+import { highHalf, koffi, lowHalf, NativeMemory, reasonOf } from "./ffi.ts";
 import { JOB, KNOWN_VERSION, MGR } from "./ipsec-mb-layout.ts";
 
 const LIBRARY = "libIPSec_MB.so.1";
@@ -61,10 +61,12 @@ const find = (): IpsecMb | string => {
 export class Manager {
   readonly address: number;
   /** IMB_MGR as 32-bit words: jobs are written and read here. */
-  readonly words: Uint32Array;
+  readonly words: Int32Array;
   /** Addresses of the jobs of a burst, as pairs of words; `jobsAddress` is where they lie. */
-  readonly jobs: Uint32Array;
+  readonly jobs: Int32Array;
   readonly jobsAddress: number;
+  /** The addresses that jobs can have, as pairs of words. */
+  readonly #queue = new Int32Array(MGR.MAX_JOBS * 2);
   readonly getNextBurst: BurstFunction;
   readonly submitBurst: BurstFunction;
   readonly flushBurst: BurstFunction;
@@ -82,6 +84,11 @@ export class Manager {
     this.jobs = words(this.#jobsMemory, MGR.MAX_BURST * 8);
     this.jobsAddress = this.#jobsMemory.address;
 
+    for (let i = 0; i < MGR.MAX_JOBS; i++) {
+      const job = this.address + MGR.JOBS + i * JOB.SIZE;
+      this.#queue[2 * i] = lowHalf(job);
+      this.#queue[2 * i + 1] = highHalf(job);
+    }
     this.reset();
     if (this.error !== 0 || this.words[MGR.USED_ARCH / 4] === 0)
       throw new Error(`libIPSec_MB cannot work on this processor: ${this.errorText}`);
@@ -127,12 +134,13 @@ export class Manager {
     (this.#function(functionAt, type) as OneBlockFunction)(block, state);
   }
 
-  /** Word of the `i`th job of the burst. Throws an Error when the library gave a job that is none of its own. */
+  /** HOT PATH. Word of the `i`th job of the burst. Throws an Error when the library gave one that is none of its own. */
   jobWord(i: number): number {
-    const address = this.jobs[2 * i]! + this.jobs[2 * i + 1]! * 2 ** 32;
-    const offset = address - this.address - MGR.JOBS;
-    if (!(offset >= 0 && offset < MGR.MAX_JOBS * JOB.SIZE && offset % JOB.SIZE === 0)) return refuseJob(offset);
-    return (MGR.JOBS + offset) / 4;
+    const low = this.jobs[2 * i]!;
+    const high = this.jobs[2 * i + 1]!;
+    const n = (((low - this.#queue[0]!) | 0) / JOB.SIZE) | 0;
+    if (low !== this.#queue[2 * n] || high !== this.#queue[2 * n + 1]) return refuseJob(low, high);
+    return (MGR.JOBS + n * JOB.SIZE) >> 2;
   }
 
   /** Overwrite everything, jobs and their remains included. It must not be used afterwards. */
@@ -142,15 +150,17 @@ export class Manager {
   }
 
   #function(at: number, type: ReturnType<ReturnType<typeof koffi>["proto"]>): (...args: never[]) => unknown {
-    const pointer = this.words[at / 4]! + this.words[at / 4 + 1]! * 2 ** 32;
+    const pointer = (this.words[at / 4]! >>> 0) + this.words[at / 4 + 1]! * 2 ** 32;
     if (pointer === 0) throw new Error(`libIPSec_MB has no function at ${at}`);
     return koffi().decode(BigInt(pointer), type) as (...args: never[]) => unknown;
   }
 }
 
-const words = (memory: NativeMemory, length: number): Uint32Array =>
-  new Uint32Array(memory.bytes.buffer, memory.bytes.byteOffset, length / 4);
+const words = (memory: NativeMemory, length: number): Int32Array =>
+  new Int32Array(memory.bytes.buffer, memory.bytes.byteOffset, length / 4);
 
-const refuseJob = (offset: number): never => {
-  throw new Error(`libIPSec_MB gave a job at ${offset} of its queue`);
+const refuseJob = (low: number, high: number): never => {
+  throw new Error(
+    `libIPSec_MB gave a job that is not in its queue: ${(high >>> 0).toString(16)} ${(low >>> 0).toString(16)}`,
+  );
 };

@@ -21,7 +21,7 @@ import {
   writeEsnAad,
 } from "../esp-inputs.ts";
 import { SUITES, type Suite } from "../suites.ts";
-import { addressOf } from "./ffi.ts";
+import { addressOf, highHalf, lowHalf } from "./ffi.ts";
 import { IpsecMbKey } from "./ipsec-mb-key.ts";
 import { DIRECTION, JOB, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
 import { type IpsecMb, ipsecMbLibrary, Manager } from "./ipsec-mb-library.ts";
@@ -37,17 +37,24 @@ class IpsecMbEngine implements Engine {
   readonly name = "ipsec-mb";
   readonly #manager: Manager;
   readonly #slab: Memory;
-  readonly #slabAddress: number;
+  /** The slab's address in halves, and the first offset into it whose address has another high half. */
+  readonly #slabLow: number;
+  readonly #slabHigh: number;
+  readonly #slabTurn: number;
   readonly #capacity: number;
   readonly #keys = new KeyRing<IpsecMbKey>();
   /** Where the job of each packet of the burst lies, in words of the manager. */
-  readonly #jobs = new Uint32Array(MGR.MAX_BURST);
+  readonly #jobs = new Int32Array(MGR.MAX_BURST);
   #closed = false;
 
   constructor(library: IpsecMb, slab: Uint8Array, capacity: number) {
     this.#manager = new Manager(library);
     this.#slab = memoryOf(slab);
-    this.#slabAddress = addressOf(slab);
+    if (slab.length > 0x7fffffff) throw new RangeError("a slab of 2 GiB or more: offsets have 31 bits");
+    const address = addressOf(slab);
+    this.#slabLow = lowHalf(address);
+    this.#slabHigh = highHalf(address);
+    this.#slabTurn = Math.min(2 ** 32 - (address % 2 ** 32), 0x7fffffff);
     this.#capacity = capacity;
   }
 
@@ -115,7 +122,6 @@ class IpsecMbEngine implements Engine {
 
   #writeJob(ops: Ops, i: number, word: number, seal: boolean): void {
     const words = this.#manager.words;
-    const slab = this.#slabAddress;
     const key = ops.keys[i] as IpsecMbKey; // `#run` has asked the ring
     const { suite } = key;
     const head = ops.headAt[i]!;
@@ -123,14 +129,16 @@ class IpsecMbEngine implements Engine {
     const length = ops.textLength[i]!;
     const scratch = ops.scratchAt + i * OP_SCRATCH;
 
-    putAddress(words, word + JOB.ENC_KEYS / 4, key.toEncrypt);
-    putAddress(words, word + JOB.DEC_KEYS / 4, key.toDecrypt);
+    words[word + JOB.ENC_KEYS / 4] = key.encryptLow;
+    words[word + JOB.ENC_KEYS / 4 + 1] = key.encryptHigh;
+    words[word + JOB.DEC_KEYS / 4] = key.decryptLow;
+    words[word + JOB.DEC_KEYS / 4 + 1] = key.decryptHigh;
     putNumber(words, word + JOB.KEY_LENGTH / 4, suite.encryptionKeyLength);
-    putAddress(words, word + JOB.SRC / 4, slab + head);
-    putAddress(words, word + JOB.DST / 4, slab + text);
+    this.#putOffset(word + JOB.SRC / 4, head);
+    this.#putOffset(word + JOB.DST / 4, text);
     putNumber(words, word + JOB.CIPHER_OFFSET / 4, text - head);
     putNumber(words, word + JOB.CIPHER_LENGTH / 4, length);
-    putAddress(words, word + JOB.TAG / 4, slab + (seal ? text + length : scratch + TAG_AT));
+    this.#putOffset(word + JOB.TAG / 4, seal ? text + length : scratch + TAG_AT);
     putNumber(words, word + JOB.TAG_LENGTH / 4, suite.icvLength);
     words[word + JOB.CIPHER_MODE / 4] = key.cipherMode;
     words[word + JOB.DIRECTION / 4] = seal ? DIRECTION.ENCRYPT : DIRECTION.DECRYPT;
@@ -142,7 +150,7 @@ class IpsecMbEngine implements Engine {
   }
 
   #writeAead(
-    words: Uint32Array,
+    words: Int32Array,
     word: number,
     key: IpsecMbKey,
     head: number,
@@ -151,20 +159,19 @@ class IpsecMbEngine implements Engine {
     scratch: number,
     seqHigh: number,
   ): void {
-    const slab = this.#slabAddress;
     key.writeNonce(this.#slab.view, scratch + NONCE_AT, text - key.suite.ivLength);
     if (key.esn) writeEsnAad(this.#slab.view, scratch + AAD_AT, this.#slab.view, head, seqHigh);
     putNumber(words, word + JOB.HASH_OFFSET / 4, text - head);
     putNumber(words, word + JOB.HASH_LENGTH / 4, length);
-    putAddress(words, word + JOB.IV / 4, slab + scratch + NONCE_AT);
+    this.#putOffset(word + JOB.IV / 4, scratch + NONCE_AT);
     putNumber(words, word + JOB.IV_LENGTH / 4, AEAD_NONCE);
-    putAddress(words, word + JOB.AAD / 4, slab + (key.esn ? scratch + AAD_AT : head));
+    this.#putOffset(word + JOB.AAD / 4, key.esn ? scratch + AAD_AT : head);
     putNumber(words, word + JOB.AAD_LENGTH / 4, key.esn ? ESN_AAD : ESP_HEADER);
     putNumber(words, word + JOB.AEAD_CONTEXT / 4, 0);
   }
 
   #writeCbcHmac(
-    words: Uint32Array,
+    words: Int32Array,
     word: number,
     key: IpsecMbKey,
     head: number,
@@ -182,10 +189,12 @@ class IpsecMbEngine implements Engine {
     }
     putNumber(words, word + JOB.HASH_OFFSET / 4, 0);
     putNumber(words, word + JOB.HASH_LENGTH / 4, (key.esn ? icv + 4 : icv) - head);
-    putAddress(words, word + JOB.IV / 4, this.#slabAddress + text - key.suite.ivLength);
+    this.#putOffset(word + JOB.IV / 4, text - key.suite.ivLength);
     putNumber(words, word + JOB.IV_LENGTH / 4, key.suite.ivLength);
-    putAddress(words, word + JOB.HMAC_INNER / 4, key.inner);
-    putAddress(words, word + JOB.HMAC_OUTER / 4, key.outer);
+    words[word + JOB.HMAC_INNER / 4] = key.innerLow;
+    words[word + JOB.HMAC_INNER / 4 + 1] = key.innerHigh;
+    words[word + JOB.HMAC_OUTER / 4] = key.outerLow;
+    words[word + JOB.HMAC_OUTER / 4 + 1] = key.outerHigh;
   }
 
   #isAuthentic(ops: Ops, i: number): boolean {
@@ -197,22 +206,23 @@ class IpsecMbEngine implements Engine {
     return isSameIcv(view, icv, view, scratch + TAG_AT, key.suite.icvLength);
   }
 
+  /** Store the address of `slab[offset]` as 64 bits, little-endian. */
+  #putOffset(at: number, offset: number): void {
+    const { words } = this.#manager;
+    words[at] = (this.#slabLow + offset) | 0;
+    words[at + 1] = offset < this.#slabTurn ? this.#slabHigh : this.#slabHigh + 1;
+  }
+
   /** The library refused what was proved right. Nothing may stay in its queue that points into the slab. */
   #fail(): never {
     const reason = this.#manager.errorText;
     this.#manager.reset();
-    throw new Error(`libIPSec_MB refused a burst: ${reason}`);
+    throw new Error(`libIPSec_MB refused a burst: ${reason}`); // cold
   }
 }
 
-/** Store an address as 64 bits, little-endian: a store of a number takes it modulo 2^32. */
-const putAddress = (words: Uint32Array, at: number, address: number): void => {
-  words[at] = address;
-  words[at + 1] = address * 2 ** -32;
-};
-
 /** Store a whole number below 2^32 as 64 bits. */
-const putNumber = (words: Uint32Array, at: number, value: number): void => {
+const putNumber = (words: Int32Array, at: number, value: number): void => {
   words[at] = value;
   words[at + 1] = 0;
 };

@@ -258,6 +258,24 @@ describe.each(ENGINE_DRIVERS.map((driver) => ({ name: driver.name, driver })))("
     engine.close();
   });
 
+  it("refuses a slab whose memory was given away", () => {
+    const scratchAt = 1024;
+    const buffer = new ArrayBuffer(scratchAt + OP_SCRATCH);
+    const ops = new Ops(new Uint8Array(buffer), scratchAt, 1);
+    const engine = driver.open(ops.slab, 1);
+    const packet = packetOf(GCM, 10, false, 1);
+    ops.count = 1;
+    ops.keys[0] = engine.expand(GCM, packet.rawKey, false);
+    ops.textAt[0] = ESP_HEADER + GCM.ivLength;
+    ops.textLength[0] = 12;
+    engine.seal(ops);
+    expect(ops.ok[0]).toBe(1);
+    structuredClone(buffer, { transfer: [buffer] });
+    expect(() => engine.seal(ops)).toThrow(RangeError);
+    expect(() => engine.open(ops)).toThrow(RangeError);
+    engine.close();
+  });
+
   it("refuses keys of a wrong length, of another engine, released ones and none", () => {
     const b = bench();
     const stranger = bench();
