@@ -57,6 +57,8 @@ scenario("addresses", "addresses of both families are added once and removed", (
     one: ["2001:db8::1/64"],
     bad: "ESPALIER_USAGE",
     absent: "ESPALIER_USAGE",
+    withoutIpv6: "ESPALIER_USAGE",
+    disabledIpv6: "ESPALIER_PLATFORM",
   });
 });
 
