@@ -7,6 +7,14 @@ import { openRawEsp } from "../../src/linux/raw-esp.ts";
 import { closeUdpGroup, openUdpGroup, type UdpGroup } from "../../src/linux/udp.ts";
 import { MemoryTun } from "./memory-tun.ts";
 
+export interface SiteOptions {
+  readonly workers?: number;
+  readonly slots?: number;
+  readonly raw?: boolean;
+  /** Of as many workers. */
+  readonly plane?: Plane;
+}
+
 export class MemorySite {
   readonly address: string;
   readonly plane: Plane;
@@ -21,9 +29,10 @@ export class MemorySite {
     this.#raw = raw;
   }
 
-  /** `raw` needs CAP_NET_RAW. */
-  static async start(address: string, { workers = 1, slots = 64, raw = false } = {}): Promise<MemorySite> {
-    const plane = await Plane.start({ workers, slots, engine: "node", inThread: true });
+  /** Without a `plane` one whose workers run in this thread. `raw` needs CAP_NET_RAW. */
+  static async start(address: string, options: SiteOptions = {}): Promise<MemorySite> {
+    const { workers = 1, slots = 64, raw = false } = options;
+    const plane = options.plane ?? (await Plane.start({ workers, slots, engine: "node", inThread: true }));
     const steering = { workers, slotBits: plane.slotBits };
     const udp = openUdpGroup({ address, port: 0, ...steering });
     const rawFds = raw
