@@ -128,7 +128,12 @@ class Threads implements Workers {
 
   async stop(): Promise<void> {
     this.wake();
-    await Promise.race([Promise.all(this.#tasks), pause(GRACE)]);
+    let deadline: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      deadline = setTimeout(resolve, GRACE);
+    });
+    await Promise.race([Promise.all(this.#tasks), late]);
+    clearTimeout(deadline);
     await this.#pool.destroy();
     for (const fd of this.#wakeFds) close(fd);
   }

@@ -46,7 +46,13 @@ const message = (index: number, { address, length }: Prefix): Uint8Array => {
 export const addAddress = (name: string, prefixText: string): void => {
   const body = message(linkOf(name).index, prefixOf(prefixText));
   const { result, detail } = request(RTM_NEWADDR, NLM_F.CREATE | NLM_F.EXCL, body);
-  if (result < 0 && -result !== ERRNO.EEXIST) throw systemError(result, `address ${prefixText} of ${name}`, { detail });
+  if (result >= 0 || -result === ERRNO.EEXIST) return;
+  // The kernel's words for IPv6 that is switched off are those of a missing privilege; that one is EPERM.
+  const advice =
+    -result === ERRNO.EACCES
+      ? ({ code: "ESPALIER_PLATFORM", remedy: `Enable IPv6: sysctl net.ipv6.conf.${name}.disable_ipv6=0.` } as const)
+      : {};
+  throw systemError(result, `address ${prefixText} of ${name}`, { detail, ...advice });
 };
 
 /** Take an address away. Throws when the interface does not have it. */

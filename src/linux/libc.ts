@@ -2,7 +2,8 @@
  * The C library, through koffi. Each function proves that the octets it names lie inside the given memory, makes one
  * call, and returns its result or -errno. None throws for what the kernel answers; a RangeError is a bug of the caller.
  *
- * Importing this file never fails: where the library or the layouts are missing, the first call says so.
+ * Importing this file never fails: where the library or the layouts are missing, the first call says so. But a worker
+ * thread must not be terminated while it imports it: koffi then ends the process. Wait for a word of the worker first.
  */
 import koffi, { type LibraryHandle } from "koffi";
 import { EspalierError } from "../errors.ts";

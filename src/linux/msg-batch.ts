@@ -214,13 +214,22 @@ export class MsgBatch {
 
   /** Send a control message of two octets (UDP_SEGMENT) with datagram `i`, and no other. Needs a room of 24. */
   setControl16(i: number, level: number, type: number, value: number): void {
+    this.#setControl(i, level, type, value & 0xffff, 2);
+  }
+
+  /** Send a control message of four octets (IP_TOS, IPV6_TCLASS) with datagram `i`, and no other. Needs a room of 24. */
+  setControl32(i: number, level: number, type: number, value: number): void {
+    this.#setControl(i, level, type, value, 4);
+  }
+
+  #setControl(i: number, level: number, type: number, value: number, octets: number): void {
     this.setControlLength(i, CMSGHDR.size + 8);
     const word = this.controlAt(i) >>> 2;
-    this.#words[word] = CMSGHDR.size + 2;
+    this.#words[word] = CMSGHDR.size + octets;
     this.#words[word + 1] = 0;
     this.#words[word + 2] = level;
     this.#words[word + 3] = type;
-    this.#words[word + 4] = value & 0xffff;
+    this.#words[word + 4] = value;
     this.#words[word + 5] = 0;
   }
 

@@ -122,6 +122,7 @@ export const removeRoute = (prefix: string, device: string | undefined, options:
   return true;
 };
 
+/** Each type of route that stops packets answers in its own way: `blackhole` with EINVAL, `prohibit` with EACCES. */
 const isUnreachable = (result: number): boolean =>
   [ERRNO.ENETUNREACH, ERRNO.EHOSTUNREACH, ERRNO.EACCES, ERRNO.EINVAL].some((errno) => errno === -result);
 

@@ -27,7 +27,7 @@ export interface UdpGroupOptions extends Steering {
 }
 
 export interface UdpGroup {
-  /** Gets IKE, NAT-keepalives and whatever no worker is meant for. A dgram socket may take it over: `bind({ fd })`. */
+  /** Gets IKE, NAT-keepalives and whatever no worker is meant for. A dgram socket may take it over: `bind({ fd })`, and then closes it. */
   readonly control: number;
   /** One descriptor per worker. Close none before all: the kernel would renumber the group. */
   readonly workers: readonly number[];

@@ -1,4 +1,6 @@
 /** Port groups and batches of datagrams, on the loopback address: needs no privilege. */
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { afterEach, expect, type TestContext, test } from "vitest";
 import { EspalierError } from "../../src/errors.ts";
 import { workerOf } from "../../src/linux/esp-steering.ts";
@@ -137,6 +139,25 @@ test("IKE, NAT-keepalives, empty, short and reserved packets arrive at the contr
   for (const fd of opened.workers) expect(receiveAll(fd)).toEqual([]);
 });
 
+test("a dgram socket takes the control socket over, and the workers keep their packets", async (ctx) => {
+  needLibc(ctx);
+  const opened = openUdpGroup({ address: "127.0.0.1", port: 0, workers: 2, slotBits: 12 });
+  cleanups.push(() => closeUdpGroup(opened, { keepControl: true }));
+  const control = createSocket("udp4");
+  const listening = once(control, "listening");
+  control.bind({ fd: opened.control });
+  await listening;
+  expect(control.address().port).toBe(opened.port);
+  const ike = new Uint8Array(200).fill(1).fill(0, 0, 4);
+  const message = once(control, "message");
+  sendAll([espPacket(4096), ike, espPacket(4097)], "127.0.0.1", opened.port);
+  const [received] = await message;
+  expect(new Uint8Array(received as Buffer)).toEqual(ike);
+  expect(opened.workers.map((fd) => receiveAll(fd).map(spiOf))).toEqual([[4096], [4097]]);
+  control.close();
+  await once(control, "close");
+});
+
 test("a batch tells who sent each datagram, in both families", (ctx) => {
   needIpv6(ctx);
   for (const [address, family] of [
@@ -217,6 +238,27 @@ test("control messages carry the segment size both ways", (ctx) => {
   expect(at).toBeGreaterThan(0);
   expect(into.bytes[at]).toBe(100);
   expect(into.findControl(0, SOL_UDP, 1, 4)).toBe(-1);
+});
+
+const IPPROTO_IP = 0;
+const IP_TOS = 1;
+const IP_RECVTOS = 13;
+
+test("control messages carry the traffic class both ways", (ctx) => {
+  needLibc(ctx);
+  const to = udp("127.0.0.1");
+  bindTo(to, { address: "127.0.0.1", port: 0 }, "test socket");
+  expect(setOption(to, IPPROTO_IP, IP_RECVTOS, 1)).toBe(0);
+  const out = batch(24);
+  const peer = new Uint8Array(16);
+  writeSockaddr(peer, 0, boundEndpoint(to));
+  out.setBuffer(0, 0, 10);
+  out.copyPeer(0, peer, 0, 16);
+  out.setControl32(0, IPPROTO_IP, IP_TOS, 0xb9);
+  expect(out.send(udp("127.0.0.1"), 0, 1)).toBe(1);
+  const into = batch(64);
+  expect(into.receive(to, 0, BATCH)).toBe(1);
+  expect(into.bytes[into.findControl(0, IPPROTO_IP, IP_TOS, 1)]).toBe(0xb9);
 });
 
 const failure = (action: () => unknown): EspalierError => {
