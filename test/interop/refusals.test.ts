@@ -100,7 +100,9 @@ describe("with strongSwan", () => {
     expect(routes.split("\n").filter((line) => line.includes(`dev ${INTERFACE}`))).toEqual([]);
   };
 
-  describe.each(MISFITS)("$what", ({ ours, theirs, notify, asResponder, asInitiator }) => {
+  describe.each(MISFITS.map((misfit) => [misfit.what, misfit] as const))("%s", (_, misfit) => {
+    const { ours, theirs, notify, asResponder, asInitiator } = misfit;
+
     test("as responder we answer with the notify, say what did not fit, and keep nothing", async () => {
       const { sites, peer, bed } = lab();
       peer.load(swanConnection({ encap: true, ...theirs }));

@@ -21,7 +21,7 @@ const SUITES = [
 /** strongSwan's word for the same group. */
 const swanIke = (proposal: string): string => proposal.replace("x25519", "curve25519");
 
-describe.each(SUITES)("$esp with IKE $ike", ({ ike, esp, cipher }) => {
+describe.each(SUITES.map((suite) => [suite.esp, suite] as const))("%s", (_, { ike, esp, cipher }) => {
   const lab = testBed(NEEDS, async (bed) => {
     const sites = new Sites();
     bed.defer(() => sites.remove());
