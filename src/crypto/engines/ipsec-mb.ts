@@ -217,7 +217,7 @@ class IpsecMbEngine implements Engine {
   #fail(): never {
     const reason = this.#manager.errorText;
     this.#manager.reset();
-    throw new Error(`libIPSec_MB refused a burst: ${reason}`);
+    throw new Error(`libIPSec_MB refused a burst: ${reason}`); // cold
   }
 }
 
