@@ -1,0 +1,81 @@
+/**
+ * What IKE knows of the configuration: one connection is one peer, with the proof of identity asked of it (an entry of
+ * the Peer Authorization Database, RFC 4301 §4.4.3) and the Child SAs wanted with it. All times in milliseconds.
+ */
+import { addressBytes, familyOf } from "../ip-address.ts";
+import type { TrafficSelector } from "../ipsec/selector.ts";
+import type { Identity } from "./identity.ts";
+import type { EspProposal, IkeProposal } from "./proposal.ts";
+
+export interface ConnectionConfig {
+  readonly name: string;
+  readonly local: { readonly address: string; readonly id: Identity };
+  readonly remote: {
+    /** Canonical text; undefined: any, and then we only answer. */
+    readonly address: string | undefined;
+    /** UDP port we send to first; any but the IKE port is taken as one that expects the non-ESP marker. */
+    readonly port: number;
+    /** Undefined: its address when that is given, else any. */
+    readonly id: Identity | undefined;
+  };
+  readonly psk: {
+    /** Proves us to the peer. */
+    readonly local: Uint8Array;
+    /** What the peer must prove itself with. */
+    readonly remote: Uint8Array;
+  };
+  readonly start: "initiate" | "none";
+  /**
+   * `auto`: ESP in UDP when a NAT is found. `force`: make both ends believe in a NAT. `never`: send no NAT detection and
+   * ignore the peer's (RFC 7296 §2.23).
+   */
+  readonly encap: "auto" | "force" | "never";
+  readonly proposals: readonly IkeProposal[];
+  /** Until the IKE SA is rekeyed; up to 10 % earlier by jitter, closed when 10 % older. */
+  readonly lifetime: number;
+  readonly liveness: Liveness | undefined;
+  readonly retransmit: Retransmit;
+  readonly children: readonly ChildConfig[];
+}
+
+export interface ChildConfig {
+  readonly name: string;
+  readonly proposals: readonly EspProposal[];
+  readonly local: readonly TrafficSelector[];
+  readonly remote: readonly TrafficSelector[];
+  /** Until the Child SA is rekeyed; up to 10 % earlier by jitter, deleted when 10 % older. */
+  readonly lifetime: number;
+}
+
+/** On demand: a peer that was heard from within `interval` is not asked. */
+export interface Liveness {
+  readonly interval: number;
+  /** How long an unanswered question may stay so; undefined: as long as any other request. */
+  readonly timeout?: number;
+}
+
+/** A request is sent `tries` times, after waits of `first`, `first * factor`, ...; the last wait ends the IKE SA. */
+export interface Retransmit {
+  readonly first: number;
+  readonly factor: number;
+  readonly tries: number;
+}
+
+/** 0.5, 1, 2, ... 32 s: a silent peer is given up after 63.5 s. */
+export const DEFAULT_RETRANSMIT: Retransmit = { first: 500, factor: 2, tries: 7 };
+
+const ID_IPV4_ADDR = 1;
+const ID_IPV6_ADDR = 5;
+
+/** Who the peer must say that it is; undefined: anyone who has the key. */
+export const expectedPeer = ({ remote }: ConnectionConfig): Identity | undefined => {
+  if (remote.id !== undefined || remote.address === undefined) return remote.id;
+  return { type: familyOf(remote.address) === 4 ? ID_IPV4_ADDR : ID_IPV6_ADDR, data: addressBytes(remote.address) };
+};
+
+/** The child of this name. Configurations are checked before they get here: a name unknown is a bug. */
+export const childOf = (connection: ConnectionConfig, name: string): ChildConfig => {
+  const child = connection.children.find((candidate) => candidate.name === name);
+  if (child === undefined) throw new RangeError(`connection ${connection.name} has no child ${name}`);
+  return child;
+};

@@ -1,0 +1,33 @@
+/** What the sans-I/O core asks its shell to do, in this order. */
+import type { ChildSaParams, Path } from "./child-sa-params.ts";
+
+export type { ChildSaParams, Path };
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type LogFields = Readonly<Record<string, string | number | boolean>>;
+
+export type Effect =
+  /** One IKE message. The shell puts the non-ESP marker in front when the local port is the NAT-T port. */
+  | { readonly kind: "send"; readonly path: Path; readonly bytes: Uint8Array }
+  /** One octet 0xff without a marker: keeps a NAT's mapping (RFC 3948 §4). */
+  | { readonly kind: "keepalive"; readonly path: Path }
+  /**
+   * Inbound SA live at once, outbound SA installed. `now`: traffic of the policy moves to it at once. `when-told`: what
+   * the peer rekeyed goes on using the old pair until `use` comes (no gap: RFC 7296 §2.8).
+   */
+  | { readonly kind: "install"; readonly child: ChildSaParams; readonly use: "now" | "when-told" }
+  /** From now on send on this pair. */
+  | { readonly kind: "use"; readonly spiIn: number }
+  /** Both SAs of the pair. */
+  | { readonly kind: "remove"; readonly spiIn: number }
+  /** The peer's authenticated address changed (RFC 7296 §2.23). */
+  | { readonly kind: "move"; readonly spiIn: number; readonly path: Path }
+  | {
+      readonly kind: "log";
+      readonly level: LogLevel;
+      /** Stable, kebab-case: safe to match on. */
+      readonly event: string;
+      readonly connection?: string;
+      readonly message: string;
+      readonly fields?: LogFields;
+    };

@@ -1,0 +1,16 @@
+/** The only doors by which the sans-I/O core asks the world for something. None of them throws. */
+export interface IkeEnvironment {
+  /** Unpredictable octets for SPIs, nonces, IVs and jitter. */
+  random(length: number): Uint8Array;
+  /** An SPI for an inbound SA of this child, which the data plane names (RFC 4301 §4.1); 0 when it has no room. */
+  reserveSpi(connection: string, child: string): number;
+  /** Give back an SPI that was reserved and never installed. */
+  releaseSpi(spi: number): void;
+  /** What a pair has carried, by its inbound SPI; undefined when it is not known. Needed for liveness and sequence numbers. */
+  usage(spiIn: number): Usage | undefined;
+}
+
+export interface Usage {
+  readonly packetsIn: number;
+  readonly packetsOut: number;
+}
