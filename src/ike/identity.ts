@@ -1,0 +1,71 @@
+/**
+ * Identities, RFC 7296 §3.5: what a peer calls itself, as octets of the ID payload and as users write it.
+ *
+ *   192.0.2.1  2001:db8::1     addresses
+ *   gw.example  @gw.example    a domain name
+ *   user@gw.example            an e-mail address
+ *   keyid:0a0b  @#0a0b         opaque octets, in hex
+ */
+import { equalBytes, toHex } from "../bytes.ts";
+import { addressBytes, addressText, canonicalAddress, familyOf } from "../ip-address.ts";
+
+export const IdType = {
+  IPV4_ADDR: 1,
+  FQDN: 2,
+  RFC822_ADDR: 3,
+  IPV6_ADDR: 5,
+  DER_ASN1_DN: 9,
+  DER_ASN1_GN: 10,
+  KEY_ID: 11,
+} as const;
+
+export interface Identity {
+  /** See `IdType`. */
+  readonly type: number;
+  readonly data: Uint8Array;
+  /** Three octets that a peer should have sent as zero and did not. */
+  readonly reserved?: Uint8Array;
+}
+
+const NAME = /^(?=.*[a-z_])[a-z0-9_]([a-z0-9_.-]{0,253}[a-z0-9_])?$/i;
+const EMAIL = /^[a-z0-9_.+-]{1,64}@[a-z0-9_]([a-z0-9_.-]{0,188}[a-z0-9_])?$/i;
+const KEY_ID = /^(?:keyid:|@#)((?:[0-9a-f]{2}){1,255})$/i;
+
+const ofText = (type: number, text: string): Identity => ({ type, data: new Uint8Array(Buffer.from(text, "ascii")) });
+
+/** An identity of an address's type. Throws a RangeError when it is no address. */
+export const addressIdentity = (address: string): Identity => ({
+  type: familyOf(address) === 4 ? IdType.IPV4_ADDR : IdType.IPV6_ADDR,
+  data: addressBytes(address),
+});
+
+/** What a user wrote, or undefined when it is no identity (distinguished names are none yet). */
+export const parseIdentity = (text: string): Identity | undefined => {
+  const address = canonicalAddress(text);
+  if (address !== undefined) return addressIdentity(address);
+  const keyId = KEY_ID.exec(text)?.[1];
+  if (keyId !== undefined) return { type: IdType.KEY_ID, data: new Uint8Array(Buffer.from(keyId, "hex")) };
+  if (EMAIL.test(text)) return ofText(IdType.RFC822_ADDR, text);
+  const name = text.startsWith("@") ? text.slice(1) : text;
+  return NAME.test(name) ? ofText(IdType.FQDN, name) : undefined;
+};
+
+/** For people and logs: what `parseIdentity` reads, or `id-<type>:<hex>` where a peer's octets are no such text. */
+export const formatIdentity = ({ type, data }: Identity): string => {
+  const asText = Buffer.from(data).toString("latin1");
+  if (type === IdType.IPV4_ADDR && data.length === 4) return addressText(data);
+  if (type === IdType.IPV6_ADDR && data.length === 16) return addressText(data);
+  if (type === IdType.FQDN && NAME.test(asText)) return asText;
+  if (type === IdType.RFC822_ADDR && EMAIL.test(asText)) return asText;
+  if (type === IdType.KEY_ID) return `keyid:${toHex(data)}`;
+  return `id-${type}:${toHex(data)}`;
+};
+
+/** Same type and octets; the case of letters in names does not count (RFC 4343). */
+export const equalIdentity = (a: Identity, b: Identity): boolean => {
+  if (a.type !== b.type) return false;
+  if (a.type !== IdType.FQDN && a.type !== IdType.RFC822_ADDR) return equalBytes(a.data, b.data);
+  return equalBytes(a.data.map(lowerCase), b.data.map(lowerCase));
+};
+
+const lowerCase = (octet: number): number => (octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet);
