@@ -107,7 +107,7 @@ describe("a Linux kernel", () => {
         childLines: VTI_CHILD,
       }),
     );
-    const gateway = await Espalier.start(
+    const gateway = await Espalier.startForTest(
       bed,
       sites.gatewayA,
       configuration({ local: netsOf("a"), remote: netsOf("b") }),
