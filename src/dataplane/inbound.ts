@@ -183,7 +183,8 @@ export class Inbound {
       sa.met = true;
       this.#sad.raise(slot, SaEvent.FIRST_PACKET);
     }
-    if (sa.encap && batch.sourceLength[n]! > 0) this.#watchPeer(batch, n, slot, sa);
+    // Only the newest packet tells: a late one may still come from where the peer was before.
+    if (sa.encap && seq > top && batch.sourceLength[n]! > 0) this.#watchPeer(batch, n, slot, sa);
 
     const textAt = this.#ops.textAt[op]!;
     const textLength = this.#ops.textLength[op]!;
