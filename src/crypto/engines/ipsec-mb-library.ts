@@ -44,17 +44,23 @@ const find = (): IpsecMb | string => {
   } catch (error) {
     return `${reasonOf(error)} (Debian has it: apt-get install libipsec-mb1)`;
   }
-  const version = library.version();
-  if (version !== KNOWN_VERSION)
-    return `${LIBRARY} is ${library.versionText()} (0x${version.toString(16)}): only the structures of 1.3.0 are known`;
-  if (library.managerSize() < MGR.SIZE)
-    return `${LIBRARY} has a manager of ${library.managerSize()} octets, ${MGR.SIZE} or more expected`;
+  const unknown = unknownLayout(library.version(), library.versionText(), library.managerSize());
+  if (unknown !== undefined) return unknown;
   try {
     new Manager(library).wipe();
     return library;
   } catch (error) {
     return reasonOf(error); // the processor has no AES-NI, or the library's self test failed
   }
+};
+
+/** Why the offsets are not known to be those of this library, or undefined when they are. */
+export const unknownLayout = (version: number, versionText: string, managerSize: number): string | undefined => {
+  if (version !== KNOWN_VERSION)
+    return `${LIBRARY} is ${versionText} (0x${version.toString(16)}): only the structures of 1.3.0 are known`;
+  return managerSize < MGR.SIZE
+    ? `${LIBRARY} has a manager of ${managerSize} octets, not of ${MGR.SIZE} or more`
+    : undefined;
 };
 
 /** IMB_MGR in memory of our own: nothing to free, and it can be wiped. For one thread. */
