@@ -72,12 +72,14 @@ test.each([
     });
 });
 
-test.skipIf(!isRoot)("packets cross as IP protocol 50 (needs root)", async () => {
-  const { a, b, tunnelA, tunnelB } = await connected({ encap: false, raw: true });
-  for (const packet of PACKETS) tunnelA.tun.inject(packet);
-  settle(a, b);
-  expect(tunnelB.tun.delivered()).toEqual(PACKETS);
-});
+for (const family of [4, 6] as const)
+  test.skipIf(!isRoot)(`packets cross as IP protocol 50 over IPv${family} (needs root)`, async () => {
+    const { a, b, tunnelA, tunnelB, spiB } = await connected({ encap: false, raw: true, v6: family === 6 });
+    for (const packet of PACKETS) tunnelA.tun.inject(packet);
+    settle(a, b);
+    expect(tunnelB.tun.delivered()).toEqual(PACKETS);
+    expect(b.plane.counters(spiB)).toMatchObject({ packetsIn: PACKETS.length, drops: {} });
+  });
 
 test.each(SUITES.map((suite) => ({ name: suite.name, suite })))("$name carries packets", async ({ suite }) => {
   const { a, b, tunnelA, tunnelB } = await connected({ suite });
