@@ -133,7 +133,7 @@ export class Inbound {
     }
   }
 
-  /** PASS: it is an op now. */
+  /** PASS: it is an op now. UDP-encapsulated or raw, an SA takes both (RFC 7296 §2.23). */
   #prepare(batch: InboundBatch, n: number): number {
     const { slab } = this.#ops;
     const at = batch.at[n]!;
