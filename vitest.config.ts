@@ -15,6 +15,7 @@ export default defineConfig({
           name: "interop",
           include: ["test/interop/**/*.test.ts"],
           fileParallelism: false,
+          sequence: { groupOrder: 1 }, // after the unit tests: packets are counted here, and need the processors
           testTimeout: 180_000,
           hookTimeout: 120_000,
         },

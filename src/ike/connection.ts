@@ -2,9 +2,8 @@
  * What IKE knows of the configuration: one connection is one peer, with the proof of identity asked of it (an entry of
  * the Peer Authorization Database, RFC 4301 §4.4.3) and the Child SAs wanted with it. All times in milliseconds.
  */
-import { addressBytes, familyOf } from "../ip-address.ts";
 import type { TrafficSelector } from "../ipsec/selector.ts";
-import type { Identity } from "./identity.ts";
+import { addressIdentity, type Identity } from "./identity.ts";
 import type { EspProposal, IkeProposal } from "./proposal.ts";
 
 export interface ConnectionConfig {
@@ -64,13 +63,10 @@ export interface Retransmit {
 /** 0.5, 1, 2, ... 32 s: a silent peer is given up after 63.5 s. */
 export const DEFAULT_RETRANSMIT: Retransmit = { first: 500, factor: 2, tries: 7 };
 
-const ID_IPV4_ADDR = 1;
-const ID_IPV6_ADDR = 5;
-
 /** Who the peer must say that it is; undefined: anyone who has the key. */
 export const expectedPeer = ({ remote }: ConnectionConfig): Identity | undefined => {
   if (remote.id !== undefined || remote.address === undefined) return remote.id;
-  return { type: familyOf(remote.address) === 4 ? ID_IPV4_ADDR : ID_IPV6_ADDR, data: addressBytes(remote.address) };
+  return addressIdentity(remote.address);
 };
 
 /** The child of this name. Configurations are checked before they get here: a name unknown is a bug. */

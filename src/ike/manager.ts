@@ -2,77 +2,176 @@
  * The whole of IKEv2 for one gateway, sans I/O: datagrams and the time come in, effects come out. Never throws for what
  * a peer sends; throws ESPALIER_USAGE for an unknown connection.
  */
+import { EspalierError } from "../errors.ts";
 import type { Endpoint } from "../ip-address.ts";
 import type { Path } from "./child-sa-params.ts";
+import { startUsing } from "./children.ts";
 import type { ConnectionConfig } from "./connection.ts";
+import { Core, DEFAULT_OPTIONS, type IkeOptions } from "./core.ts";
+import { rekeyChild, wantChildren } from "./create-child-sa.ts";
 import type { Effect } from "./effect.ts";
 import type { IkeEnvironment } from "./environment.ts";
+import { closeIkeSa, deleteIkeSa, sayGoodbye } from "./ike-sa-end.ts";
+import { initiateIkeSa } from "./ike-sa-init.ts";
+import { Peering } from "./peering.ts";
+import { movePeer, receive } from "./receive.ts";
+import { RekeyIkeSa } from "./rekey-ike-sa.ts";
+import { showPeering } from "./show.ts";
 import type { ConnectionStatus } from "./status.ts";
+import { timersOf } from "./timers.ts";
+import { Turn } from "./turn.ts";
 
-export interface IkeOptions {
-  /** Our UDP ports. */
-  readonly ports: { readonly ike: number; readonly natt: number };
-  /** IKE SAs that a peer began and has not authenticated: more are not begun. */
-  readonly halfOpenLimit: number;
-  /** With as many half-open ones, a peer must first return a cookie (RFC 7296 §2.6). */
-  readonly cookieThreshold: number;
-  /** How long an IKE SA may stay half-open, ms. */
-  readonly halfOpenTimeout: number;
-}
+export type { IkeOptions } from "./core.ts";
 
 export class IkeManager {
-  /** Datagrams dropped, by reason, and other events worth a number. */
-  readonly counters: Record<string, number> = {};
+  readonly #core: Core;
 
-  constructor(_connections: readonly ConnectionConfig[], _env: IkeEnvironment, _options: Partial<IkeOptions> = {}) {}
+  /** Throws ESPALIER_CONFIG when two connections have one name, or one has no child. */
+  constructor(connections: readonly ConnectionConfig[], env: IkeEnvironment, options: Partial<IkeOptions> = {}) {
+    const names = new Set<string>();
+    for (const { name, children } of connections) {
+      if (names.has(name)) throw new EspalierError("ESPALIER_CONFIG", `two connections are called ${name}`);
+      if (children.length === 0) throw new EspalierError("ESPALIER_CONFIG", `connection ${name} has no child`);
+      names.add(name);
+    }
+    const peerings = connections.map((connection) => new Peering(connection));
+    this.#core = new Core(env, { ...DEFAULT_OPTIONS, ...options }, peerings);
+  }
+
+  /** Datagrams dropped, by reason, and other events worth a number. */
+  get counters(): Readonly<Record<string, number>> {
+    return this.#core.counters;
+  }
+
+  /** IKE SAs held now: those that peers began and have not authenticated, and all. */
+  get held(): { readonly halfOpen: number; readonly all: number } {
+    return { halfOpen: this.#core.halfOpen, all: this.#core.sas.size };
+  }
 
   /** Begin the connections that are to be initiated. */
-  start(_now: number): Effect[] {
-    return [];
+  start(now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    for (const peering of this.#core.peerings) {
+      if (peering.config.start !== "initiate") continue;
+      peering.wish = "always";
+      if (!peering.isAlive) initiateIkeSa(turn, peering);
+    }
+    return turn.effects;
   }
 
   /** One datagram; the non-ESP marker is gone already, and `path.local.port` says on which socket it came. */
-  receive(_bytes: Uint8Array, _path: Path, _now: number): Effect[] {
-    return [];
+  receive(bytes: Uint8Array, path: Path, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    receive(turn, bytes.slice(), path); // what is kept of it outlives the caller's buffer
+    return turn.effects;
   }
 
-  tick(_now: number): Effect[] {
-    return [];
+  /** Do what is due: retransmissions, rekeys, liveness, ends of lives, new attempts. */
+  tick(now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    for (;;) {
+      const [due] = timersOf(this.#core).filter(({ at }) => at <= now);
+      if (due === undefined) return turn.effects;
+      due.run(turn); // may change all the others
+    }
   }
 
   /** When `tick` has work next; undefined: only a message or a command brings some. */
   nextWake(): number | undefined {
-    return undefined;
+    const next = timersOf(this.#core).reduce((least, { at }) => Math.min(least, at), Number.POSITIVE_INFINITY);
+    return next === Number.POSITIVE_INFINITY ? undefined : next;
   }
 
-  initiate(_name: string, _now: number): Effect[] {
-    return [];
+  /**
+   * Bring a connection up, and its missing children. With `start: initiate` it is kept up from now on.
+   * Throws ESPALIER_USAGE when the name is unknown or the peer's address is.
+   */
+  initiate(name: string, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    const peering = this.#peering(name);
+    const { config } = peering;
+    if (config.remote.address === undefined)
+      throw new EspalierError("ESPALIER_USAGE", `connection ${name} takes any peer: it cannot be initiated from here`, {
+        remedy: "Initiate it at the peer, or give remote.address.",
+      });
+    peering.wish = config.start === "initiate" ? "always" : "once";
+    peering.isHeldDown = false;
+    for (const sa of peering.established()) wantChildren(turn, sa);
+    if (peering.isAlive) return turn.effects;
+    peering.failures = 0;
+    peering.retryAt = undefined;
+    initiateIkeSa(turn, peering);
+    return turn.effects;
   }
 
-  terminate(_name: string, _now: number): Effect[] {
-    return [];
+  /**
+   * Delete a connection's SAs at the peer. It is not begun again until `initiate`; one with `start: initiate` does not
+   * answer until then either, so that two such peers do not undo it. Throws ESPALIER_USAGE when the name is unknown.
+   */
+  terminate(name: string, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    const peering = this.#peering(name);
+    peering.wish = "no";
+    peering.isHeldDown = peering.config.start === "initiate";
+    peering.retryAt = undefined;
+    peering.lastError = undefined;
+    peering.childRetries.clear();
+    for (const sa of [...peering.sas]) deleteIkeSa(turn, sa, "terminated");
+    return turn.effects;
   }
 
-  rekey(_name: string, _what: { readonly ike: boolean }, _now: number): Effect[] {
-    return [];
+  /** Rekey the IKE SA or the Child SAs of a connection. Throws ESPALIER_USAGE when the name is unknown or it is not up. */
+  rekey(name: string, { ike }: { readonly ike: boolean }, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    const established = this.#peering(name).established();
+    if (established.length === 0)
+      throw new EspalierError("ESPALIER_USAGE", `connection ${name} is not up`, { remedy: "Initiate it first." });
+    for (const sa of established)
+      if (!ike) for (const child of [...sa.children.values()]) rekeyChild(turn, sa, child);
+      else if (!sa.requests.has(({ kind }) => kind === "rekey-ike-sa")) sa.requests.add(turn, sa, new RekeyIkeSa());
+    return turn.effects;
   }
 
   /** Delete every SA at the peers, best effort, and forget them all. */
-  stop(_now: number): Effect[] {
-    return [];
+  stop(now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    for (const peering of this.#core.peerings) {
+      peering.wish = "no";
+      peering.retryAt = undefined;
+    }
+    for (const sa of [...this.#core.sas.values()]) {
+      sayGoodbye(turn, sa);
+      closeIkeSa(turn, sa, "stopped");
+    }
+    return turn.effects;
   }
 
   /** Authenticated ESP came from another address or port: a NAT has a new mapping (RFC 7296 §2.23). */
-  espFrom(_spiIn: number, _remote: Endpoint, _now: number): Effect[] {
-    return [];
+  espFrom(spiIn: number, remote: Endpoint, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    const found = this.#core.findChild(spiIn);
+    if (found !== undefined) movePeer(turn, found.sa, { local: found.sa.path.local, remote });
+    return turn.effects;
   }
 
   /** The first authenticated packet on a `when-told` pair came: the peer sends on it, so may we. */
-  peerUsed(_spiIn: number, _now: number): Effect[] {
-    return [];
+  peerUsed(spiIn: number, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    const found = this.#core.findChild(spiIn);
+    if (found?.child.isLive) startUsing(turn, found.sa, found.child);
+    return turn.effects;
   }
 
   status(_now: number): ConnectionStatus[] {
-    return [];
+    return this.#core.peerings.map(showPeering);
+  }
+
+  #peering(name: string): Peering {
+    const peering = this.#core.peerings.find(({ config }) => config.name === name);
+    if (peering !== undefined) return peering;
+    const known = this.#core.peerings.map(({ config }) => config.name).join(", ");
+    throw new EspalierError("ESPALIER_USAGE", `no connection is called ${name}`, {
+      remedy: known === "" ? "The configuration has none." : `Known: ${known}.`,
+    });
   }
 }

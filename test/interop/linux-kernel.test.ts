@@ -11,7 +11,7 @@ import { Uml, VTI_CHILD } from "./support/uml.ts";
 
 const ANY = ["0.0.0.0/0", "::/0"] as const;
 
-/** `udp`: who claims the NAT that brings UDP encapsulation about. `flag` and `algorithm` are from `ip xfrm state`. */
+/** `udp`: who claims the NAT that brings UDP encapsulation about. `algorithm` is from `ip xfrm state`. */
 const KINDS = [
   { esp: "aes256gcm16", esn: true, udp: undefined, algorithm: "rfc4106(gcm(aes))" },
   { esp: "aes256gcm16", esn: false, udp: undefined, algorithm: "rfc4106(gcm(aes))" },
@@ -19,6 +19,11 @@ const KINDS = [
   { esp: "aes256gcm16", esn: true, udp: "peer", algorithm: "rfc4106(gcm(aes))" },
   { esp: "chacha20poly1305", esn: false, udp: "us", algorithm: "rfc7539esp(chacha20,poly1305)" },
 ] as const;
+
+const title = ({ esp, esn, udp }: (typeof KINDS)[number]): string => {
+  const way = udp === undefined ? "raw ESP" : `UDP, which ${udp === "us" ? "we force" : "the peer forces"}`;
+  return `${esp}, ${esn ? "ESN" : "no ESN"}, ${way}`;
+};
 
 describe("a Linux kernel", () => {
   const lab = testBed(["build", "namespaces", "tun", "uml", "transfer"], async (bed) => {
@@ -29,7 +34,7 @@ describe("a Linux kernel", () => {
     return { sites, peer, ends, file: makeFile(bed.directory, FILE_SIZE) };
   });
 
-  describe.each(KINDS)("$esp, ESN $esn, UDP encapsulation claimed by $udp", ({ esp, esn, udp, algorithm }) => {
+  describe.each(KINDS.map((kind) => [title(kind), kind] as const))("%s", (_, { esp, esn, udp, algorithm }) => {
     const tunnel = testBed(["build", "namespaces", "tun", "uml", "transfer"], async (bed) => {
       const { sites, peer } = lab();
       await peer.load(
@@ -102,7 +107,7 @@ describe("a Linux kernel", () => {
         childLines: VTI_CHILD,
       }),
     );
-    const gateway = await Espalier.start(
+    const gateway = await Espalier.startForTest(
       bed,
       sites.gatewayA,
       configuration({ local: netsOf("a"), remote: netsOf("b") }),

@@ -100,11 +100,13 @@ describe("with strongSwan", () => {
     expect(routes.split("\n").filter((line) => line.includes(`dev ${INTERFACE}`))).toEqual([]);
   };
 
-  describe.each(MISFITS)("$what", ({ ours, theirs, notify, asResponder, asInitiator }) => {
+  describe.each(MISFITS.map((misfit) => [misfit.what, misfit] as const))("%s", (_, misfit) => {
+    const { ours, theirs, notify, asResponder, asInitiator } = misfit;
+
     test("as responder we answer with the notify, say what did not fit, and keep nothing", async () => {
       const { sites, peer, bed } = lab();
       peer.load(swanConnection({ encap: true, ...theirs }));
-      const gateway = await Espalier.start(bed, sites.gatewayA, configuration(ours));
+      const gateway = await Espalier.startForTest(bed, sites.gatewayA, configuration(ours));
       const { stdout, stderr } = await peer.initiate(6);
       expect(`${stdout}${stderr}`).toContain(notify);
       peer.swanctl("--terminate", "--ike", CONNECTION, "--timeout", "5");
@@ -118,7 +120,7 @@ describe("with strongSwan", () => {
     test("as initiator we understand the refusal, say what we had offered, and keep nothing", async () => {
       const { sites, peer, bed } = lab();
       peer.load(swanConnection({ encap: true, ...theirs }));
-      const gateway = await Espalier.start(bed, sites.gatewayA, configuration(ours));
+      const gateway = await Espalier.startForTest(bed, sites.gatewayA, configuration(ours));
       await gateway.initiate(PEER);
       await until(`the log names ${asInitiator.join(" and ")}`, () =>
         hasLine(gateway.log, asInitiator) ? true : undefined,

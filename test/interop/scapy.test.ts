@@ -51,11 +51,14 @@ const CASES = SUITES.flatMap((suite) =>
       { esn: false, last: 0 },
       { esn: true, last: 0 },
       { esn: true, last: 3 * WRAP - 5 }, // the high half changes on the way
-    ].map((sequence) => ({ suite, name: suite.name, outer, ...sequence })),
+    ].map((sequence) => ({ suite, outer, ...sequence })),
   ),
 );
 
-describe.each(CASES)("$name, IPv$outer outside, ESN $esn after $last", ({ suite, outer, esn, last }) => {
+const title = ({ suite, outer, esn, last }: (typeof CASES)[number]): string =>
+  `${suite.name}, IPv${outer} outside, ${esn ? `ESN after ${last}` : "no ESN"}`;
+
+describe.each(CASES.map((each) => [title(each), each] as const))("%s", (_, { suite, outer, esn, last }) => {
   const key = Uint8Array.from({ length: suite.keyLength }, (_, n) => (n * 37 + 11) & 0xff);
   const sa: ScapySa = { suite: suite.name, spi: SPI, key, esn, outer };
   const options = { suite: suite.name, spi: SPI, key, esn, sequence: last, tunnel: OUTER[outer] };

@@ -57,7 +57,10 @@ const WAYS = [
   { outer: 6, encap: "force", workers: 2 },
 ] as const;
 
-describe.each(WAYS)("IPv$outer outside, encap $encap, $workers workers", ({ outer, encap, workers }) => {
+const title = ({ outer, encap, workers }: (typeof WAYS)[number]): string =>
+  `IPv${outer} outside, ${encap === "auto" ? "raw ESP" : "UDP"}, ${workers === 1 ? "1 worker" : `${workers} workers`}`;
+
+describe.each(WAYS.map((way) => [title(way), way] as const))("%s", (_, { outer, encap, workers }) => {
   const lab = testBed(NEEDS, async (bed) => {
     const sites = new Sites();
     bed.defer(() => sites.remove());
@@ -66,7 +69,7 @@ describe.each(WAYS)("IPv$outer outside, encap $encap, $workers workers", ({ oute
     return { sites, a, b };
   });
 
-  test.each(SUITES.map(({ name }, n) => ({ name, n })))("$name carries IPv4 and IPv6", async ({ name, n }) => {
+  test.each(SUITES.map(({ name }, n) => [name, n] as const))("%s carries IPv4 and IPv6", async (name, n) => {
     const { sites, a, b } = lab();
     const { childSas } = await a.up(name);
     expect(childSas[0]).toMatchObject({ suite: name, encap: encap === "force", esn: n % 2 === 0 });

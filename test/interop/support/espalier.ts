@@ -1,6 +1,7 @@
 /** A gateway of ours as its users run it: the built command, in a namespace, with a configuration file of its own. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
 import { callControl } from "../../../src/control/client.ts";
 import type { ConnectionReport, GatewayStatus } from "../../../src/control/status.ts";
@@ -44,6 +45,16 @@ export class Espalier implements Witness {
     await until("the gateway answers at its control socket", () => {
       if (!gateway.isRunning) throw new Error(`the gateway ended:\n${gateway.log}`);
       return gateway.status().catch(() => undefined);
+    });
+    return gateway;
+  }
+
+  /** The same for one test alone: ended with it, whatever became of it. */
+  static async startForTest(bed: TestBed, space: Namespace, configuration: Configuration): Promise<Espalier> {
+    const gateway = await Espalier.start(bed, space, configuration);
+    onTestFinished(async () => {
+      await gateway.end();
+      bed.forget(gateway);
     });
     return gateway;
   }

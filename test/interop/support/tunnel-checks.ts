@@ -59,7 +59,6 @@ const spisOf = async (gateway: Espalier): Promise<Spis | undefined> => {
 };
 
 const PINGS = 1000;
-const PING_INTERVAL = 10;
 
 /**
  * Child SA and IKE SA rekeyed by either side while 100 pings a second run: new SPIs each time, one pair of SAs left at both
@@ -67,7 +66,7 @@ const PING_INTERVAL = 10;
  */
 export const rekeyWithoutLoss = async (gateway: Espalier, peer: RekeyingPeer, ends: Ends): Promise<void> => {
   let isPinging = true;
-  const pinging = ping(ends.here, ends.thereAt, { count: PINGS, interval: PING_INTERVAL }).finally(() => {
+  const pinging = ping(ends.here, ends.thereAt, { count: PINGS }).finally(() => {
     isPinging = false;
   });
   const rekeys: readonly [string, keyof Spis, () => Promise<unknown>][] = [

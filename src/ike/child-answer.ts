@@ -1,0 +1,106 @@
+/**
+ * A Child SA as its responder negotiates it: which of the connection's children an offer is for, its suite and its narrowed
+ * selectors (RFC 7296 §2.7, §2.9).
+ */
+import { equalSelectors, narrow, type TrafficSelector } from "../ipsec/selector.ts";
+import { type AgreedChild, selectorsText } from "./child-offer.ts";
+import type { ChildConfig } from "./connection.ts";
+import { IkeError, invalidSyntax } from "./ike-error.ts";
+import { find, type Payload } from "./message.ts";
+import { Notify } from "./notify.ts";
+import { chooseEsp, describeProposals, type EspSuite, type Proposal, spiBytes } from "./proposal.ts";
+
+export interface ChosenChild extends Omit<AgreedChild, "spiIn"> {
+  readonly chosen: Proposal;
+}
+
+interface Offered {
+  readonly proposals: readonly Proposal[];
+  readonly tsi: readonly TrafficSelector[];
+  readonly tsr: readonly TrafficSelector[];
+}
+
+/**
+ * The best of `children` for the offer in `payloads`: those `isFree` first, then those whose selectors are offered as they
+ * are. Throws IkeError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
+ */
+export const chooseChild = (
+  payloads: readonly Payload[],
+  children: readonly ChildConfig[],
+  options: { readonly withKe: boolean; readonly isFree: (child: ChildConfig) => boolean },
+): ChosenChild => {
+  const offered = readOffer(payloads);
+  const fitting = children
+    .map((config) => ({
+      config,
+      remote: narrow(offered.tsi, config.remote),
+      local: narrow(offered.tsr, config.local),
+    }))
+    .filter(({ local, remote }) => local.length > 0 && remote.length > 0);
+  if (fitting.length === 0) throw noSelectors(offered, children);
+
+  const best = fitting
+    .flatMap((fit) => {
+      const choice = chooseEsp(offered.proposals, fit.config.proposals, options);
+      return choice === undefined ? [] : [{ ...fit, ...choice }];
+    })
+    .map((fit) => ({ fit, rank: (options.isFree(fit.config) ? 0 : 2) + (isExact(offered, fit.config) ? 0 : 1) }))
+    .reduce<Ranked | undefined>(
+      (least, next) => (least === undefined || next.rank < least.rank ? next : least),
+      undefined,
+    );
+  if (best === undefined) throw noProposal(offered, fitting);
+  const { config, local, remote, chosen, spi, suite } = best.fit;
+  return { config, local, remote, chosen, spiOut: spi, suite };
+};
+
+interface Ranked {
+  readonly rank: number;
+  readonly fit: {
+    readonly config: ChildConfig;
+    readonly local: readonly TrafficSelector[];
+    readonly remote: readonly TrafficSelector[];
+    readonly chosen: Proposal;
+    readonly spi: number;
+    readonly suite: EspSuite;
+  };
+}
+
+/** SA of the answer, which bears the SPI that we receive on, and the narrowed TSi and TSr. */
+export const answeredPayloads = (
+  { chosen, local, remote }: ChosenChild,
+  spiIn: number,
+): { sa: Payload; selectors: readonly Payload[] } => ({
+  sa: { kind: "SA", value: [{ ...chosen, spi: spiBytes(spiIn) }] },
+  selectors: [
+    { kind: "TSi", value: { selectors: remote } },
+    { kind: "TSr", value: { selectors: local } },
+  ],
+});
+
+const readOffer = (payloads: readonly Payload[]): Offered => {
+  const [proposals, tsi, tsr] = [find(payloads, "SA"), find(payloads, "TSi"), find(payloads, "TSr")];
+  if (proposals === undefined || tsi === undefined || tsr === undefined)
+    throw invalidSyntax("a Child SA needs SA, TSi and TSr");
+  return { proposals, tsi: tsi.selectors, tsr: tsr.selectors };
+};
+
+const isExact = ({ tsi, tsr }: Offered, { local, remote }: ChildConfig): boolean =>
+  local.every((own) => tsr.some((one) => equalSelectors(own, one))) &&
+  remote.every((own) => tsi.some((one) => equalSelectors(own, one)));
+
+const noSelectors = ({ tsi, tsr }: Offered, children: readonly ChildConfig[]): IkeError => {
+  const expected = children.map(
+    ({ name, local, remote }) => `${name}: ${selectorsText(remote)} === ${selectorsText(local)}`,
+  );
+  return new IkeError(Notify.TS_UNACCEPTABLE, "no child has these traffic selectors", {
+    context: `offered ${selectorsText(tsi)} === ${selectorsText(tsr)}; expected ${expected.join("; ") || "none"}`,
+  });
+};
+
+const noProposal = ({ proposals }: Offered, fitting: readonly { config: ChildConfig }[]): IkeError => {
+  const expected = fitting.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`);
+  return new IkeError(Notify.NO_PROPOSAL_CHOSEN, "no ESP proposal in common", {
+    context: `offered ${describeProposals(proposals)}; expected ${expected.join("; ")}`,
+  });
+};

@@ -1,0 +1,95 @@
+/**
+ * A Child SA as its initiator negotiates it: what SAi2, TSi and TSr offer (RFC 7296 §1.2, §1.3.1), and the check of what
+ * the responder made of them (§2.7, §2.9).
+ */
+import { covers, formatSelector, type TrafficSelector } from "../ipsec/selector.ts";
+import type { ChildConfig } from "./connection.ts";
+import { IkeError, invalidSyntax } from "./ike-error.ts";
+import { find, type Payload } from "./message.ts";
+import { Notify } from "./notify.ts";
+import { acceptEsp, describeProposals, type EspSuite, offerEsp, type Proposal, TransformType } from "./proposal.ts";
+import type { Turn } from "./turn.ts";
+
+export interface ChildOffer {
+  readonly config: ChildConfig;
+  /** Reserved: install it or release it. */
+  readonly spiIn: number;
+  readonly proposals: readonly Proposal[];
+}
+
+/** What both sides agreed on, seen from ours. */
+export interface AgreedChild {
+  readonly config: ChildConfig;
+  readonly spiIn: number;
+  readonly spiOut: number;
+  readonly suite: EspSuite;
+  readonly local: readonly TrafficSelector[];
+  readonly remote: readonly TrafficSelector[];
+}
+
+/** Undefined when the data plane has no room for another pair. */
+export const offerChild = (
+  turn: Turn,
+  connection: string,
+  config: ChildConfig,
+  options: { readonly withKe: boolean },
+): ChildOffer | undefined => {
+  const spiIn = turn.core.env.reserveSpi(connection, config.name);
+  if (spiIn === 0) return undefined;
+  return { config, spiIn, proposals: offerEsp(config.proposals, spiIn, options) };
+};
+
+/** SA, TSi and TSr of the request. */
+export const offeredPayloads = ({ config, proposals }: ChildOffer): { sa: Payload; selectors: readonly Payload[] } => ({
+  sa: { kind: "SA", value: proposals },
+  selectors: [
+    { kind: "TSi", value: { selectors: config.local } },
+    { kind: "TSr", value: { selectors: config.remote } },
+  ],
+});
+
+/** Throws IkeError when the answer is none to this offer. */
+export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[]): AgreedChild => {
+  const [sa, tsi, tsr] = [find(payloads, "SA"), find(payloads, "TSi"), find(payloads, "TSr")];
+  if (sa === undefined || tsi === undefined || tsr === undefined)
+    throw invalidSyntax("a Child SA answer needs SA, TSi and TSr");
+  const accepted = acceptEsp(sa, offer.proposals);
+  if (accepted === undefined)
+    throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, "the peer's choice is none of what we offered", {
+      context: `offered ${describeProposals(offer.proposals)}; peer chose ${describeProposals(sa)}`,
+    });
+  const { config, spiIn } = offer;
+  within(config.local, tsi.selectors, "TSi");
+  within(config.remote, tsr.selectors, "TSr");
+  return {
+    config,
+    spiIn,
+    spiOut: accepted.spi,
+    suite: accepted.suite,
+    local: tsi.selectors,
+    remote: tsr.selectors,
+  };
+};
+
+/** A responder may narrow and never widen (RFC 7296 §2.9). */
+const within = (offered: readonly TrafficSelector[], answered: readonly TrafficSelector[], which: string): void => {
+  if (answered.length > 0 && answered.every((one) => offered.some((own) => covers(own, one)))) return;
+  throw new IkeError(Notify.TS_UNACCEPTABLE, `${which} of the answer is not within what we offered`, {
+    context: `offered ${selectorsText(offered)}; peer answered ${selectorsText(answered)}`,
+  });
+};
+
+export const selectorsText = (selectors: readonly TrafficSelector[]): string =>
+  selectors.length === 0 ? "nothing" : selectors.map(formatSelector).join(", ");
+
+/** The key exchange method to begin with, or undefined when none is configured: no perfect forward secrecy. */
+export const firstGroup = (proposals: readonly { readonly transforms: readonly { type: number; id: number }[] }[]) =>
+  groupsOf(proposals)[0];
+
+/** Key exchange methods that proposals offer, in order. */
+export const groupsOf = (
+  proposals: readonly { readonly transforms: readonly { type: number; id: number }[] }[],
+): number[] =>
+  proposals.flatMap(({ transforms }) =>
+    transforms.flatMap(({ type, id }) => (type === TransformType.KE && id !== 0 ? [id] : [])),
+  );

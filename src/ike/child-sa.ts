@@ -1,0 +1,83 @@
+/**
+ * A Child SA as IKE knows it: a pair of SAs and what is to become of it. Keys are not here, the data plane has them.
+ *
+ *   installed ──> rekeying ──> deleting ──> removed      we rekeyed it and delete it
+ *       │            └──> installed                      the rekey was refused: try again later
+ *       └──> replaced ──> (deleting) ──> removed         the peer rekeyed it and is to delete it; a guard does where not
+ */
+import type { ChildSaParams } from "./child-sa-params.ts";
+import type { ChildConfig } from "./connection.ts";
+import type { Task } from "./task.ts";
+
+export type ChildSaState =
+  | { readonly name: "installed"; readonly rekeyAt: number }
+  | { readonly name: "rekeying"; readonly task: Task }
+  | { readonly name: "replaced"; readonly by: ChildSa; readonly guardAt: number }
+  | { readonly name: "deleting" }
+  | { readonly name: "removed" };
+
+const MAY_BECOME: Readonly<Record<ChildSaState["name"], readonly ChildSaState["name"][]>> = {
+  installed: ["installed", "rekeying", "replaced", "deleting", "removed"],
+  rekeying: ["installed", "replaced", "deleting", "removed"],
+  replaced: ["deleting", "removed"],
+  deleting: ["removed"],
+  removed: [],
+};
+
+/** How long the SA that a peer rekeyed waits for its Delete before we delete it ourselves, ms. */
+export const DELETE_GUARD = 120_000;
+
+export type ChildSaFacts = Omit<ChildSaParams, "keyIn" | "keyOut" | "path" | "connection" | "child">;
+
+export class ChildSa {
+  readonly config: ChildConfig;
+  readonly facts: ChildSaFacts;
+  /** The lower nonce of the exchange that made it: decides between twins (RFC 7296 §2.8.1). */
+  readonly lowestNonce: Uint8Array;
+  /** Hard end of its life. */
+  readonly expiresAt: number;
+  /** Whether traffic of the policy is sent on it. */
+  inUse: boolean;
+  /** What the data plane had received when we last asked. */
+  packetsIn = 0;
+  #state: ChildSaState;
+
+  constructor(
+    config: ChildConfig,
+    facts: ChildSaFacts,
+    options: { lowestNonce: Uint8Array; inUse: boolean; rekeyAt: number; expiresAt: number },
+  ) {
+    this.config = config;
+    this.facts = facts;
+    this.lowestNonce = options.lowestNonce;
+    this.inUse = options.inUse;
+    this.expiresAt = options.expiresAt;
+    this.#state = { name: "installed", rekeyAt: options.rekeyAt };
+  }
+
+  get spiIn(): number {
+    return this.facts.spiIn;
+  }
+
+  get spiOut(): number {
+    return this.facts.spiOut;
+  }
+
+  get state(): ChildSaState {
+    return this.#state;
+  }
+
+  /** It carries traffic and nothing is to replace it but a rekey of ours. */
+  get isLive(): boolean {
+    return this.#state.name === "installed" || this.#state.name === "rekeying";
+  }
+
+  /** The only way to change state. An impossible step is a bug and throws a RangeError. */
+  become(next: ChildSaState): void {
+    if (!MAY_BECOME[this.#state.name].includes(next.name))
+      throw new RangeError(`a Child SA cannot go from ${this.#state.name} to ${next.name}`);
+    this.#state = next;
+  }
+}
+
+export const spiText = (spi: number): string => spi.toString(16).padStart(8, "0");

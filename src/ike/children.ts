@@ -1,0 +1,139 @@
+/**
+ * The Child SAs of an IKE SA: installing, switching traffic from one pair to the next without a gap (RFC 7296 §2.8), and
+ * removing.
+ */
+import { wipe } from "../bytes.ts";
+import { type AgreedChild, selectorsText } from "./child-offer.ts";
+import { ChildSa, DELETE_GUARD, spiText } from "./child-sa.ts";
+import { equalIdentity } from "./identity.ts";
+import type { IkeSa } from "./ike-sa.ts";
+import { deriveChildKeys, type IkeKeys } from "./keymat.ts";
+import { lowest } from "./lowest-nonce.ts";
+import type { Turn } from "./turn.ts";
+
+interface Installing {
+  readonly agreed: AgreedChild;
+  readonly keys: IkeKeys;
+  /** Nonces of the exchange; the initiator is whoever sent its request. */
+  readonly ni: Uint8Array;
+  readonly nr: Uint8Array;
+  readonly shared?: Uint8Array | undefined;
+  readonly weInitiated: boolean;
+  readonly use: "now" | "when-told";
+  readonly replaces?: ChildSa | undefined;
+}
+
+export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): ChildSa => {
+  const { agreed, keys, ni, nr, shared, weInitiated, use, replaces } = installing;
+  const { config, spiIn, spiOut, local, remote, suite } = agreed;
+  const { initiatorToResponder, responderToInitiator } = deriveChildKeys({
+    prf: keys.prf,
+    skD: keys.skD,
+    shared,
+    ni,
+    nr,
+    suite: suite.suite,
+  });
+  const facts = {
+    spiIn,
+    spiOut,
+    suite: suite.suite,
+    esn: suite.esn,
+    local,
+    remote,
+    encap: sa.encap,
+    proposal: suite.name,
+    replaces: replaces?.spiIn,
+  };
+  const child = new ChildSa(config, facts, {
+    lowestNonce: lowest(ni, nr),
+    inUse: use === "now",
+    rekeyAt: turn.now + turn.jittered(config.lifetime, 0.1),
+    expiresAt: turn.now + config.lifetime * 1.1,
+  });
+  sa.children.set(spiIn, child);
+  turn.effects.push({
+    kind: "install",
+    use,
+    child: {
+      ...facts,
+      connection: sa.connection ?? "",
+      child: config.name,
+      keyIn: weInitiated ? responderToInitiator : initiatorToResponder,
+      keyOut: weInitiated ? initiatorToResponder : responderToInitiator,
+      path: sa.path,
+    },
+  });
+  wipe(shared);
+  if (use === "now") for (const sibling of siblings(sa, child)) sibling.inUse = false;
+  if (sa.peering !== undefined) {
+    sa.peering.childRetries.delete(config.name);
+    sa.peering.lastError = undefined;
+  }
+  turn.log("info", replaces ? "child-sa-rekeyed" : "child-sa-installed", sa, `child ${config.name} is up`, {
+    child: config.name,
+    spiIn: spiText(spiIn),
+    spiOut: spiText(spiOut),
+    suite: suite.name,
+    esn: suite.esn,
+    encap: sa.encap,
+    local: selectorsText(local),
+    remote: selectorsText(remote),
+    ...(replaces ? { replaces: spiText(replaces.spiIn) } : {}),
+  });
+  return child;
+};
+
+/** From now on the child's traffic is sent on this pair. */
+export const startUsing = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
+  if (child.inUse || child.state.name === "removed") return;
+  for (const sibling of siblings(sa, child)) sibling.inUse = false;
+  child.inUse = true;
+  turn.effects.push({ kind: "use", spiIn: child.spiIn });
+};
+
+/** Take a pair away. Traffic that was sent on it moves to another pair of the same child first, where there is one. */
+export const removeChild = (turn: Turn, sa: IkeSa, child: ChildSa, why: string): void => {
+  if (child.state.name === "removed") return;
+  if (child.inUse) {
+    const heir = heirOf(sa, child);
+    if (heir !== undefined) startUsing(turn, sa, heir);
+  }
+  child.become({ name: "removed" });
+  child.inUse = false;
+  sa.children.delete(child.spiIn);
+  turn.effects.push({ kind: "remove", spiIn: child.spiIn });
+  const fields = { child: child.config.name, spiIn: spiText(child.spiIn), spiOut: spiText(child.spiOut) };
+  turn.log("info", "child-sa-removed", sa, `child ${child.config.name}: ${why}`, fields);
+};
+
+/** Another pair took its place: the peer is to delete it, and we where it does not. */
+export const replacedBy = (turn: Turn, child: ChildSa, by: ChildSa): void =>
+  child.become({ name: "replaced", by, guardAt: turn.now + DELETE_GUARD });
+
+/** Whether a pair carries this child's traffic, or is being negotiated by us on this SA. */
+export const hasChild = (sa: IkeSa, name: string): boolean =>
+  sa.requests.has((task) => task.kind === "create-child-sa" && task.childName === name) || hasLiveChild(sa, name);
+
+export const hasLiveChild = (sa: IkeSa, name: string): boolean => {
+  for (const child of sa.children.values()) if (child.config.name === name && child.isLive) return true;
+  return false;
+};
+
+const heirOf = (sa: IkeSa, child: ChildSa): ChildSa | undefined => {
+  if (child.state.name === "replaced" && child.state.by.isLive) return child.state.by;
+  return siblings(sa, child)
+    .filter((sibling) => sibling.isLive)
+    .at(-1);
+};
+
+/** Other pairs of the same child with the same peer, whichever IKE SA they belong to. */
+const siblings = (sa: IkeSa, child: ChildSa): ChildSa[] => {
+  const peers = [...(sa.peering?.sas ?? [])].filter((other) => other === sa || isSamePeer(sa, other));
+  return peers.flatMap((other) =>
+    [...other.children.values()].filter((sibling) => sibling !== child && sibling.config === child.config),
+  );
+};
+
+export const isSamePeer = (a: IkeSa, b: IkeSa): boolean =>
+  a.peerId !== undefined && b.peerId !== undefined && equalIdentity(a.peerId, b.peerId);

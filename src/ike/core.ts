@@ -1,0 +1,77 @@
+/** What all IKE SAs of a gateway share: the connections, the table of SAs by our SPI, and the counters. */
+import { toHex } from "../bytes.ts";
+import type { ChildSa } from "./child-sa.ts";
+import { CookieJar } from "./cookie.ts";
+import type { IkeEnvironment } from "./environment.ts";
+import type { IkeSa } from "./ike-sa.ts";
+import { LastAnswers } from "./last-answers.ts";
+import { LogAllowance } from "./log-allowance.ts";
+import type { Peering } from "./peering.ts";
+
+export interface IkeOptions {
+  /** Our UDP ports. */
+  readonly ports: { readonly ike: number; readonly natt: number };
+  /** IKE SAs that peers began and have not authenticated: more are not begun. */
+  readonly halfOpenLimit: number;
+  /** With as many half-open ones, a peer must first return a cookie (RFC 7296 §2.6); 0: always. */
+  readonly cookieThreshold: number;
+  /** How long an IKE SA may stay half-open, ms. */
+  readonly halfOpenTimeout: number;
+}
+
+export const DEFAULT_OPTIONS: IkeOptions = {
+  ports: { ike: 500, natt: 4500 },
+  halfOpenLimit: 40,
+  cookieThreshold: 10,
+  halfOpenTimeout: 60_000,
+};
+
+export class Core {
+  readonly env: IkeEnvironment;
+  readonly options: IkeOptions;
+  readonly peerings: readonly Peering[];
+  /** By our own SPI, in hex: an address says nothing about whose message it is (RFC 7296 §2.6). */
+  readonly sas = new Map<string, IkeSa>();
+  readonly counters: Record<string, number> = {};
+  readonly cookies: CookieJar;
+  /** Answers to IKE_SA_INIT requests, by sender and SPI. */
+  readonly firstAnswers = new LastAnswers();
+  /** Answers to the last requests of SAs that are gone, by our SPI. */
+  readonly lastAnswers = new LastAnswers();
+  readonly unprovenLogs = new LogAllowance();
+
+  constructor(env: IkeEnvironment, options: IkeOptions, peerings: readonly Peering[]) {
+    this.env = env;
+    this.options = options;
+    this.peerings = peerings;
+    this.cookies = new CookieJar((length) => env.random(length));
+  }
+
+  /** Eight octets that no SA of ours has, never all zero. */
+  newSpi(): Uint8Array {
+    for (;;) {
+      const spi = this.env.random(8);
+      if (spi.some((octet) => octet !== 0) && !this.sas.has(toHex(spi))) return spi;
+    }
+  }
+
+  add(sa: IkeSa): void {
+    this.sas.set(sa.spiText, sa);
+    sa.peering?.sas.add(sa);
+  }
+
+  get halfOpen(): number {
+    let count = 0;
+    for (const sa of this.sas.values()) if (sa.state.name === "init-answered") count++;
+    return count;
+  }
+
+  /** The pair that we receive on by this SPI, and the IKE SA that it belongs to. */
+  findChild(spiIn: number): { sa: IkeSa; child: ChildSa } | undefined {
+    for (const sa of this.sas.values()) {
+      const child = sa.children.get(spiIn);
+      if (child !== undefined) return { sa, child };
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * CREATE_CHILD_SA as its responder: another Child SA, or the rekey of one (RFC 7296 §1.3.1, §1.3.3, §2.8, §2.25).
+ * The new pair receives at once; we go on sending on the old one until the peer uses the new one or deletes the old.
+ */
+import { generateKeyPair, kexById } from "../crypto/kex.ts";
+import { answeredPayloads, type ChosenChild, chooseChild } from "./child-answer.ts";
+import { refuseChild } from "./child-failure.ts";
+import { type ChildSa, spiText } from "./child-sa.ts";
+import { hasLiveChild, installChild, replacedBy } from "./children.ts";
+import { CreateChild } from "./create-child-sa.ts";
+import { IkeError, invalidSyntax } from "./ike-error.ts";
+import type { IkeSa } from "./ike-sa.ts";
+import { find, notifies, type Payload } from "./message.ts";
+import { Notify } from "./notify.ts";
+import { groupData, kePayload, NONCE_LENGTH, noncePayload, notifyAboutSpi } from "./payloads.ts";
+import { Protocol, spiBytes } from "./proposal.ts";
+import type { Answer } from "./receive.ts";
+import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
+import type { Turn } from "./turn.ts";
+
+/** Throws IkeError to refuse: the caller answers with its notification. */
+export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]): Answer => {
+  // RFC 7296 §2.25.2: what is being closed or was rekeyed takes no new children.
+  if (sa.state.name !== "established") throw busy("the IKE SA is ending");
+  if (find(payloads, "TSi") === undefined) return answerRekeyIkeSa(turn, sa, payloads);
+  if (sa.requests.task?.kind === "rekey-ike-sa") throw busy("the IKE SA is being rekeyed");
+
+  const rekey = notifies(payloads, Notify.REKEY_SA)[0];
+  let old: ChildSa | undefined;
+  if (rekey !== undefined) {
+    old = [...sa.children.values()].find(({ spiOut }) => Buffer.compare(spiBytes(spiOut), rekey.spi) === 0);
+    if (old === undefined || rekey.protocol !== Protocol.ESP) {
+      turn.log("debug", "rekey-unknown", sa, "the peer rekeys a Child SA that is not there");
+      return { payloads: [notifyAboutSpi(Notify.CHILD_SA_NOT_FOUND, Protocol.ESP, rekey.spi)] };
+    }
+    if (!old.isLive) throw busy(`child ${old.config.name} is being deleted`);
+  }
+  return { payloads: negotiate(turn, sa, payloads, old) };
+};
+
+const busy = (why: string): IkeError => new IkeError(Notify.TEMPORARY_FAILURE, why);
+
+const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: ChildSa | undefined): Payload[] => {
+  const { peering, keys } = sa;
+  const nonce = find(payloads, "Nonce");
+  if (peering === undefined || keys === undefined || nonce === undefined) throw invalidSyntax("Nonce missing");
+  const { config } = peering;
+  try {
+    const children = old === undefined ? config.children : [old.config];
+    const isFree = ({ name }: { readonly name: string }): boolean => !hasLiveChild(sa, name);
+    const chosen = chooseChild(payloads, children, { withKe: true, isFree });
+    const exchanged = exchange(chosen, payloads);
+    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name);
+    if (spiIn === 0) throw new IkeError(Notify.NO_ADDITIONAL_SAS, "no room for another Child SA");
+    const nr = turn.random(NONCE_LENGTH);
+    const child = installChild(turn, sa, {
+      agreed: { ...chosen, spiIn },
+      keys,
+      ni: nonce.data,
+      nr,
+      shared: exchanged?.shared,
+      weInitiated: false,
+      use: old === undefined ? "now" : "when-told",
+      replaces: old,
+    });
+    noteCollision(turn, sa, child, old);
+    const { sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
+    return [proposal, noncePayload(nr), ...(exchanged === undefined ? [] : [exchanged.payload]), ...selectors];
+  } catch (problem) {
+    if (problem instanceof IkeError && problem.notify !== Notify.INVALID_KE_PAYLOAD) refuseChild(turn, sa, problem);
+    throw problem;
+  }
+};
+
+/** The key exchange of a suite that has its own. */
+const exchange = (
+  { suite }: ChosenChild,
+  payloads: readonly Payload[],
+): { payload: Payload; shared: Uint8Array } | undefined => {
+  if (suite.ke === undefined) return undefined;
+  const method = kexById(suite.ke);
+  if (method === undefined) throw new RangeError(`not a suite of ours: ${suite.name}`);
+  const ke = find(payloads, "KE");
+  if (ke?.method !== suite.ke)
+    throw new IkeError(Notify.INVALID_KE_PAYLOAD, `expected a value of ${method.name}`, { data: groupData(suite.ke) });
+  const keyPair = generateKeyPair(method);
+  const shared = keyPair.agree(ke.data);
+  keyPair.destroy();
+  if (shared === undefined) throw invalidSyntax(`the ${method.name} value is invalid`); // RFC 6989
+  return { payload: kePayload(method.id, keyPair.publicValue), shared };
+};
+
+/** Our own request for the same child may be on its way: its answer settles which pair stays (RFC 7296 §2.8.1). */
+const noteCollision = (turn: Turn, sa: IkeSa, child: ChildSa, old: ChildSa | undefined): void => {
+  const { task } = sa.requests;
+  if (old === undefined) {
+    if (task instanceof CreateChild && task.kind === "create-child-sa" && task.childName === child.config.name)
+      task.rival = child;
+    return;
+  }
+  if (old.state.name === "rekeying" && old.state.task === task && task instanceof CreateChild) {
+    task.rival = child;
+    turn.log("debug", "rekey-collision", sa, `child ${child.config.name}: both rekey ${spiText(old.spiIn)}`);
+  } else replacedBy(turn, old, child);
+};

@@ -1,0 +1,130 @@
+/**
+ * IKE_AUTH as its responder, RFC 7296 §1.2: find the connection by the identity that the initiator claims, check its proof,
+ * prove ourselves, make the first Child SA.
+ */
+import { checkPskAuth, pskAuth } from "./auth.ts";
+import { answeredPayloads, chooseChild } from "./child-answer.ts";
+import { refuseChild } from "./child-failure.ts";
+import { hasLiveChild, installChild } from "./children.ts";
+import { expectedPeer } from "./connection.ts";
+import { wantChildrenLater } from "./create-child-sa.ts";
+import { equalIdentity, formatIdentity, type Identity } from "./identity.ts";
+import { IkeError, invalidSyntax } from "./ike-error.ts";
+import type { IkeSa, IkeSaState } from "./ike-sa.ts";
+import { establish } from "./ike-sa-established.ts";
+import { obeyInitialContact, settleTwins } from "./ike-sa-twins.ts";
+import { lowest } from "./lowest-nonce.ts";
+import { find, type Payload } from "./message.ts";
+import { Notify } from "./notify.ts";
+import { AuthMethod } from "./payload/auth.ts";
+import { hasNotify, notifyPayload } from "./payloads.ts";
+import type { Peering } from "./peering.ts";
+import { chooseIke, describeProposals, Protocol, TransformType } from "./proposal.ts";
+import type { Answer } from "./receive.ts";
+import type { Turn } from "./turn.ts";
+
+type InitAnswered = Extract<IkeSaState, { name: "init-answered" }>;
+
+/** Throws IkeError to refuse: the caller answers with its notification and forgets the SA. */
+export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]): Answer => {
+  const { state } = sa;
+  if (state.name !== "init-answered") throw invalidSyntax("IKE_AUTH on an IKE SA that is up");
+  const idi = find(payloads, "IDi");
+  if (idi === undefined) throw invalidSyntax("IKE_AUTH without IDi");
+  const peering = identify(state, idi, payloads);
+  const { config } = peering;
+  const { keys, suite, opening } = state;
+
+  sa.peering = peering;
+  sa.peerId = idi;
+  peering.sas.add(sa);
+  establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
+  if (hasNotify(payloads, Notify.INITIAL_CONTACT)) obeyInitialContact(turn, sa);
+
+  const signed = { message: opening.answer, nonce: opening.ni, prf: keys.prf, skP: keys.skPr };
+  const auth = pskAuth(config.psk.local, { ...signed, identity: config.local.id });
+  return {
+    payloads: [
+      { kind: "IDr", value: config.local.id },
+      { kind: "AUTH", value: { method: AuthMethod.SHARED_KEY_MIC, data: auth } },
+      ...firstChild(turn, sa, peering, { keys, ni: opening.ni, nr: opening.nr }, payloads),
+    ],
+    after: () => {
+      settleTwins(turn, sa);
+      wantChildrenLater(turn, sa);
+    },
+  };
+};
+
+/** The connection that this peer may use, its proof checked. */
+const identify = (
+  { candidates, keys, suite, opening }: InitAnswered,
+  idi: Identity,
+  payloads: readonly Payload[],
+): Peering => {
+  const [idr, auth] = [find(payloads, "IDr"), find(payloads, "AUTH")];
+  const known = candidates.filter(({ config }) => {
+    const expected = expectedPeer(config);
+    return (
+      (expected === undefined || equalIdentity(idi, expected)) &&
+      (idr === undefined || equalIdentity(idr, config.local.id))
+    );
+  });
+  const failed = (why: string): IkeError => {
+    const wants = idr === undefined ? "" : ` and wants ${formatIdentity(idr)}`;
+    const expected = candidates.map(({ config }) => {
+      const id = expectedPeer(config);
+      return `${config.name}: ${id === undefined ? "anyone" : formatIdentity(id)} to ${formatIdentity(config.local.id)}`;
+    });
+    return new IkeError(Notify.AUTHENTICATION_FAILED, why, {
+      context: `peer says it is ${formatIdentity(idi)}${wants}; expected ${expected.join("; ")}`,
+    });
+  };
+  if (known.length === 0) throw failed("no connection for this identity");
+  if (auth === undefined) throw failed("the peer wants EAP, expected a shared key"); // RFC 7296 §2.16
+  if (auth.method !== AuthMethod.SHARED_KEY_MIC)
+    throw failed(`the peer proves itself by method ${auth.method}, expected a shared key`);
+  const signed = { message: opening.request, nonce: opening.nr, prf: keys.prf, skP: keys.skPi, identity: idi };
+  const proven = known.filter(({ config }) => checkPskAuth(config.psk.remote, signed, auth.data));
+  if (proven.length === 0)
+    throw failed("the peer's proof is wrong: another pre-shared key, or somebody changed IKE_SA_INIT");
+
+  // IKE_SA_INIT was answered when only addresses were known: the suite must be one of this connection too.
+  const transforms = [
+    { type: TransformType.ENCR, id: suite.encr.id, ...(suite.encr.keyBits ? { keyBits: suite.encr.keyBits } : {}) },
+    ...(suite.integ === undefined ? [] : [{ type: TransformType.INTEG, id: suite.integ }]),
+    { type: TransformType.PRF, id: suite.prf },
+    { type: TransformType.KE, id: suite.ke },
+  ];
+  const offer = [{ number: 1, protocol: Protocol.IKE, spi: new Uint8Array(0), transforms }];
+  const allowed = proven.find(({ config }) => chooseIke(offer, config.proposals) !== undefined);
+  if (allowed === undefined)
+    throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, "the IKE suite is not one of this peer's connection", {
+      context: `offered ${suite.name}; expected ${proven.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`).join("; ")}`,
+    });
+  return allowed;
+};
+
+/** SA, TSi and TSr of the answer; a notification when the child is refused, which leaves the IKE SA up. */
+const firstChild = (
+  turn: Turn,
+  sa: IkeSa,
+  { config }: Peering,
+  secrets: Pick<InitAnswered, "keys"> & { readonly ni: Uint8Array; readonly nr: Uint8Array },
+  payloads: readonly Payload[],
+): readonly Payload[] => {
+  if (find(payloads, "SA") === undefined) return []; // RFC 6023: no child is asked for
+  try {
+    const isFree = ({ name }: { readonly name: string }): boolean => !hasLiveChild(sa, name);
+    const chosen = chooseChild(payloads, config.children, { withKe: false, isFree });
+    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name);
+    if (spiIn === 0) throw new IkeError(Notify.NO_ADDITIONAL_SAS, "no room for another Child SA");
+    installChild(turn, sa, { agreed: { ...chosen, spiIn }, ...secrets, weInitiated: false, use: "now" });
+    const { sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
+    return [proposal, ...selectors];
+  } catch (problem) {
+    if (!(problem instanceof IkeError)) throw problem;
+    refuseChild(turn, sa, problem);
+    return [notifyPayload(problem.notify, problem.data)];
+  }
+};

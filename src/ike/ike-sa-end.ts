@@ -1,0 +1,59 @@
+/** How an IKE SA ends: with a Delete that the peer answers, or at once (RFC 7296 §1.4.1, §2.4). */
+import { isSamePeer, removeChild } from "./children.ts";
+import { wantChildrenLater } from "./create-child-sa.ts";
+import type { IkeSa } from "./ike-sa.ts";
+import { DeleteIkeSa } from "./informational.ts";
+import { Exchange } from "./message.ts";
+import type { Turn } from "./turn.ts";
+
+/** Forget it with all that it holds. Its connection is tried again where it is wanted. */
+export const closeIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
+  if (sa.state.name === "closed") return;
+  const wasUp = sa.state.name === "established";
+  if (sa.state.name === "auth-sent" && sa.state.offer !== undefined) turn.core.env.releaseSpi(sa.state.offer.spiIn);
+  sa.requests.abandon(turn, sa); // may hand the children over to a twin
+  for (const child of [...sa.children.values()]) removeChild(turn, sa, child, why);
+  sa.become({ name: "closed" });
+  turn.core.sas.delete(sa.spiText);
+  sa.peering?.sas.delete(sa);
+  if (sa.lastAnswered !== undefined)
+    turn.core.lastAnswers.keep(sa.spiText, sa.lastAnswered.request, sa.lastAnswered.answer, turn.now);
+  turn.log(wasUp ? "info" : "debug", "ike-sa-closed", sa, `IKE SA with ${sa.remoteText} closed: ${why}`);
+  sa.peering?.lost(turn);
+  // A child may have been asked for on an IKE SA that ended while its twin lives on.
+  for (const other of sa.peering?.established() ?? []) if (isSamePeer(sa, other)) wantChildrenLater(turn, other);
+};
+
+/** Take its children away now and tell the peer; it is gone when the peer has answered or is given up. */
+export const deleteIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
+  const { state } = sa;
+  switch (state.name) {
+    case "closed":
+    case "closing":
+      return;
+    case "auth-sent": // the peer may be up already: wait for its answer, then delete
+      return;
+    case "init-sent":
+    case "init-answered":
+      closeIkeSa(turn, sa, why);
+      return;
+    case "established":
+    case "replaced": {
+      for (const child of [...sa.children.values()]) removeChild(turn, sa, child, why);
+      for (const queued of sa.requests.takeQueue()) queued.abandon(turn, sa);
+      sa.become({ name: "closing", keys: state.keys, suite: state.suite });
+      turn.log(state.name === "replaced" ? "debug" : "info", "ike-sa-deleting", sa, `deleting the IKE SA: ${why}`);
+      sa.requests.add(turn, sa, new DeleteIkeSa());
+      if (state.name === "established") sa.peering?.lost(turn);
+    }
+  }
+};
+
+/** A last Delete that nobody waits for: the gateway stops. */
+export const sayGoodbye = (turn: Turn, sa: IkeSa): void => {
+  const isUp = sa.state.name === "established" || sa.state.name === "replaced";
+  const id = sa.requests.nextId + (sa.requests.pending === undefined ? 0 : 1);
+  if (!isUp) return;
+  const header = sa.header(Exchange.INFORMATIONAL, false, id);
+  turn.send(sa.path, sa.seal(header, new DeleteIkeSa().request(), turn.random));
+};

@@ -1,0 +1,53 @@
+/** What begins when an IKE SA is up, whether by IKE_AUTH or by rekeying: its lifetime and its timers. */
+import { formatIdentity } from "./identity.ts";
+import type { Established, IkeSa } from "./ike-sa.ts";
+import type { IkeKeys } from "./keymat.ts";
+import type { Peering } from "./peering.ts";
+import type { IkeSuite } from "./proposal.ts";
+import type { Turn } from "./turn.ts";
+
+/** How often a NAT is reminded of its mapping (RFC 3948 §4), and sequence numbers are looked at, ms. */
+export const KEEPALIVE = 20_000;
+export const USAGE_PERIOD = 10_000;
+
+interface Begun {
+  readonly keys: IkeKeys;
+  readonly suite: IkeSuite;
+  readonly lowestNonce: Uint8Array;
+}
+
+export const establishedState = (turn: Turn, { config }: Peering, begun: Begun): Established => ({
+  name: "established",
+  ...begun,
+  since: turn.now,
+  rekeyAt: turn.now + turn.jittered(config.lifetime, 0.1),
+  expiresAt: turn.now + config.lifetime * 1.1,
+});
+
+/** The peer has proven itself. */
+export const establish = (turn: Turn, sa: IkeSa, begun: Begun): void => {
+  if (sa.peering === undefined) throw new RangeError("an IKE SA cannot be up without a connection");
+  sa.become(establishedState(turn, sa.peering, begun));
+  sa.peering.succeeded();
+  startTimers(turn, sa);
+  turn.log("info", "ike-sa-established", sa, `IKE SA with ${sa.remoteText} is up`, {
+    remote: sa.remoteText,
+    peer: sa.peerId === undefined ? "" : formatIdentity(sa.peerId),
+    suite: begun.suite.name,
+    role: sa.role,
+    natLocal: sa.nat.local,
+    natRemote: sa.nat.remote,
+  });
+};
+
+export const startTimers = (turn: Turn, sa: IkeSa): void => {
+  heard(turn, sa);
+  if (sa.nat.local) sa.keepaliveAt = turn.now + KEEPALIVE;
+  sa.usageAt = turn.now + USAGE_PERIOD;
+};
+
+/** The peer lives: an authentic message of it came. */
+export const heard = (turn: Turn, sa: IkeSa): void => {
+  const interval = sa.peering?.config.liveness?.interval;
+  if (interval !== undefined) sa.livenessAt = turn.now + interval;
+};

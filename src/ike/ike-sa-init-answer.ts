@@ -1,0 +1,160 @@
+/**
+ * IKE_SA_INIT as its responder, RFC 7296 §1.2 and §2.6. Until the initiator has shown that it receives at its address (where
+ * there are many half-open SAs) and has named a group that we take, nothing is kept: such answers have SPIr zero.
+ */
+import { toHex } from "../bytes.ts";
+import { generateKeyPair, kexById } from "../crypto/kex.ts";
+import { prfById } from "../crypto/prf.ts";
+import { formatEndpoint } from "../ip-address.ts";
+import type { Path } from "./child-sa-params.ts";
+import { IkeError, invalidSyntax } from "./ike-error.ts";
+import { IkeSa } from "./ike-sa.ts";
+import { deriveIkeKeys } from "./keymat.ts";
+import { checkContents, Exchange, emitMessage, find, type Header, notifies, type ParsedMessage } from "./message.ts";
+import { findNat, natPayloads } from "./nat.ts";
+import { Notify } from "./notify.ts";
+import { groupData, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
+import type { Peering } from "./peering.ts";
+import { chooseIke, describeProposals, type IkeSuite, type Proposal } from "./proposal.ts";
+import type { Turn } from "./turn.ts";
+
+const NO_SPI = new Uint8Array(8);
+const STRANGER = { connection: undefined };
+
+/** A request of somebody. Never throws. */
+export const answerInit = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
+  const { header, payloads } = message;
+  const key = `${formatEndpoint(path.remote)} ${toHex(header.spiI)}`;
+  const repeated = turn.core.firstAnswers.find(key, bytes, turn.now);
+  if (repeated !== undefined) {
+    turn.count("repeated-requests");
+    turn.send(path, repeated); // the same octets, RFC 7296 §2.1
+    return;
+  }
+  if (turn.core.sas.get(toHex(header.spiI))?.role === "initiator") {
+    turn.count("reflected");
+    return;
+  }
+  try {
+    checkContents(Exchange.IKE_SA_INIT, false, payloads);
+    const answer = begin(turn, bytes, message, path);
+    if (answer === undefined) return;
+    turn.core.firstAnswers.keep(key, bytes, answer, turn.now);
+    turn.send(path, answer);
+  } catch (error) {
+    if (!(error instanceof IkeError)) throw error;
+    refuseInit(turn, header, path, error);
+  }
+};
+
+/** Answer a request that is not to become an SA with one notification, SPIr zero. */
+export const refuseInit = (turn: Turn, header: Pick<Header, "spiI">, path: Path, error: IkeError): void => {
+  turn.count("refused-inits");
+  turn.send(path, stateless(header.spiI, error.notify, error.data));
+  if (error.notify === Notify.INVALID_KE_PAYLOAD) return; // part of an ordinary beginning
+  const context = error.context === undefined ? "" : ` (${error.context})`;
+  turn.logUnproven("ike-sa-init-rejected", STRANGER, `${formatEndpoint(path.remote)}: ${error.message}${context}`, {
+    remote: formatEndpoint(path.remote),
+  });
+};
+
+const stateless = (spiI: Uint8Array, type: number, data?: Uint8Array): Uint8Array =>
+  emitMessage(
+    { spiI, spiR: NO_SPI, exchange: Exchange.IKE_SA_INIT, fromInitiator: false, isResponse: true, messageId: 0 },
+    [notifyPayload(type, data)],
+  );
+
+/** The answer, or undefined when there is none or it is one that keeps nothing. Throws IkeError to refuse. */
+const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): Uint8Array | undefined => {
+  const { core } = turn;
+  const { header, payloads } = message;
+  const [offered, ke, nonce] = [find(payloads, "SA"), find(payloads, "KE"), find(payloads, "Nonce")];
+  if (offered === undefined || ke === undefined || nonce === undefined) throw invalidSyntax("SA, KE or Nonce missing");
+
+  const halfOpen = core.halfOpen;
+  if (halfOpen >= core.options.halfOpenLimit) {
+    turn.count("half-open-limit");
+    turn.logUnproven("half-open-limit", STRANGER, `${halfOpen} half-open IKE SAs: no more are begun`, { halfOpen });
+    return undefined;
+  }
+  if (halfOpen >= core.options.cookieThreshold) {
+    const cookie = notifies(payloads, Notify.COOKIE)[0]?.data;
+    const { address } = path.remote;
+    if (cookie === undefined || !core.cookies.check(cookie, nonce.data, address, header.spiI, turn.now)) {
+      turn.count("cookies-sent");
+      const fresh = core.cookies.issue(nonce.data, address, header.spiI, turn.now);
+      turn.send(path, stateless(header.spiI, Notify.COOKIE, fresh));
+      return undefined;
+    }
+  }
+
+  const candidates = candidatesFor(core.peerings, path);
+  const { chosen, suite, peering } = choose(offered, candidates, path);
+  const method = kexById(suite.ke);
+  const prf = prfById(suite.prf);
+  if (method === undefined || prf === undefined) throw new RangeError(`not a suite of ours: ${suite.name}`);
+  if (ke.method !== suite.ke)
+    throw new IkeError(Notify.INVALID_KE_PAYLOAD, `key exchange method ${ke.method}, chosen was ${method.name}`, {
+      data: groupData(suite.ke),
+    });
+  const keyPair = generateKeyPair(method);
+  const shared = keyPair.agree(ke.data);
+  keyPair.destroy();
+  if (shared === undefined) throw invalidSyntax(`the ${method.name} value is invalid`); // RFC 6989 §2.5
+
+  const spiI = header.spiI;
+  const spiR = core.newSpi();
+  const ni = nonce.data;
+  const nr = turn.random(NONCE_LENGTH);
+  const keys = deriveIkeKeys({ prf, suite, shared, ni, nr, spiI, spiR });
+  shared.fill(0);
+  const { encap } = peering.config;
+  const fields = { spiI, spiR, exchange: Exchange.IKE_SA_INIT, fromInitiator: false, isResponse: true, messageId: 0 };
+  const answer = emitMessage(fields, [
+    { kind: "SA", value: [chosen] },
+    kePayload(method.id, keyPair.publicValue),
+    noncePayload(nr),
+    ...natPayloads({ spiI, spiR }, path, encap, turn.random),
+  ]);
+  const state = {
+    name: "init-answered",
+    keys,
+    suite,
+    opening: { request: bytes, answer, ni, nr },
+    candidates,
+    expiresAt: turn.now + core.options.halfOpenTimeout,
+  } as const;
+  const sa = new IkeSa({ role: "responder", spiI, spiR, path, peering: undefined, state, now: turn.now });
+  sa.expectedId = 1; // IKE_AUTH
+  sa.nat = findNat(payloads, { spiI, spiR: NO_SPI }, path, encap);
+  core.add(sa);
+  return answer;
+};
+
+/** Connections that a message on this path may belong to: those that name the peer's address before those that take any. */
+const candidatesFor = (peerings: readonly Peering[], { local, remote }: Path): Peering[] => {
+  const ours = peerings.filter(({ config, isHeldDown }) => !isHeldDown && config.local.address === local.address);
+  return [
+    ...ours.filter(({ config }) => config.remote.address === remote.address),
+    ...ours.filter(({ config }) => config.remote.address === undefined),
+  ];
+};
+
+const choose = (
+  offered: readonly Proposal[],
+  candidates: readonly Peering[],
+  path: Path,
+): { chosen: Proposal; suite: IkeSuite; peering: Peering } => {
+  for (const peering of candidates) {
+    const choice = chooseIke(offered, peering.config.proposals);
+    if (choice !== undefined) return { ...choice, peering };
+  }
+  const expected = candidates.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`);
+  const why =
+    candidates.length === 0
+      ? `no connection between ${path.local.address} and ${path.remote.address}`
+      : "no IKE proposal in common";
+  throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, why, {
+    context: `offered ${describeProposals(offered)}; expected ${expected.join("; ") || "none"}`,
+  });
+};

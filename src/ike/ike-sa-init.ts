@@ -1,0 +1,170 @@
+/**
+ * IKE_SA_INIT as its initiator, RFC 7296 §1.2
+ *
+ *   HDR, [N(COOKIE)], SAi1, KEi, Ni, N(NAT_DETECTION_*) -->
+ *                                                       <-- HDR, N(COOKIE)               again, with it (§2.6)
+ *                                                       <-- HDR, N(INVALID_KE_PAYLOAD)   again, with that group (§1.3)
+ *                                                       <-- HDR, SAr1, KEr, Nr, N(NAT_DETECTION_*)
+ *
+ * Nothing vouches for an answer: one that hurts is remembered and the request goes on being sent (§2.21.1).
+ */
+import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
+import { prfById } from "../crypto/prf.ts";
+import { formatEndpoint } from "../ip-address.ts";
+import { firstGroup, groupsOf } from "./child-offer.ts";
+import type { Path } from "./child-sa-params.ts";
+import { sendIkeAuth } from "./ike-auth.ts";
+import { IkeError } from "./ike-error.ts";
+import { IkeSa } from "./ike-sa.ts";
+import { deriveIkeKeys } from "./keymat.ts";
+import { checkContents, Exchange, emitMessage, find, notifies, type ParsedMessage } from "./message.ts";
+import { findNat, firstPath, floated, natPayloads } from "./nat.ts";
+import { Notify } from "./notify.ts";
+import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
+import type { Peering } from "./peering.ts";
+import { acceptIke, describeProposals, offerIke, type Proposal } from "./proposal.ts";
+import type { Turn } from "./turn.ts";
+
+/** What is offered now. SPI and nonce stay the same through all retries. */
+export interface InitAttempt {
+  readonly ni: Uint8Array;
+  readonly keyPair: KeyPair;
+  readonly proposals: readonly Proposal[];
+  readonly cookie: Uint8Array | undefined;
+  /** How often a peer made us begin again. */
+  readonly restarts: number;
+  /** The request as it was sent last: AUTH covers this one (RFC 7296 §2.15). */
+  readonly request: Uint8Array;
+}
+
+/** A peer, or whoever pretends to be one, cannot make us begin again more often. */
+const MOST_RESTARTS = 6;
+const NO_SPI = new Uint8Array(8);
+
+/** Begin an IKE SA with the peer of a connection whose address is known. */
+export const initiateIkeSa = (turn: Turn, peering: Peering): void => {
+  const { config } = peering;
+  const group = kexById(firstGroup(config.proposals) ?? 0);
+  if (config.remote.address === undefined || group === undefined)
+    throw new RangeError(`connection ${config.name} cannot be initiated`);
+  const spiI = turn.core.newSpi();
+  const path = firstPath(config, config.remote.address, turn.core.options);
+  const begun = {
+    ni: turn.random(NONCE_LENGTH),
+    keyPair: generateKeyPair(group),
+    proposals: offerIke(config.proposals),
+    cookie: undefined,
+    restarts: 0,
+  };
+  const attempt = withRequest(turn, peering, { spiI, path }, begun);
+  const state = { name: "init-sent", attempt } as const;
+  const sa = new IkeSa({ role: "initiator", spiI, spiR: NO_SPI, path, peering, state, now: turn.now });
+  turn.core.add(sa);
+  turn.log("info", "ike-sa-initiating", sa, `initiating with ${formatEndpoint(path.remote)}`, {
+    remote: formatEndpoint(path.remote),
+  });
+  sa.requests.sent(turn, sa, Exchange.IKE_SA_INIT, attempt.request);
+};
+
+const withRequest = (
+  turn: Turn,
+  { config }: Peering,
+  { spiI, path }: { readonly spiI: Uint8Array; readonly path: Path },
+  attempt: Omit<InitAttempt, "request">,
+): InitAttempt => {
+  const { cookie, proposals, keyPair, ni } = attempt;
+  const header = { spiI, spiR: NO_SPI, exchange: Exchange.IKE_SA_INIT, fromInitiator: true, isResponse: false };
+  const request = emitMessage({ ...header, messageId: 0 }, [
+    ...(cookie === undefined ? [] : [notifyPayload(Notify.COOKIE, cookie)]), // first, RFC 7296 §2.6
+    { kind: "SA", value: proposals }, // the whole list each time, §1.2
+    kePayload(keyPair.method.id, keyPair.publicValue),
+    noncePayload(ni),
+    ...natPayloads({ spiI, spiR: NO_SPI }, path, config.encap, turn.random),
+  ]);
+  return { ...attempt, request };
+};
+
+/** An answer of somebody to the IKE_SA_INIT of `sa`. Never throws. */
+export const readInitAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage): void => {
+  if (sa.state.name !== "init-sent") {
+    turn.count("late-answers");
+    return;
+  }
+  const { attempt } = sa.state;
+  const cookie = notifies(message.payloads, Notify.COOKIE)[0];
+  const error = errorNotify(message.payloads);
+  try {
+    if (cookie !== undefined) restart(turn, sa, { ...attempt, cookie: cookie.data }, "COOKIE");
+    else if (error?.type === Notify.INVALID_KE_PAYLOAD) useGroup(turn, sa, attempt, groupOf(error.data));
+    else if (error !== undefined)
+      throw new IkeError(error.type, "the peer refused IKE_SA_INIT", {
+        context: `offered ${describeProposals(attempt.proposals)}`,
+      });
+    else proceed(turn, sa, attempt, bytes, message);
+  } catch (problem) {
+    if (!(problem instanceof IkeError)) throw problem;
+    remember(turn, sa, problem);
+  }
+};
+
+/** RFC 7296 §2.21.1: it may be forged, so nothing is changed but what we tell. */
+const remember = (turn: Turn, sa: IkeSa, { message, context }: IkeError): void => {
+  const text = context === undefined ? message : `${message} (${context})`;
+  turn.count("unproven-errors");
+  if (sa.peering === undefined || sa.peering.lastError === text) return;
+  sa.peering.lastError = text;
+  turn.logUnproven("ike-sa-init-refused", sa, `${sa.remoteText}: ${text}`);
+};
+
+const useGroup = (turn: Turn, sa: IkeSa, attempt: InitAttempt, group: number | undefined): void => {
+  const method = group === undefined ? undefined : kexById(group);
+  const offered = groupsOf(attempt.proposals);
+  if (method === undefined || !offered.includes(method.id) || method.id === attempt.keyPair.method.id)
+    throw new IkeError(Notify.INVALID_KE_PAYLOAD, `the peer wants key exchange method ${group ?? "unknown"}`, {
+      context: `offered ${describeProposals(attempt.proposals)}`,
+    });
+  restart(turn, sa, { ...attempt, keyPair: generateKeyPair(method) }, `INVALID_KE_PAYLOAD ${method.name}`);
+};
+
+const restart = (turn: Turn, sa: IkeSa, attempt: InitAttempt, why: string): void => {
+  if (attempt.restarts >= MOST_RESTARTS || sa.peering === undefined) {
+    if (sa.state.name === "init-sent" && attempt.keyPair !== sa.state.attempt.keyPair) attempt.keyPair.destroy();
+    throw new IkeError(Notify.INVALID_SYNTAX, `the peer asked for another beginning too often (${why})`);
+  }
+  const next = withRequest(turn, sa.peering, sa, { ...attempt, restarts: attempt.restarts + 1 });
+  sa.become({ name: "init-sent", attempt: next });
+  turn.log("debug", "ike-sa-init-again", sa, `IKE_SA_INIT again: ${why}`);
+  sa.requests.again(turn, sa, next.request);
+};
+
+const proceed = (turn: Turn, sa: IkeSa, attempt: InitAttempt, bytes: Uint8Array, message: ParsedMessage): void => {
+  const { header, payloads } = message;
+  checkContents(Exchange.IKE_SA_INIT, true, payloads);
+  const [answer, ke, nonce] = [find(payloads, "SA"), find(payloads, "KE"), find(payloads, "Nonce")];
+  const suite = answer && acceptIke(answer, attempt.proposals);
+  if (suite === undefined)
+    throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, "the peer's choice is none of what we offered", {
+      context: `offered ${describeProposals(attempt.proposals)}; peer chose ${describeProposals(answer ?? [])}`,
+    });
+  if (nonce === undefined || header.spiR.every((octet) => octet === 0))
+    throw new IkeError(Notify.INVALID_SYNTAX, "IKE_SA_INIT answer without a responder's SPI");
+  const { method } = attempt.keyPair;
+  const shared = ke?.method === method.id && suite.ke === method.id ? attempt.keyPair.agree(ke.data) : undefined;
+  const prf = prfById(suite.prf);
+  if (shared === undefined || prf === undefined)
+    throw new IkeError(Notify.INVALID_SYNTAX, `the peer's ${method.name} value is invalid`); // RFC 6989
+
+  sa.spiR = header.spiR;
+  const { ni } = attempt;
+  const nr = nonce.data;
+  const keys = deriveIkeKeys({ prf, suite, shared, ni, nr, spiI: sa.spiI, spiR: sa.spiR });
+  shared.fill(0);
+  sa.nat = findNat(payloads, sa, sa.path, sa.peering?.config.encap ?? "auto");
+  if (sa.encap) sa.path = floated(sa.path, turn.core.options);
+  turn.log("debug", "ike-sa-init-done", sa, `${suite.name} with ${sa.remoteText}`, {
+    suite: suite.name,
+    natLocal: sa.nat.local,
+    natRemote: sa.nat.remote,
+  });
+  sendIkeAuth(turn, sa, { keys, suite, opening: { request: attempt.request, answer: bytes, ni, nr } });
+};

@@ -1,0 +1,186 @@
+/**
+ * An IKE SA: who it is, its two windows of messages, its children and its state. The exchanges are in files of their own.
+ *
+ *   initiator   init-sent ──────> auth-sent ──> established ──> replaced ──> closing ──> closed
+ *                  └─ COOKIE, INVALID_KE_PAYLOAD: init-sent again
+ *   responder   init-answered ────────────────> established ...
+ *
+ * Established may go straight to closing (our Delete is on its way); every state may go to closed. One that was made by
+ * rekeying begins established. Secrets of a state are wiped when the next does not have them.
+ */
+import { toHex } from "../bytes.ts";
+import { formatEndpoint } from "../ip-address.ts";
+import type { ChildOffer } from "./child-offer.ts";
+import type { ChildSa } from "./child-sa.ts";
+import type { Path } from "./child-sa-params.ts";
+import type { Identity } from "./identity.ts";
+import type { InitAttempt } from "./ike-sa-init.ts";
+import type { DirectionKeys, IkeKeys } from "./keymat.ts";
+import type { HeaderFields, Payload } from "./message.ts";
+import type { Peering } from "./peering.ts";
+import type { IkeSuite } from "./proposal.ts";
+import { Requests } from "./requests.ts";
+import { sealProtected } from "./sk.ts";
+
+export type Role = "initiator" | "responder";
+
+/** The two messages of IKE_SA_INIT as they were sent, which AUTH covers, and the nonces in them. */
+export interface Opening {
+  readonly request: Uint8Array;
+  readonly answer: Uint8Array;
+  readonly ni: Uint8Array;
+  readonly nr: Uint8Array;
+}
+
+interface Keyed {
+  readonly keys: IkeKeys;
+  readonly suite: IkeSuite;
+}
+
+export interface Established extends Keyed {
+  readonly name: "established";
+  readonly since: number;
+  readonly rekeyAt: number;
+  readonly expiresAt: number;
+  /** The lower nonce of the exchange that made it: decides between twins (RFC 7296 §2.8.1). */
+  readonly lowestNonce: Uint8Array;
+}
+
+export type IkeSaState =
+  | { readonly name: "init-sent"; readonly attempt: InitAttempt }
+  | (Keyed & {
+      readonly name: "init-answered";
+      readonly opening: Opening;
+      readonly candidates: readonly Peering[];
+      readonly expiresAt: number;
+    })
+  | (Keyed & { readonly name: "auth-sent"; readonly opening: Opening; readonly offer: ChildOffer | undefined })
+  | Established
+  | (Keyed & { readonly name: "replaced"; readonly by: IkeSa; readonly guardAt: number })
+  | (Keyed & { readonly name: "closing" })
+  | { readonly name: "closed" };
+
+const MAY_BECOME: Readonly<Record<IkeSaState["name"], readonly IkeSaState["name"][]>> = {
+  "init-sent": ["init-sent", "auth-sent", "closed"],
+  "init-answered": ["established", "closed"],
+  "auth-sent": ["established", "closing", "closed"],
+  established: ["established", "replaced", "closing", "closed"],
+  replaced: ["closing", "closed"],
+  closing: ["closed"],
+  closed: [],
+};
+
+/** Whether the peer's end lies behind a NAT, and ours (RFC 7296 §2.23). */
+export interface NatFound {
+  readonly local: boolean;
+  readonly remote: boolean;
+  /** `encap: force`: we act as if there were one. */
+  readonly forced: boolean;
+}
+
+export const NO_NAT: NatFound = { local: false, remote: false, forced: false };
+
+/** A request of the peer that was answered: the same octets come back when it is repeated. */
+export interface Answered {
+  readonly request: Uint8Array;
+  readonly answer: Uint8Array;
+}
+
+interface Beginning {
+  readonly role: Role;
+  readonly spiI: Uint8Array;
+  readonly spiR: Uint8Array;
+  readonly path: Path;
+  readonly peering: Peering | undefined;
+  readonly state: IkeSaState;
+  readonly now: number;
+}
+
+export class IkeSa {
+  readonly role: Role;
+  readonly spiI: Uint8Array;
+  /** All zero until the responder has answered. */
+  spiR: Uint8Array;
+  path: Path;
+  nat: NatFound = NO_NAT;
+  /** Undefined until a responder knows whom it talks to. */
+  peering: Peering | undefined;
+  peerId: Identity | undefined;
+  readonly createdAt: number;
+  readonly children = new Map<number, ChildSa>();
+  /** Our requests. */
+  readonly requests: Requests;
+  /** Message ID that the peer's next request must have. */
+  expectedId = 0;
+  lastAnswered: Answered | undefined;
+  /** When to ask whether the peer lives, and when to keep a NAT's mapping alive. */
+  livenessAt = Number.POSITIVE_INFINITY;
+  keepaliveAt = Number.POSITIVE_INFINITY;
+  /** When sequence numbers are looked at next. */
+  usageAt = Number.POSITIVE_INFINITY;
+  #state: IkeSaState;
+
+  constructor({ role, spiI, spiR, path, peering, state, now }: Beginning, firstMessageId = 0) {
+    this.role = role;
+    this.spiI = spiI;
+    this.spiR = spiR;
+    this.path = path;
+    this.peering = peering;
+    this.createdAt = now;
+    this.#state = state;
+    this.requests = new Requests(firstMessageId);
+  }
+
+  get state(): IkeSaState {
+    return this.#state;
+  }
+
+  /** Our SPI, by which the peer's messages find this SA. */
+  get spiText(): string {
+    return toHex(this.role === "initiator" ? this.spiI : this.spiR);
+  }
+
+  get connection(): string | undefined {
+    return this.peering?.config.name;
+  }
+
+  get remoteText(): string {
+    return formatEndpoint(this.path.remote);
+  }
+
+  /** ESP goes in UDP. */
+  get encap(): boolean {
+    return this.nat.local || this.nat.remote || this.nat.forced;
+  }
+
+  get keys(): IkeKeys | undefined {
+    return "keys" in this.#state ? this.#state.keys : undefined;
+  }
+
+  /** Keys of what the peer sends. */
+  get inbound(): DirectionKeys | undefined {
+    return this.role === "initiator" ? this.keys?.responder : this.keys?.initiator;
+  }
+
+  /** The only way to change state. An impossible step is a bug and throws a RangeError. */
+  become(next: IkeSaState): void {
+    const last = this.#state;
+    if (!MAY_BECOME[last.name].includes(next.name))
+      throw new RangeError(`an IKE SA cannot go from ${last.name} to ${next.name}`);
+    this.#state = next;
+    if ("keys" in last && last.keys !== this.keys) last.keys.wipe();
+    if (last.name === "init-sent" && !(next.name === "init-sent" && next.attempt.keyPair === last.attempt.keyPair))
+      last.attempt.keyPair.destroy();
+  }
+
+  header(exchange: number, isResponse: boolean, messageId: number): HeaderFields {
+    const { spiI, spiR, role } = this;
+    return { spiI, spiR, exchange, fromInitiator: role === "initiator", isResponse, messageId };
+  }
+
+  seal(header: HeaderFields, payloads: readonly Payload[], random: (length: number) => Uint8Array): Uint8Array {
+    const keys = this.role === "initiator" ? this.keys?.initiator : this.keys?.responder;
+    if (keys === undefined) throw new RangeError(`an IKE SA has no keys when ${this.#state.name}`);
+    return sealProtected(header, payloads, keys, random);
+  }
+}

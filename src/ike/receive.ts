@@ -1,0 +1,240 @@
+/**
+ * The way of a datagram: parse, find the IKE SA, check message ID and ICV, hand it to its exchange, answer.
+ * What is not authentic changes no IKE SA; it is counted by reason.
+ */
+import { equalBytes, toHex } from "../bytes.ts";
+import type { Path } from "./child-sa-params.ts";
+import { answerCreateChildSa } from "./create-child-sa-answer.ts";
+import { failAuth, readAuthAnswer } from "./ike-auth.ts";
+import { answerAuth } from "./ike-auth-answer.ts";
+import { IkeError } from "./ike-error.ts";
+import type { IkeSa } from "./ike-sa.ts";
+import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
+import { heard } from "./ike-sa-established.ts";
+import { readInitAnswer } from "./ike-sa-init.ts";
+import { answerInit, refuseInit } from "./ike-sa-init-answer.ts";
+import { answerInformational } from "./informational.ts";
+import { checkContents, Exchange, type ParsedMessage, type Payload, parseHeader, parseMessage } from "./message.ts";
+import { Notify } from "./notify.ts";
+import { hasNotify, notifyPayload } from "./payloads.ts";
+import { openProtected } from "./sk.ts";
+import type { Turn } from "./turn.ts";
+
+/** The payloads of an answer, and what is to happen once it was sent. */
+export interface Answer {
+  readonly payloads: readonly Payload[];
+  readonly after?: () => void;
+}
+
+/** `bytes` must stay as they are: what is read keeps views of them. */
+export const receive = (turn: Turn, bytes: Uint8Array, path: Path): void => {
+  let message: ParsedMessage;
+  try {
+    message = parseMessage(bytes);
+  } catch (error) {
+    if (!(error instanceof IkeError)) throw error;
+    refuseUnreadable(turn, bytes, path, error);
+    return;
+  }
+  if (message.header.exchange === Exchange.IKE_SA_INIT) receiveInit(turn, bytes, message, path);
+  else receiveProtected(turn, bytes, message, path);
+};
+
+/** Only the beginning of an IKE SA is answered when it cannot be read (RFC 7296 §2.21.1, §2.5). */
+const refuseUnreadable = (turn: Turn, bytes: Uint8Array, path: Path, error: IkeError): void => {
+  turn.count(error.notify === Notify.INVALID_MAJOR_VERSION ? "other-version" : "malformed");
+  if (error.notify !== Notify.UNSUPPORTED_CRITICAL_PAYLOAD) return;
+  const header = parseHeader(bytes);
+  if (header.exchange === Exchange.IKE_SA_INIT && !header.isResponse && header.fromInitiator && isZero(header.spiR))
+    refuseInit(turn, header, path, error);
+};
+
+const isZero = (spi: Uint8Array): boolean => spi.every((octet) => octet === 0);
+
+const receiveInit = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
+  const { spiI, spiR, isResponse, fromInitiator, messageId } = message.header;
+  if (message.protected !== undefined || messageId !== 0 || fromInitiator === isResponse) {
+    turn.count("malformed");
+    return;
+  }
+  if (!isResponse) {
+    if (isZero(spiR)) answerInit(turn, bytes, message, path);
+    else turn.count("malformed");
+    return;
+  }
+  const sa = turn.core.sas.get(toHex(spiI));
+  if (sa?.role === "initiator") readInitAnswer(turn, sa, bytes, message);
+  else turn.count("unknown-spi");
+};
+
+const receiveProtected = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
+  const { header } = message;
+  const [ours, theirs] = header.fromInitiator ? [header.spiR, header.spiI] : [header.spiI, header.spiR];
+  const sa = turn.core.sas.get(toHex(ours));
+  if (sa === undefined) {
+    const repeated = header.isResponse ? undefined : turn.core.lastAnswers.find(toHex(ours), bytes, turn.now);
+    if (repeated === undefined) {
+      turn.count("unknown-spi");
+      return;
+    }
+    turn.count("repeated-requests");
+    turn.send(path, repeated);
+    return;
+  }
+  const isPeers = header.fromInitiator === (sa.role === "responder");
+  if (!isPeers || !equalBytes(theirs, header.fromInitiator ? sa.spiI : sa.spiR)) {
+    turn.count("unknown-spi");
+    return;
+  }
+  if (header.isResponse) receiveAnswer(turn, sa, bytes, message, path);
+  else receiveRequest(turn, sa, bytes, message, path);
+};
+
+/** Payloads once the ICV is good; an IkeError when they are malformed; undefined when the message is to be ignored. */
+const open = (
+  turn: Turn,
+  sa: IkeSa,
+  bytes: Uint8Array,
+  message: ParsedMessage,
+): readonly Payload[] | IkeError | undefined => {
+  const keys = sa.inbound;
+  if (keys === undefined || message.protected === undefined) {
+    turn.count("unprotected");
+    return undefined;
+  }
+  try {
+    const payloads = openProtected(bytes, message, keys);
+    if (payloads === undefined) turn.count("bad-icv");
+    else checkContents(message.header.exchange, message.header.isResponse, payloads);
+    return payloads;
+  } catch (error) {
+    if (error instanceof IkeError) return error;
+    throw error;
+  }
+};
+
+const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
+  const { exchange, messageId } = message.header;
+  const last = sa.lastAnswered;
+  if (messageId === sa.expectedId - 1 && last !== undefined && equalBytes(last.request, bytes)) {
+    turn.count("repeated-requests");
+    turn.send(path, last.answer); // the same octets, RFC 7296 §2.1
+    return;
+  }
+  if (messageId !== sa.expectedId) {
+    turn.count("message-id");
+    return;
+  }
+  const handler = handlerFor(sa, exchange);
+  if (handler === undefined) {
+    turn.count("unexpected-exchange");
+    return;
+  }
+  const payloads = open(turn, sa, bytes, message);
+  if (payloads === undefined) return;
+  authentic(turn, sa, path);
+
+  const answer = answerOr(turn, sa, payloads, handler);
+  const octets = sa.seal(sa.header(exchange, true, messageId), answer.payloads, turn.random);
+  sa.lastAnswered = { request: bytes, answer: octets };
+  sa.expectedId++;
+  turn.send(path, octets);
+  answer.after?.();
+};
+
+type Handler = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]) => Answer;
+
+/** What an IKE SA in its state takes: IKE_AUTH once, then the others. */
+const handlerFor = ({ state }: IkeSa, exchange: number): Handler | undefined => {
+  if (state.name === "init-answered") return exchange === Exchange.IKE_AUTH ? answerAuth : undefined;
+  if (state.name === "auth-sent" || state.name === "init-sent") return undefined;
+  if (exchange === Exchange.CREATE_CHILD_SA) return answerCreateChildSa;
+  return exchange === Exchange.INFORMATIONAL ? answerInformational : undefined;
+};
+
+/** The handler's answer, or the notification of what was wrong; some errors end the IKE SA (RFC 7296 §2.21). */
+const answerOr = (turn: Turn, sa: IkeSa, payloads: readonly Payload[] | IkeError, handler: Handler): Answer => {
+  const isUp = sa.state.name !== "init-answered";
+  try {
+    if (payloads instanceof IkeError) throw payloads;
+    return handler(turn, sa, payloads);
+  } catch (error) {
+    if (!(error instanceof IkeError)) throw error;
+    const ends = !isUp || error.notify === Notify.INVALID_SYNTAX;
+    const level = ends ? "error" : "debug";
+    const event = isUp ? "request-refused" : "ike-auth-rejected";
+    const text = error.context === undefined ? error.message : `${error.message} (${error.context})`;
+    turn.log(level, event, sa, `${sa.remoteText}: ${text}`, { remote: sa.remoteText });
+    if (ends && sa.peering !== undefined) sa.peering.lastError = text;
+    const refused = [notifyPayload(error.notify, error.data)];
+    return ends ? { payloads: refused, after: () => closeIkeSa(turn, sa, error.message) } : { payloads: refused };
+  }
+};
+
+const receiveAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
+  const { exchange, messageId } = message.header;
+  const { pending } = sa.requests;
+  if (pending?.messageId !== messageId || pending.exchange !== exchange) {
+    turn.count("late-answers");
+    return;
+  }
+  const payloads = open(turn, sa, bytes, message);
+  if (payloads === undefined) return;
+  authentic(turn, sa, path);
+  if (sa.state.name === "auth-sent") readAuth(turn, sa, payloads);
+  else readAnswer(turn, sa, payloads);
+  sa.requests.pump(turn, sa);
+};
+
+const readAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[] | IkeError): void => {
+  try {
+    if (payloads instanceof IkeError) throw payloads;
+    readAuthAnswer(turn, sa, payloads);
+  } catch (error) {
+    if (!(error instanceof IkeError)) throw error;
+    failAuth(turn, sa, error);
+  }
+};
+
+const readAnswer = (turn: Turn, sa: IkeSa, payloads: readonly Payload[] | IkeError): void => {
+  const task = sa.requests.answered();
+  if (payloads instanceof IkeError) {
+    task?.abandon(turn, sa);
+    distrust(turn, sa, payloads.message);
+    return;
+  }
+  for (const fatal of [Notify.INVALID_SYNTAX, Notify.AUTHENTICATION_FAILED])
+    if (hasNotify(payloads, fatal) && sa.state.name !== "closing") {
+      task?.abandon(turn, sa); // the peer has ended the IKE SA (RFC 7296 §2.21.3)
+      if (sa.peering !== undefined) sa.peering.lastError = "the peer ended the IKE SA: it could not read our request";
+      closeIkeSa(turn, sa, "the peer could not read our request");
+      return;
+    }
+  task?.answer(turn, sa, payloads);
+};
+
+/** An authentic peer whose answer makes no sense: begin anew with it. */
+const distrust = (turn: Turn, sa: IkeSa, why: string): void => {
+  turn.log("error", "answer-malformed", sa, `${sa.remoteText}: ${why}`, { remote: sa.remoteText });
+  if (sa.peering !== undefined) sa.peering.lastError = why;
+  if (sa.state.name === "closing") closeIkeSa(turn, sa, why);
+  else deleteIkeSa(turn, sa, why);
+};
+
+/** A fresh message with a good ICV: the peer lives, and this is where. */
+const authentic = (turn: Turn, sa: IkeSa, path: Path): void => {
+  heard(turn, sa);
+  if (sa.state.name === "init-answered")
+    sa.path = path; // with IKE_AUTH the initiator may move to port 4500
+  else movePeer(turn, sa, path);
+};
+
+/** RFC 7296 §2.23: one that is not behind a NAT follows a peer that is; never the other way round. */
+export const movePeer = (turn: Turn, sa: IkeSa, path: Path): void => {
+  if (!sa.nat.remote || sa.nat.local) return;
+  const { address, port } = path.remote;
+  if (address === sa.path.remote.address && port === sa.path.remote.port) return;
+  sa.path = path;
+  turn.log("info", "peer-moved", sa, `the peer is at ${sa.remoteText} now`, { remote: sa.remoteText });
+  for (const { spiIn } of sa.children.values()) turn.effects.push({ kind: "move", spiIn, path });
+};

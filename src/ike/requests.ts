@@ -1,0 +1,114 @@
+/**
+ * Our side of an IKE SA's messages: one request on its way, the rest in a queue, since a window of one is all that a peer
+ * must have (RFC 7296 §2.3).
+ */
+
+import { DEFAULT_RETRANSMIT } from "./connection.ts";
+import { begin, isExhausted, type Pending, resend } from "./exchange.ts";
+import type { IkeSa } from "./ike-sa.ts";
+import type { Task } from "./task.ts";
+import type { Turn } from "./turn.ts";
+
+export class Requests {
+  #nextId: number;
+  #pending: Pending | undefined;
+  /** What the pending request is for; IKE_SA_INIT and IKE_AUTH have none. */
+  #task: Task | undefined;
+  #queue: Task[] = [];
+
+  constructor(firstMessageId: number) {
+    this.#nextId = firstMessageId;
+  }
+
+  get pending(): Pending | undefined {
+    return this.#pending;
+  }
+
+  /** The task whose request is on its way. */
+  get task(): Task | undefined {
+    return this.#task;
+  }
+
+  /** Whether a task like this is on its way or in the queue. */
+  has(matches: (task: Task) => boolean): boolean {
+    return (this.#task !== undefined && matches(this.#task)) || this.#queue.some(matches);
+  }
+
+  get nextId(): number {
+    return this.#nextId;
+  }
+
+  /** Send a request that was made already and wait for its answer. */
+  sent(turn: Turn, sa: IkeSa, exchange: number, request: Uint8Array, task?: Task): void {
+    const plan = sa.peering?.config.retransmit ?? DEFAULT_RETRANSMIT;
+    this.#pending = begin(exchange, this.#nextId, request, plan, turn.now, task?.patience);
+    this.#task = task;
+    turn.send(sa.path, request);
+  }
+
+  /** Put in place of the request that waits, with the same message ID: IKE_SA_INIT with a cookie or another group. */
+  again(turn: Turn, sa: IkeSa, request: Uint8Array): void {
+    if (this.#pending !== undefined) this.sent(turn, sa, this.#pending.exchange, request);
+  }
+
+  add(turn: Turn, sa: IkeSa, task: Task): void {
+    this.#queue.push(task);
+    this.pump(turn, sa);
+  }
+
+  addFirst(turn: Turn, sa: IkeSa, task: Task): void {
+    this.#queue.unshift(task);
+    this.pump(turn, sa);
+  }
+
+  /** Send the next request when none is on its way and the SA is in a state to do so. */
+  pump(turn: Turn, sa: IkeSa): void {
+    while (this.#pending === undefined && (sa.state.name === "established" || sa.state.name === "closing")) {
+      const task = this.#queue.shift();
+      if (task === undefined) return;
+      const payloads = task.request(turn, sa);
+      if (payloads === undefined) {
+        task.abandon(turn, sa);
+        continue;
+      }
+      const header = sa.header(task.exchange, false, this.#nextId);
+      this.sent(turn, sa, task.exchange, sa.seal(header, payloads, turn.random), task);
+    }
+  }
+
+  /** The answer to the pending request is here: what it was for. The next message ID is free. */
+  answered(): Task | undefined {
+    const task = this.#task;
+    this.#pending = undefined;
+    this.#task = undefined;
+    this.#nextId++;
+    return task;
+  }
+
+  /** Send again what waits too long. False when it was sent often enough. */
+  retry(turn: Turn, sa: IkeSa): boolean {
+    const pending = this.#pending;
+    if (pending === undefined || turn.now < pending.resendAt) return true;
+    if (isExhausted(pending, turn.now)) return false;
+    this.#pending = resend(pending, turn.now);
+    turn.count("retransmissions");
+    turn.send(sa.path, pending.request);
+    return true;
+  }
+
+  /** The tasks that have not been asked yet, no longer in the queue. */
+  takeQueue(): Task[] {
+    const queue = this.#queue;
+    this.#queue = [];
+    return queue;
+  }
+
+  /** No answer will come and nothing more be asked. */
+  abandon(turn: Turn, sa: IkeSa): void {
+    const task = this.#task;
+    this.#pending = undefined;
+    this.#task = undefined;
+    task?.abandon(turn, sa);
+    for (const queued of this.takeQueue()) queued.abandon(turn, sa);
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * One own request to the peer and what to do with its answer. Tasks wait in a queue, since the window is one message
+ * (RFC 7296 §2.3): what a task asks is made when its turn has come, and may be nothing by then.
+ */
+import type { IkeSa } from "./ike-sa.ts";
+import type { Payload } from "./message.ts";
+import type { Turn } from "./turn.ts";
+
+export type TaskKind =
+  | "create-child-sa"
+  | "rekey-child-sa"
+  | "rekey-ike-sa"
+  | "delete-child-sa"
+  | "delete-ike-sa"
+  | "liveness"
+  | "report-error";
+
+export interface Task {
+  readonly kind: TaskKind;
+  readonly exchange: number;
+  /** Which child it is about, so that the same is not asked twice. */
+  readonly childName?: string;
+  /** Milliseconds after which an answer is no longer waited for, where it is sooner than retransmission gives up. */
+  readonly patience?: number;
+  /** The payloads inside SK, or undefined when there is nothing to ask any more. */
+  request(turn: Turn, sa: IkeSa): readonly Payload[] | undefined;
+  /** The answer, its contents checked. Throws IkeError when the peer broke the rules. */
+  answer(turn: Turn, sa: IkeSa, payloads: readonly Payload[]): void;
+  /** There will be no answer, or none is wanted: give back what the request took. May be called without a request. */
+  abandon(turn: Turn, sa: IkeSa): void;
+}
+
+/** Kinds that RFC 7296 §2.25.2 names: while one is on its way, the peer may not rekey the IKE SA. */
+export const concernsChild = ({ kind }: Task): boolean =>
+  kind === "create-child-sa" || kind === "rekey-child-sa" || kind === "delete-child-sa";

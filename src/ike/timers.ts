@@ -1,0 +1,146 @@
+/**
+ * All that happens by itself: when, and what. One list serves both `tick` and `nextWake`, so that they cannot disagree.
+ */
+import { type ChildSa, spiText } from "./child-sa.ts";
+import { hasChild, startUsing } from "./children.ts";
+import { childOf } from "./connection.ts";
+import type { Core } from "./core.ts";
+import { CreateChild, rekeyChild, wantChild } from "./create-child-sa.ts";
+import type { IkeSa } from "./ike-sa.ts";
+import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
+import { heard, KEEPALIVE, USAGE_PERIOD } from "./ike-sa-established.ts";
+import { initiateIkeSa } from "./ike-sa-init.ts";
+import { deleteChild, Liveness } from "./informational.ts";
+import type { Peering } from "./peering.ts";
+import { RekeyIkeSa } from "./rekey-ike-sa.ts";
+import type { Turn } from "./turn.ts";
+
+export interface Timer {
+  readonly at: number;
+  readonly run: (turn: Turn) => void;
+}
+
+/** 32-bit sequence numbers end at 2^32 - 2^20; at nine tenths of that the pair is rekeyed (RFC 4303 §3.3.3). */
+export const REKEY_AT_PACKETS = 0.9 * 0xfff00000;
+
+export const timersOf = (core: Core): Timer[] => {
+  const timers: Timer[] = [];
+  for (const peering of core.peerings) ofPeering(timers, peering);
+  for (const sa of core.sas.values()) ofIkeSa(timers, sa);
+  return timers;
+};
+
+const ofPeering = (timers: Timer[], peering: Peering): void => {
+  if (peering.retryAt !== undefined) timers.push({ at: peering.retryAt, run: (turn) => retry(turn, peering) });
+  for (const [name, { at }] of peering.childRetries)
+    if (at !== undefined) timers.push({ at, run: (turn) => retryChild(turn, peering, name) });
+};
+
+const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
+  const { state } = sa;
+  const { pending } = sa.requests;
+  if (pending !== undefined) timers.push({ at: pending.resendAt, run: (turn) => resend(turn, sa) });
+  if (state.name === "init-answered")
+    timers.push({ at: state.expiresAt, run: (turn) => closeIkeSa(turn, sa, "never authenticated") });
+  if (state.name === "replaced")
+    timers.push({ at: state.guardAt, run: (turn) => deleteIkeSa(turn, sa, "rekeyed, and the peer did not delete it") });
+  if (state.name !== "established") return;
+  timers.push({ at: state.rekeyAt, run: (turn) => rekeyIkeSa(turn, sa) });
+  timers.push({ at: state.expiresAt, run: (turn) => expire(turn, sa) });
+  timers.push({ at: sa.livenessAt, run: (turn) => askWhetherAlive(turn, sa) });
+  timers.push({ at: sa.keepaliveAt, run: (turn) => keepAlive(turn, sa) });
+  if ([...sa.children.values()].some(({ facts }) => !facts.esn))
+    timers.push({ at: sa.usageAt, run: (turn) => watchSequenceNumbers(turn, sa) });
+  for (const child of sa.children.values()) ofChild(timers, sa, child);
+};
+
+const ofChild = (timers: Timer[], sa: IkeSa, child: ChildSa): void => {
+  const { state } = child;
+  if (state.name === "installed") timers.push({ at: state.rekeyAt, run: (turn) => rekeyChild(turn, sa, child) });
+  if (child.isLive) timers.push({ at: child.expiresAt, run: (turn) => expireChild(turn, sa, child) });
+  if (state.name === "replaced")
+    timers.push({
+      at: state.guardAt,
+      run: (turn) => {
+        startUsing(turn, sa, state.by);
+        deleteChild(turn, sa, child, "rekeyed, and the peer did not delete it");
+      },
+    });
+};
+
+const resend = (turn: Turn, sa: IkeSa): void => {
+  if (sa.requests.retry(turn, sa)) return;
+  const why = `${sa.remoteText} does not answer`;
+  const { peering, state } = sa;
+  if (state.name === "init-sent" || state.name === "auth-sent" || state.name === "established") {
+    // What an IKE_SA_INIT answer said may well be the reason: keep it (RFC 7296 §2.21.1).
+    if (peering !== undefined && (state.name !== "init-sent" || peering.lastError === undefined))
+      peering.lastError = why;
+    turn.log("warn", "peer-silent", sa, why, { remote: sa.remoteText, state: state.name });
+  }
+  closeIkeSa(turn, sa, why);
+};
+
+const rekeyIkeSa = (turn: Turn, sa: IkeSa): void => {
+  if (sa.state.name !== "established") return;
+  sa.become({ ...sa.state, rekeyAt: Number.POSITIVE_INFINITY });
+  if (!sa.requests.has(({ kind }) => kind === "rekey-ike-sa")) sa.requests.add(turn, sa, new RekeyIkeSa());
+};
+
+const expire = (turn: Turn, sa: IkeSa): void => {
+  const why = "the lifetime of the IKE SA is over";
+  if (sa.peering !== undefined) sa.peering.lastError = why;
+  turn.log("warn", "ike-sa-expired", sa, `${sa.remoteText}: ${why}`);
+  deleteIkeSa(turn, sa, why);
+};
+
+const expireChild = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
+  const fields = { child: child.config.name, spiIn: spiText(child.spiIn) };
+  turn.log("warn", "child-sa-expired", sa, `child ${child.config.name}: its lifetime is over`, fields);
+  deleteChild(turn, sa, child, "its lifetime is over");
+  wantChild(turn, sa, child.config);
+};
+
+/** On demand (RFC 7296 §2.4): ESP from the peer says that it lives, only silence asks. */
+const askWhetherAlive = (turn: Turn, sa: IkeSa): void => {
+  heard(turn, sa); // whatever comes of it, look again after another interval
+  let received = false;
+  for (const child of sa.children.values()) {
+    const packetsIn = turn.core.env.usage(child.spiIn)?.packetsIn ?? 0;
+    if (packetsIn > child.packetsIn) received = true;
+    child.packetsIn = packetsIn;
+  }
+  if (received || sa.requests.pending !== undefined) return; // a request on its way asks the same
+  sa.requests.add(turn, sa, new Liveness(sa.peering?.config.liveness?.timeout));
+};
+
+const keepAlive = (turn: Turn, sa: IkeSa): void => {
+  sa.keepaliveAt = turn.now + KEEPALIVE;
+  turn.effects.push({ kind: "keepalive", path: sa.path });
+};
+
+const watchSequenceNumbers = (turn: Turn, sa: IkeSa): void => {
+  sa.usageAt = turn.now + USAGE_PERIOD;
+  for (const child of [...sa.children.values()]) {
+    if (child.facts.esn || child.state.name !== "installed") continue;
+    const usage = turn.core.env.usage(child.spiIn);
+    if (usage === undefined || Math.max(usage.packetsIn, usage.packetsOut) < REKEY_AT_PACKETS) continue;
+    turn.log("info", "sequence-numbers-low", sa, `child ${child.config.name}: rekeyed before its sequence numbers end`);
+    rekeyChild(turn, sa, child);
+  }
+};
+
+const retry = (turn: Turn, peering: Peering): void => {
+  peering.retryAt = undefined;
+  if (!peering.isAlive && peering.wish !== "no") initiateIkeSa(turn, peering);
+};
+
+const retryChild = (turn: Turn, peering: Peering, name: string): void => {
+  const sa = peering.established().at(-1);
+  if (sa === undefined || hasChild(sa, name)) {
+    peering.childRetries.delete(name);
+    return;
+  }
+  peering.tryingChild(name);
+  sa.requests.add(turn, sa, new CreateChild(childOf(peering.config, name)));
+};

@@ -1,0 +1,58 @@
+/** One call into the core: the time it is, what has been decided so far, and the state that all IKE SAs share. */
+import type { Path } from "./child-sa-params.ts";
+import type { Core } from "./core.ts";
+import type { Effect, LogFields, LogLevel } from "./effect.ts";
+
+/** Whom a log line is about. */
+export interface Named {
+  readonly connection: string | undefined;
+}
+
+export class Turn {
+  readonly core: Core;
+  readonly now: number;
+  readonly effects: Effect[] = [];
+
+  constructor(core: Core, now: number) {
+    this.core = core;
+    this.now = now;
+  }
+
+  readonly random = (length: number): Uint8Array => this.core.env.random(length);
+
+  /** Uniform in [0, 1). */
+  fraction(): number {
+    const [a = 0, b = 0, c = 0] = this.random(3);
+    return ((a << 16) | (b << 8) | c) / 2 ** 24;
+  }
+
+  /** `time` made shorter by up to `share` of itself, so that two peers and many connections do not move in step. */
+  jittered(time: number, share: number): number {
+    return time * (1 - share * this.fraction());
+  }
+
+  send(path: Path, bytes: Uint8Array): void {
+    this.effects.push({ kind: "send", path, bytes });
+  }
+
+  count(reason: string): void {
+    this.core.counters[reason] = (this.core.counters[reason] ?? 0) + 1;
+  }
+
+  log(level: LogLevel, event: string, about: Named, message: string, fields?: LogFields): void {
+    this.effects.push({
+      kind: "log",
+      level,
+      event,
+      ...(about.connection === undefined ? {} : { connection: about.connection }),
+      message,
+      ...(fields === undefined ? {} : { fields }),
+    });
+  }
+
+  /** For what anyone can provoke: at most ten lines in ten seconds, the rest is counted. */
+  logUnproven(event: string, about: Named, message: string, fields?: LogFields): void {
+    if (this.core.unprovenLogs.allow(this.now)) this.log("warn", event, about, message, fields);
+    else this.count("logs-suppressed");
+  }
+}
