@@ -13,7 +13,7 @@ import type { GatewayStatus } from "./control/status.ts";
 import { VERSION } from "./control/version.ts";
 import { describeChoice, type EngineChoice, selectEngine } from "./crypto/select-engine.ts";
 import { SUITES } from "./crypto/suites.ts";
-import { Plane, type PlaneEvent } from "./dataplane/plane.ts";
+import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
 import { sourceFor } from "./gateway/local-address.ts";
@@ -357,4 +357,5 @@ export class Gateway {
 const tunnelKey = (connection: string, child: string): string => `${connection}/${child}`;
 
 /** MTU of the way to the peer: of the interface that leads to it, or what the kernel has learned of the path. */
-const outerMtu = ({ remote }: Path): number => routeTo(remote.address)?.mtu ?? DEFAULT_MTU;
+const outerMtu = ({ remote }: Path): number =>
+  Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);
