@@ -258,19 +258,24 @@ export class Gateway {
     }
   }
 
-  /** Let IKE take one step and do what it asks for. A bug in there ends the gateway in order, not in silence. */
+  /** Let IKE take one step and do what it asks for. A caller's mistake goes back to the caller. */
   #act(step: (manager: IkeManager, now: number) => readonly Effect[]): void {
     const manager = this.#parts?.manager;
     if (manager === undefined) return; // a datagram that came while the gateway was ending
-    for (const effect of step(manager, this.#clock.now())) {
+    let effects: readonly Effect[] = [];
+    try {
+      effects = step(manager, this.#clock.now());
+    } catch (error) {
+      if (error instanceof EspalierError) throw error;
+      this.#fail(error);
+    }
+    for (const effect of effects) {
       try {
         this.#perform(effect);
       } catch (error) {
-        this.#write(
-          "error",
-          "effect-failed",
-          `${effect.kind}: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        // What the system refuses, such as a route that somebody else added meanwhile, costs that effect alone.
+        if (error instanceof EspalierError) this.#write("error", `${effect.kind}-failed`, error.message);
+        else this.#fail(error);
       }
     }
   }
@@ -364,10 +369,12 @@ export class Gateway {
     return found;
   }
 
-  #fail(error: Error): void {
-    this.#write("error", "failed", error.message);
+  /** A bug, here or in a worker: end in order, SAs deleted at the peers, rather than go on half. */
+  #fail(cause: unknown): void {
+    const error = cause instanceof Error ? cause : new Error(String(cause));
+    this.#write("error", "failed", error.stack ?? error.message);
     this.#settle.reject(error);
-    this.stop().catch((cause: unknown) => this.#write("error", "stop-failed", String(cause)));
+    this.stop().catch((reason: unknown) => this.#write("error", "stop-failed", String(reason)));
   }
 
   #write(level: LogEntry["level"], event: string, message: string): void {
