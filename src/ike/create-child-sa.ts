@@ -114,6 +114,8 @@ export class CreateChild implements Task {
   abandon(turn: Turn, _sa: IkeSa): void {
     if (this.#sent !== undefined) release(turn, this.#sent);
     this.#sent = undefined;
+    const old = this.#old;
+    if (old !== undefined && this.#owns(old)) old.become({ name: "installed", rekeyAt: turn.now + RETRY.temporary });
   }
 
   #install(turn: Turn, sa: IkeSa, sent: Sent, agreed: AgreedChild, payloads: readonly Payload[]): void {

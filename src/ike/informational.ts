@@ -14,6 +14,7 @@ import { Notify, notifyName } from "./notify.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
 import type { Answer } from "./receive.ts";
+import { inheritByUse } from "./rekey-ike-sa.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
 
@@ -158,6 +159,7 @@ export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   if (deletions.some(({ protocol }) => protocol === Protocol.IKE))
     return { payloads: [], after: () => end(turn, sa, "deleted by the peer") };
 
+  if (deletions.length > 0) inheritByUse(turn, sa);
   const paired: Uint8Array[] = [];
   for (const { protocol, spis } of deletions)
     if (protocol === Protocol.ESP) for (const spi of spis) paired.push(...deletedByPeer(turn, holderOf(sa), spi));

@@ -84,7 +84,7 @@ export class RekeyIkeSa implements Task {
   abandon(turn: Turn, sa: IkeSa): void {
     this.#sent?.keyPair.destroy();
     this.#sent = undefined;
-    if (this.rival?.state.name === "established") adoptChildren(turn, sa, this.rival);
+    if (this.rival?.state.name === "established") replaceBy(turn, sa, this.rival);
   }
 
   /** The new IKE SA is up. Which one of two stays, the nonces say. */
@@ -200,10 +200,11 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
   return sa;
 };
 
-/** The heir takes over; the old IKE SA only waits for its Delete. */
+/** The heir takes over: children outlive the IKE SA that made them (RFC 7296 §2.8). The old one waits for its Delete. */
 export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
   if (sa.state.name !== "established") return;
-  adoptChildren(turn, sa, heir);
+  for (const [spiIn, child] of sa.children) heir.children.set(spiIn, child);
+  sa.children.clear();
   const { keys, suite } = sa.state;
   sa.become({ name: "replaced", keys, suite, by: heir, guardAt: turn.now + DELETE_GUARD });
   for (const task of sa.requests.takeQueue()) {
@@ -212,8 +213,13 @@ export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
   }
 };
 
-/** Children outlive the IKE SA that made them: they are inherited (RFC 7296 §2.8). */
-const adoptChildren = (_turn: Turn, sa: IkeSa, heir: IkeSa): void => {
-  for (const [spiIn, child] of sa.children) heir.children.set(spiIn, child);
-  sa.children.clear();
+/**
+ * The peer handles children on `sa`, which it made by rekeying while our own rekey is on its way: so for the peer the
+ * matter is settled, and ours will be refused or lose.
+ */
+export const inheritByUse = (turn: Turn, sa: IkeSa): void => {
+  for (const old of sa.peering?.established() ?? []) {
+    const { task } = old.requests;
+    if (task instanceof RekeyIkeSa && task.rival === sa) replaceBy(turn, old, sa);
+  }
 };
