@@ -5,7 +5,7 @@
  *                           <-- HDR, SK {[D,] ...}
  */
 import { type ChildSa, spiText } from "./child-sa.ts";
-import { hasLiveChild, removeChild } from "./children.ts";
+import { isChildUp, removeChild } from "./children.ts";
 import { wantChild } from "./create-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
@@ -181,7 +181,7 @@ const deletedByPeer = (turn: Turn, sa: IkeSa, spi: Uint8Array): Uint8Array[] => 
   const state = child.state.name;
   removeChild(turn, sa, child, "deleted by the peer");
   const { config } = child;
-  if ((state === "installed" || state === "rekeying") && !hasLiveChild(sa, config.name)) {
+  if ((state === "installed" || state === "rekeying") && !isChildUp(sa, config.name)) {
     turn.log("info", "child-sa-deleted", sa, `child ${config.name}: the peer deleted it`, {
       spiIn: spiText(child.spiIn),
     });

@@ -18,6 +18,7 @@ import { losesTo, lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
 import { Notify, notifyName } from "./notify.ts";
 import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload } from "./payloads.ts";
+import type { Peering } from "./peering.ts";
 import { acceptIke, describeProposals, type IkeSuite, offerIke, type Proposal } from "./proposal.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
@@ -218,8 +219,15 @@ export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
  * matter is settled, and ours will be refused or lose.
  */
 export const inheritByUse = (turn: Turn, sa: IkeSa): void => {
-  for (const old of sa.peering?.established() ?? []) {
-    const { task } = old.requests;
-    if (task instanceof RekeyIkeSa && task.rival === sa) replaceBy(turn, old, sa);
-  }
+  for (const old of sa.peering?.established() ?? []) if (rivalOf(old) === sa) replaceBy(turn, old, sa);
+};
+
+const rivalOf = ({ requests: { task } }: IkeSa): IkeSa | undefined =>
+  task instanceof RekeyIkeSa ? task.rival : undefined;
+
+/** IKE SAs that are up and that we ask things on: not one which may yet lose against a rekey of ours. */
+export const currentSas = (peering: Peering): IkeSa[] => {
+  const established = peering.established();
+  const rivals = established.map(rivalOf);
+  return established.filter((sa) => !rivals.includes(sa));
 };

@@ -108,11 +108,14 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
           ? []
           : ["IKE and data plane count differently"]),
       ];
+      if (ONLY !== undefined)
+        for (const peer of [a, b])
+          for (const line of peer.logs)
+            console.log(peer.address, line.at, line.event, line.message, JSON.stringify(line.fields ?? {}));
       try {
         until(() => wrong().length === 0, 20_000);
       } catch {
-        if (ONLY !== undefined) for (const peer of [a, b]) for (const line of peer.logs) console.log(peer.address, line.at, line.event, line.message, JSON.stringify(line.fields ?? {}));
-      expect({ seed, wrong: wrong() }).toEqual({ seed, wrong: [] });
+        expect({ seed, wrong: wrong() }).toEqual({ seed, wrong: [] });
       }
       const names = [...a.data.pairs.values()].map((pair) => pair.child).sort();
       expect({ seed, names }).toEqual({ seed, names: [...new Set(names)] });
