@@ -18,7 +18,7 @@ import { type Datagram, Link } from "./link.ts";
 import { MemoryDataPlane } from "./memory-data-plane.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
-export type LogLine = Extract<Effect, { kind: "log" }>;
+export type LogLine = Extract<Effect, { kind: "log" }> & { readonly at: number };
 
 export const A = "192.0.2.1";
 export const B = "192.0.2.2";
@@ -118,7 +118,7 @@ export class Peer {
   apply(effects: readonly Effect[]): void {
     for (const effect of effects) {
       if (effect.kind === "send") this.#link.send(effect.path, effect.bytes);
-      else if (effect.kind === "log") this.logs.push(effect);
+      else if (effect.kind === "log") this.logs.push({ ...effect, at: this.#clock.now });
       else if (effect.kind === "keepalive") this.keepalives++;
       else this.data.apply(effect);
     }
