@@ -24,6 +24,11 @@ interface Misfit {
   /** Words of one line of our log. The peer's own view stays with the peer: a wrong secret has no two sides to name. */
   readonly asResponder: readonly string[];
   readonly asInitiator: readonly string[];
+  /**
+   * What stands between the peers afterwards. An IKE SA whose first Child SA was refused is whole (RFC 7296 §1.2); a refusal
+   * in IKE_SA_INIT, for which nobody vouches, does not end the initiator's attempts at once (§2.21.1).
+   */
+  readonly leaves: "nothing" | "the IKE SA" | "attempts";
 }
 
 const MISFITS: readonly Misfit[] = [
@@ -34,6 +39,7 @@ const MISFITS: readonly Misfit[] = [
     notify: "AUTHENTICATION_FAILED",
     asResponder: ["gw-b.example"],
     asInitiator: ["AUTHENTICATION_FAILED"],
+    leaves: "nothing",
   },
   {
     what: "another IKE proposal",
@@ -42,6 +48,7 @@ const MISFITS: readonly Misfit[] = [
     notify: "NO_PROPOSAL_CHOSEN",
     asResponder: ["aes128-sha256", "aes256gcm16-prfsha384-ecp384"],
     asInitiator: ["NO_PROPOSAL_CHOSEN", "aes256gcm16-prfsha384-ecp384"],
+    leaves: "attempts",
   },
   {
     what: "another ESP proposal",
@@ -50,6 +57,7 @@ const MISFITS: readonly Misfit[] = [
     notify: "NO_PROPOSAL_CHOSEN",
     asResponder: ["aes128-sha256", "aes256gcm16"],
     asInitiator: ["NO_PROPOSAL_CHOSEN", "aes256gcm16"],
+    leaves: "the IKE SA",
   },
   {
     what: "an identity of the peer that is not the expected one",
@@ -57,7 +65,8 @@ const MISFITS: readonly Misfit[] = [
     theirs: {},
     notify: "AUTHENTICATION_FAILED",
     asResponder: ["gw-b.example", "somebody-else.example"],
-    asInitiator: ["gw-b.example", "somebody-else.example"],
+    asInitiator: ["AUTHENTICATION_FAILED", "somebody-else.example"],
+    leaves: "nothing",
   },
   {
     what: "an identity of ours that the peer does not expect",
@@ -66,6 +75,7 @@ const MISFITS: readonly Misfit[] = [
     notify: "AUTHENTICATION_FAILED",
     asResponder: ["gw-a.example", "stranger.example"],
     asInitiator: ["AUTHENTICATION_FAILED"],
+    leaves: "nothing",
   },
   {
     what: "selectors that have nothing in common",
@@ -74,6 +84,7 @@ const MISFITS: readonly Misfit[] = [
     notify: "TS_UNACCEPTABLE",
     asResponder: ["172.16.0.0/24", "10.2.0.0/24"],
     asInitiator: ["TS_UNACCEPTABLE", "10.2.0.0/24"],
+    leaves: "the IKE SA",
   },
 ];
 
@@ -101,7 +112,7 @@ describe("with strongSwan", () => {
   };
 
   describe.each(MISFITS.map((misfit) => [misfit.what, misfit] as const))("%s", (_, misfit) => {
-    const { ours, theirs, notify, asResponder, asInitiator } = misfit;
+    const { ours, theirs, notify, asResponder, asInitiator, leaves } = misfit;
 
     test("as responder we answer with the notify, say what did not fit, and keep nothing", async () => {
       const { sites, peer, bed } = lab();
@@ -125,8 +136,18 @@ describe("with strongSwan", () => {
       await until(`the log names ${asInitiator.join(" and ")}`, () =>
         hasLine(gateway.log, asInitiator) ? true : undefined,
       );
+      const connection = await gateway.connection(PEER);
+      expect(connection?.lastError).toContain(notify);
+      expect(connection?.childSas).toEqual([]);
+      if (leaves === "the IKE SA") {
+        expect(connection?.ikeSa).not.toBeNull();
+        await until("strongSwan has it too, and no Child SA", () => {
+          const [sa] = peer.sas();
+          return sa?.state === "ESTABLISHED" && sa.children.length === 0 ? true : undefined;
+        });
+      }
+      if (leaves !== "nothing") await gateway.terminate(PEER);
       await expectNothingLeft(gateway);
-      expect((await gateway.connection(PEER))?.lastError).not.toBeNull();
       await until("strongSwan has no SA", () => (peer.sas().length === 0 ? true : undefined));
       expect(await gateway.end()).toBe(0);
     });

@@ -8,7 +8,7 @@ import type { ConnectionReport, GatewayStatus } from "../../../src/control/statu
 import type { Namespace } from "./namespaces.ts";
 import { MAIN } from "./requirements.ts";
 import { type Background, type Outcome, until } from "./run.ts";
-import type { TestBed, Witness } from "./test-bed.ts";
+import { show, type TestBed, type Witness } from "./test-bed.ts";
 
 /** A configuration, but for the control socket: the gateway here has its own. */
 export type Configuration = Readonly<Record<string, unknown>>;
@@ -52,9 +52,10 @@ export class Espalier implements Witness {
   /** The same for one test alone: ended with it, whatever became of it. */
   static async startForTest(bed: TestBed, space: Namespace, configuration: Configuration): Promise<Espalier> {
     const gateway = await Espalier.start(bed, space, configuration);
-    onTestFinished(async () => {
+    onTestFinished(async ({ task }) => {
       await gateway.end();
       bed.forget(gateway);
+      if (task.result?.state === "fail") show(gateway);
     });
     return gateway;
   }

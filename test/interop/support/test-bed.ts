@@ -16,6 +16,10 @@ export interface Witness {
 
 const LOG_LINES = 60;
 
+/** The end of its log. */
+export const show = ({ name, log }: Witness): void =>
+  console.error(`--- ${name} ---\n${log.trimEnd().split("\n").slice(-LOG_LINES).join("\n")}`);
+
 export class TestBed {
   /** For files; removed at the end. */
   readonly directory = mkdtempSync(join(tmpdir(), "espalier-interop-"));
@@ -37,8 +41,7 @@ export class TestBed {
   }
 
   show(): void {
-    for (const { name, log } of this.#witnesses)
-      console.error(`--- ${name} ---\n${log.trimEnd().split("\n").slice(-LOG_LINES).join("\n")}`);
+    for (const witness of this.#witnesses) show(witness);
   }
 
   async remove(): Promise<void> {
