@@ -13,7 +13,7 @@ import type { GatewayStatus } from "./control/status.ts";
 import { VERSION } from "./control/version.ts";
 import { describeChoice, type EngineChoice, selectEngine } from "./crypto/select-engine.ts";
 import { SUITES } from "./crypto/suites.ts";
-import { Plane, type PlaneEvent } from "./dataplane/plane.ts";
+import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
 import { sourceFor } from "./gateway/local-address.ts";
@@ -30,6 +30,8 @@ import { routeTo } from "./linux/route.ts";
 
 /** How often the data plane is asked for events, and timers are looked at, ms. */
 const BEAT = 20;
+/** How long a pair that was replaced goes on receiving, ms. */
+const LINGER = 3000;
 /** Of Ethernet: for a peer that has no route at this moment. */
 const DEFAULT_MTU = 1500;
 /** How long `stop` waits for peers to answer its Deletes, ms. */
@@ -70,6 +72,7 @@ export class Gateway {
   readonly #sockets: GatewaySockets;
   readonly #tunnels = new Map<string, TunnelInterface>();
   readonly #installed = new Map<number, Installed>();
+  readonly #lingering = new Set<NodeJS.Timeout>();
   #parts: Parts | undefined;
   #stopping: Promise<void> | undefined;
   #settle: { resolve: () => void; reject: (reason: unknown) => void } = { resolve: () => {}, reject: () => {} };
@@ -213,6 +216,8 @@ export class Gateway {
   async #dismantle(): Promise<void> {
     const parts = this.#parts;
     clearInterval(parts?.beat);
+    for (const timer of this.#lingering) clearTimeout(timer);
+    this.#lingering.clear();
     await parts?.control?.close();
     for (const { tunnel } of this.#installed.values()) tunnel.down();
     this.#installed.clear();
@@ -241,10 +246,11 @@ export class Gateway {
   #onPlaneEvent(event: PlaneEvent): void {
     switch (event.kind) {
       case "first-packet":
-        this.#act((manager, now) => manager.peerUsed(event.spiIn, now));
+        if (this.#installed.has(event.spiIn)) this.#act((manager, now) => manager.peerUsed(event.spiIn, now));
         break;
       case "peer-moved":
-        this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
+        if (this.#installed.has(event.spiIn))
+          this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
         break;
       case "failed":
         this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));
@@ -252,19 +258,24 @@ export class Gateway {
     }
   }
 
-  /** Let IKE take one step and do what it asks for. A bug in there ends the gateway in order, not in silence. */
+  /** Let IKE take one step and do what it asks for. A caller's mistake goes back to the caller. */
   #act(step: (manager: IkeManager, now: number) => readonly Effect[]): void {
     const manager = this.#parts?.manager;
     if (manager === undefined) return; // a datagram that came while the gateway was ending
-    for (const effect of step(manager, this.#clock.now())) {
+    let effects: readonly Effect[] = [];
+    try {
+      effects = step(manager, this.#clock.now());
+    } catch (error) {
+      if (error instanceof EspalierError) throw error;
+      this.#fail(error);
+    }
+    for (const effect of effects) {
       try {
         this.#perform(effect);
       } catch (error) {
-        this.#write(
-          "error",
-          "effect-failed",
-          `${effect.kind}: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        // What the system refuses, such as a route that somebody else added meanwhile, costs that effect alone.
+        if (error instanceof EspalierError) this.#write("error", `${effect.kind}-failed`, error.message);
+        else this.#fail(error);
       }
     }
   }
@@ -311,17 +322,32 @@ export class Gateway {
     if (installed === undefined) return;
     const { tunnel, child } = installed;
     this.#running().plane.use(spiIn);
+    tunnel.sendsOn = spiIn;
     tunnel.up(this.#mtuFor(child), child.path.remote.address);
   }
 
+  /**
+   * The pair is gone for IKE. One that was replaced still receives for a moment: packets that the peer's workers sealed
+   * before its Delete may be behind it on the wire (RFC 7296 §2.8).
+   */
   #remove(spiIn: number): void {
     const installed = this.#installed.get(spiIn);
     if (installed === undefined) return;
     this.#installed.delete(spiIn);
+    const { plane } = this.#running();
     const { tunnel } = installed;
-    const isLast = ![...this.#installed.values()].some((other) => other.tunnel === tunnel);
-    if (isLast) tunnel.down(); // before its SA goes: nothing is routed into an interface that would drop it
-    this.#running().plane.remove(spiIn);
+    const successor = [...this.#installed].filter(([, other]) => other.tunnel === tunnel).at(-1);
+    if (successor === undefined) {
+      tunnel.down(); // before its SA goes: nothing is routed into an interface that would drop it
+      plane.remove(spiIn);
+      return;
+    }
+    if (tunnel.sendsOn === spiIn) this.#use(successor[0]);
+    const timer = setTimeout(() => {
+      this.#lingering.delete(timer);
+      plane.remove(spiIn);
+    }, LINGER);
+    this.#lingering.add(timer);
   }
 
   #mtuFor({ suite, encap, path }: ChildSaParams): number {
@@ -343,10 +369,12 @@ export class Gateway {
     return found;
   }
 
-  #fail(error: Error): void {
-    this.#write("error", "failed", error.message);
+  /** A bug, here or in a worker: end in order, SAs deleted at the peers, rather than go on half. */
+  #fail(cause: unknown): void {
+    const error = cause instanceof Error ? cause : new Error(String(cause));
+    this.#write("error", "failed", error.stack ?? error.message);
     this.#settle.reject(error);
-    this.stop().catch((cause: unknown) => this.#write("error", "stop-failed", String(cause)));
+    this.stop().catch((reason: unknown) => this.#write("error", "stop-failed", String(reason)));
   }
 
   #write(level: LogEntry["level"], event: string, message: string): void {
@@ -357,4 +385,4 @@ export class Gateway {
 const tunnelKey = (connection: string, child: string): string => `${connection}/${child}`;
 
 /** MTU of the way to the peer: of the interface that leads to it, or what the kernel has learned of the path. */
-const outerMtu = ({ remote }: Path): number => routeTo(remote.address)?.mtu ?? DEFAULT_MTU;
+const outerMtu = ({ remote }: Path): number => Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);

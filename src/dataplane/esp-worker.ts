@@ -112,10 +112,11 @@ export class EspWorker {
     return packets + this.#flush();
   }
 
-  /** Forget all keys. */
+  /** Forget all keys and packets. */
   close(): void {
     this.#owned.close();
     this.#engine.close();
+    this.#arena.slab.fill(0);
   }
 
   /** Between two batches: note what is there now, forget what is gone, and let control know. */

@@ -133,7 +133,7 @@ export class Inbound {
     }
   }
 
-  /** PASS: it is an op now. */
+  /** PASS: it is an op now. UDP-encapsulated or raw, an SA takes both (RFC 7296 §2.23). */
   #prepare(batch: InboundBatch, n: number): number {
     const { slab } = this.#ops;
     const at = batch.at[n]!;
@@ -183,7 +183,8 @@ export class Inbound {
       sa.met = true;
       this.#sad.raise(slot, SaEvent.FIRST_PACKET);
     }
-    if (sa.encap && batch.sourceLength[n]! > 0) this.#watchPeer(batch, n, slot, sa);
+    // Only the newest packet tells: a late one may still come from where the peer was before.
+    if (sa.encap && seq > top && batch.sourceLength[n]! > 0) this.#watchPeer(batch, n, slot, sa);
 
     const textAt = this.#ops.textAt[op]!;
     const textLength = this.#ops.textLength[op]!;

@@ -7,15 +7,23 @@
 import type { EngineName } from "../crypto/engine.ts";
 import { EspalierError } from "../errors.ts";
 import { addressText, type Endpoint, familyOf } from "../ip-address.ts";
-import { addTallies, type Tally } from "../ipsec/counters.ts";
+import { addTallies } from "../ipsec/counters.ts";
 import { SaEvent } from "../ipsec/sad.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import { PlaneMemory } from "./plane-memory.ts";
+import {
+  type PairCounters,
+  reportPair,
+  reportTunnel,
+  reportWorker,
+  type TunnelCounters,
+  type WorkerStats,
+} from "./plane-report.ts";
 import { Slots } from "./slots.ts";
 import { MAX_ADDRESSES } from "./socket-table.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
-import { MAX_WORKERS, WorkerStat } from "./worker-board.ts";
+import { MAX_WORKERS } from "./worker-board.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 export interface PlaneOptions {
@@ -52,36 +60,6 @@ export type PlaneEvent =
   /** A worker met a bug and stopped: its SAs carry nothing any more. */
   | { readonly kind: "failed"; readonly worker: number; readonly message: string };
 
-/** Counts of a pair of SAs. Octets are those of inner packets. */
-export interface PairCounters {
-  readonly packetsIn: number;
-  readonly bytesIn: number;
-  readonly packetsOut: number;
-  readonly bytesOut: number;
-  /** Both directions, by reason; only reasons that occurred. */
-  readonly drops: Tally["drops"];
-  /** Sequence number last sent, and highest authenticated. */
-  readonly seqOut: number;
-  readonly seqIn: number;
-}
-
-export interface TunnelCounters {
-  readonly in: Tally;
-  readonly out: Tally;
-}
-
-export interface WorkerStats {
-  readonly worker: number;
-  readonly status: "starting" | "running" | "stopped" | "failed";
-  readonly polls: number;
-  readonly batches: number;
-  readonly packets: number;
-  readonly in: Tally;
-  readonly out: Tally;
-  /** Of the thread, in ms; undefined when it cannot be known. */
-  readonly cpuTime: number | undefined;
-}
-
 interface Pair {
   readonly slot: number;
   readonly tunnel: number;
@@ -90,7 +68,6 @@ interface Pair {
 }
 
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
-const STATUS_NAMES = ["starting", "running", "stopped", "failed"] as const;
 const DEFAULT_SLOTS = 4096;
 
 export class Plane {
@@ -109,6 +86,7 @@ export class Plane {
   readonly #retiredFrom = new Map<number, number>();
   readonly #reported = new Set<number>();
   #order = 0;
+  #stopped: Promise<void> | undefined;
 
   private constructor(options: Required<Omit<PlaneOptions, "inThread">>, memory: PlaneMemory, threads: Workers) {
     this.workers = options.workers;
@@ -261,18 +239,7 @@ export class Plane {
   counters(spiIn: number): PairCounters | undefined {
     const pair = this.#pairs.get(spiIn);
     if (pair === undefined) return undefined;
-    const { sad, counters, blocks } = this.#memory;
-    const inbound = counters.tally(blocks.record(pair.slot));
-    const outbound = counters.tally(blocks.record(sad.outbound(pair.slot)));
-    return {
-      packetsIn: inbound.packets,
-      bytesIn: inbound.bytes,
-      packetsOut: outbound.packets,
-      bytesOut: outbound.bytes,
-      drops: addTallies([inbound, outbound]).drops,
-      seqOut: sad.top(sad.outbound(pair.slot)),
-      seqIn: sad.top(pair.slot),
-    };
+    return reportPair(this.#memory, pair.slot);
   }
 
   /** Packets of a live pair, or undefined: what liveness checks ask. */
@@ -283,36 +250,15 @@ export class Plane {
   /** Counts of a tunnel over all its SAs, former ones included. */
   tunnelCounters(tunnel: number): TunnelCounters {
     this.#checkTunnel(tunnel);
-    const { sad, counters, blocks } = this.#memory;
     const slots = [...this.#pairs.values()].filter((pair) => pair.tunnel === tunnel).map(({ slot }) => slot);
     for (const [slot, from] of this.#retiredFrom) if (from === tunnel) slots.push(slot);
-    const sum = (own: readonly number[]) => addTallies(own.map((block) => counters.tally(block)));
-    return {
-      in: sum([blocks.tunnelEndedIn(tunnel), ...slots.map((slot) => blocks.record(slot))]),
-      out: sum([
-        blocks.tunnelOwn(tunnel),
-        blocks.tunnelEndedOut(tunnel),
-        ...slots.map((slot) => blocks.record(sad.outbound(slot))),
-      ]),
-    };
+    return reportTunnel(this.#memory, tunnel, slots);
   }
 
   workerStats(): WorkerStats[] {
-    const { board, counters, blocks } = this.#memory;
-    return Array.from({ length: this.workers }, (_, worker) => {
-      const received = blocks.workerIn(worker);
-      const sent = blocks.workerOut(worker);
-      return {
-        worker,
-        status: STATUS_NAMES[board.status(worker)],
-        polls: board.stat(worker, WorkerStat.POLLS),
-        batches: board.stat(worker, WorkerStat.BATCHES_IN) + board.stat(worker, WorkerStat.BATCHES_OUT),
-        packets: counters.sum(received) + counters.sum(sent),
-        in: counters.tally(received),
-        out: counters.tally(sent),
-        cpuTime: this.#threads.cpuTime(worker),
-      };
-    });
+    return Array.from({ length: this.workers }, (_, worker) =>
+      reportWorker(this.#memory, worker, this.#threads.cpuTime(worker)),
+    );
   }
 
   /** Sum over all workers: every packet that any of them received or read is in here once. */
@@ -350,8 +296,13 @@ export class Plane {
     return this.#threads.step();
   }
 
-  /** Stop the workers and wipe all keys. Resolves when none uses a descriptor any more. */
-  async stop(): Promise<void> {
+  /** Stop the workers and wipe all keys. Resolves when none uses a descriptor any more. May be called twice. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     for (const spiIn of [...this.#pairs.keys()]) this.remove(spiIn);
     this.#memory.board.requestStop();
     await this.#threads.stop();
@@ -394,4 +345,4 @@ export class Plane {
 /** Outer packets longer than this are not received: compute MTUs from the lesser of this and the path's. */
 export const MAX_OUTER_MTU = MAX_PACKET;
 
-export type { ChildSa, EspPath };
+export type { ChildSa, EspPath, PairCounters, TunnelCounters, WorkerStats };

@@ -25,6 +25,8 @@ export class TunnelInterface {
   #up = false;
   /** The data plane's number for it. */
   id = -1;
+  /** Inbound SPI of the pair that carries what leaves. */
+  sendsOn = 0;
 
   private constructor(settings: InterfaceSettings, device: TunDevice) {
     this.#settings = settings;

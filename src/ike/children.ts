@@ -111,10 +111,17 @@ export const removeChild = (turn: Turn, sa: IkeSa, child: ChildSa, why: string):
 export const replacedBy = (turn: Turn, child: ChildSa, by: ChildSa): void =>
   child.become({ name: "replaced", by, guardAt: turn.now + DELETE_GUARD });
 
-/** Whether a pair carries this child's traffic, or is being negotiated by us on this SA. */
+/** Whether a pair carries this child's traffic to the peer of `sa`, or is being negotiated by us. */
 export const hasChild = (sa: IkeSa, name: string): boolean =>
-  sa.requests.has((task) => task.kind === "create-child-sa" && task.childName === name) || hasLiveChild(sa, name);
+  isChildUp(sa, name) ||
+  samePeer(sa).some(({ requests }) =>
+    requests.has((task) => task.kind === "create-child-sa" && task.childName === name),
+  );
 
+/** Whether a pair carries this child's traffic to the peer of `sa`, on whichever IKE SA. */
+export const isChildUp = (sa: IkeSa, name: string): boolean => samePeer(sa).some((other) => hasLiveChild(other, name));
+
+/** The same on this IKE SA alone. */
 export const hasLiveChild = (sa: IkeSa, name: string): boolean => {
   for (const child of sa.children.values()) if (child.config.name === name && child.isLive) return true;
   return false;
@@ -128,11 +135,15 @@ const heirOf = (sa: IkeSa, child: ChildSa): ChildSa | undefined => {
 };
 
 /** Other pairs of the same child with the same peer, whichever IKE SA they belong to. */
-const siblings = (sa: IkeSa, child: ChildSa): ChildSa[] => {
-  const peers = [...(sa.peering?.sas ?? [])].filter((other) => other === sa || isSamePeer(sa, other));
-  return peers.flatMap((other) =>
+const siblings = (sa: IkeSa, child: ChildSa): ChildSa[] =>
+  samePeer(sa).flatMap((other) =>
     [...other.children.values()].filter((sibling) => sibling !== child && sibling.config === child.config),
   );
+
+/** The IKE SAs of this connection with the peer of `sa`, itself too. */
+const samePeer = (sa: IkeSa): IkeSa[] => {
+  const others = [...(sa.peering?.sas ?? [])].filter((other) => other !== sa && isSamePeer(sa, other));
+  return [...others, sa];
 };
 
 export const isSamePeer = (a: IkeSa, b: IkeSa): boolean =>

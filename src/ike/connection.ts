@@ -49,7 +49,7 @@ export interface ChildConfig {
 /** On demand: a peer that was heard from within `interval` is not asked. */
 export interface Liveness {
   readonly interval: number;
-  /** How long an unanswered question may stay so; undefined: as long as any other request. */
+  /** How long an unanswered question may stay so; undefined: until retransmission gives up. */
   readonly timeout?: number;
 }
 

@@ -15,6 +15,7 @@ import { Notify } from "./notify.ts";
 import { groupData, kePayload, NONCE_LENGTH, noncePayload, notifyAboutSpi } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
 import type { Answer } from "./receive.ts";
+import { inheritByUse } from "./rekey-ike-sa.ts";
 import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
 import type { Turn } from "./turn.ts";
 
@@ -22,6 +23,7 @@ import type { Turn } from "./turn.ts";
 export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]): Answer => {
   // RFC 7296 §2.25.2: what is being closed or was rekeyed takes no new children.
   if (sa.state.name !== "established") throw busy("the IKE SA is ending");
+  inheritByUse(turn, sa);
   if (find(payloads, "TSi") === undefined) return answerRekeyIkeSa(turn, sa, payloads);
   if (sa.requests.task?.kind === "rekey-ike-sa") throw busy("the IKE SA is being rekeyed");
 
@@ -29,6 +31,8 @@ export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   let old: ChildSa | undefined;
   if (rekey !== undefined) {
     old = [...sa.children.values()].find(({ spiOut }) => Buffer.compare(spiBytes(spiOut), rekey.spi) === 0);
+    // It may be the very one that our request is to make, whose answer is still on its way.
+    if (old === undefined && sa.requests.task instanceof CreateChild) throw busy("a Child SA is being made");
     if (old === undefined || rekey.protocol !== Protocol.ESP) {
       turn.log("debug", "rekey-unknown", sa, "the peer rekeys a Child SA that is not there");
       return { payloads: [notifyAboutSpi(Notify.CHILD_SA_NOT_FOUND, Protocol.ESP, rekey.spi)] };

@@ -18,7 +18,7 @@ import {
   readChildAnswer,
 } from "./child-offer.ts";
 import { type ChildSa, spiText } from "./child-sa.ts";
-import { hasChild, hasLiveChild, installChild, removeChild, replacedBy } from "./children.ts";
+import { hasChild, installChild, isChildUp, removeChild, replacedBy } from "./children.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
@@ -68,7 +68,7 @@ export class CreateChild implements Task {
     const config = this.#config;
     const old = this.#old;
     // Meanwhile the peer may have done it, or deleted the pair.
-    if (old === undefined ? hasLiveChild(sa, config.name) : !this.#owns(old)) return undefined;
+    if (old === undefined ? isChildUp(sa, config.name) : !this.#owns(old)) return undefined;
     const offer = offerChild(turn, sa.connection ?? "", config, { withKe: true });
     if (offer === undefined) {
       turn.log("error", "no-spi", sa, `no room for child ${config.name}: too many Child SAs`, { child: config.name });
@@ -114,6 +114,8 @@ export class CreateChild implements Task {
   abandon(turn: Turn, _sa: IkeSa): void {
     if (this.#sent !== undefined) release(turn, this.#sent);
     this.#sent = undefined;
+    const old = this.#old;
+    if (old !== undefined && this.#owns(old)) old.become({ name: "installed", rekeyAt: turn.now + RETRY.temporary });
   }
 
   #install(turn: Turn, sa: IkeSa, sent: Sent, agreed: AgreedChild, payloads: readonly Payload[]): void {

@@ -5,7 +5,7 @@
  *                           <-- HDR, SK {[D,] ...}
  */
 import { type ChildSa, spiText } from "./child-sa.ts";
-import { hasLiveChild, removeChild } from "./children.ts";
+import { isChildUp, removeChild } from "./children.ts";
 import { wantChild } from "./create-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
@@ -14,6 +14,7 @@ import { Notify, notifyName } from "./notify.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
 import type { Answer } from "./receive.ts";
+import { inheritByUse } from "./rekey-ike-sa.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
 
@@ -158,6 +159,7 @@ export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   if (deletions.some(({ protocol }) => protocol === Protocol.IKE))
     return { payloads: [], after: () => end(turn, sa, "deleted by the peer") };
 
+  if (deletions.length > 0) inheritByUse(turn, sa);
   const paired: Uint8Array[] = [];
   for (const { protocol, spis } of deletions)
     if (protocol === Protocol.ESP) for (const spi of spis) paired.push(...deletedByPeer(turn, holderOf(sa), spi));
@@ -179,7 +181,7 @@ const deletedByPeer = (turn: Turn, sa: IkeSa, spi: Uint8Array): Uint8Array[] => 
   const state = child.state.name;
   removeChild(turn, sa, child, "deleted by the peer");
   const { config } = child;
-  if ((state === "installed" || state === "rekeying") && !hasLiveChild(sa, config.name)) {
+  if ((state === "installed" || state === "rekeying") && !isChildUp(sa, config.name)) {
     turn.log("info", "child-sa-deleted", sa, `child ${config.name}: the peer deleted it`, {
       spiIn: spiText(child.spiIn),
     });

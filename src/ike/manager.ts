@@ -15,7 +15,7 @@ import { closeIkeSa, deleteIkeSa, sayGoodbye } from "./ike-sa-end.ts";
 import { initiateIkeSa } from "./ike-sa-init.ts";
 import { Peering } from "./peering.ts";
 import { movePeer, receive } from "./receive.ts";
-import { RekeyIkeSa } from "./rekey-ike-sa.ts";
+import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import { showPeering } from "./show.ts";
 import type { ConnectionStatus } from "./status.ts";
 import { timersOf } from "./timers.ts";
@@ -96,7 +96,7 @@ export class IkeManager {
       });
     peering.wish = config.start === "initiate" ? "always" : "once";
     peering.isHeldDown = false;
-    for (const sa of peering.established()) wantChildren(turn, sa);
+    for (const sa of currentSas(peering)) wantChildren(turn, sa);
     if (peering.isAlive) return turn.effects;
     peering.failures = 0;
     peering.retryAt = undefined;
@@ -123,7 +123,7 @@ export class IkeManager {
   /** Rekey the IKE SA or the Child SAs of a connection. Throws ESPALIER_USAGE when the name is unknown or it is not up. */
   rekey(name: string, { ike }: { readonly ike: boolean }, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
-    const established = this.#peering(name).established();
+    const established = currentSas(this.#peering(name));
     if (established.length === 0)
       throw new EspalierError("ESPALIER_USAGE", `connection ${name} is not up`, { remedy: "Initiate it first." });
     for (const sa of established)

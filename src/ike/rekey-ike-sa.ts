@@ -18,6 +18,7 @@ import { losesTo, lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
 import { Notify, notifyName } from "./notify.ts";
 import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload } from "./payloads.ts";
+import type { Peering } from "./peering.ts";
 import { acceptIke, describeProposals, type IkeSuite, offerIke, type Proposal } from "./proposal.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
@@ -84,7 +85,7 @@ export class RekeyIkeSa implements Task {
   abandon(turn: Turn, sa: IkeSa): void {
     this.#sent?.keyPair.destroy();
     this.#sent = undefined;
-    if (this.rival?.state.name === "established") adoptChildren(turn, sa, this.rival);
+    if (this.rival?.state.name === "established") replaceBy(turn, sa, this.rival);
   }
 
   /** The new IKE SA is up. Which one of two stays, the nonces say. */
@@ -200,10 +201,11 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
   return sa;
 };
 
-/** The heir takes over; the old IKE SA only waits for its Delete. */
+/** The heir takes over: children outlive the IKE SA that made them (RFC 7296 §2.8). The old one waits for its Delete. */
 export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
   if (sa.state.name !== "established") return;
-  adoptChildren(turn, sa, heir);
+  for (const [spiIn, child] of sa.children) heir.children.set(spiIn, child);
+  sa.children.clear();
   const { keys, suite } = sa.state;
   sa.become({ name: "replaced", keys, suite, by: heir, guardAt: turn.now + DELETE_GUARD });
   for (const task of sa.requests.takeQueue()) {
@@ -212,8 +214,20 @@ export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
   }
 };
 
-/** Children outlive the IKE SA that made them: they are inherited (RFC 7296 §2.8). */
-const adoptChildren = (_turn: Turn, sa: IkeSa, heir: IkeSa): void => {
-  for (const [spiIn, child] of sa.children) heir.children.set(spiIn, child);
-  sa.children.clear();
+/**
+ * The peer handles children on `sa`, which it made by rekeying while our own rekey is on its way: so for the peer the
+ * matter is settled, and ours will be refused or lose.
+ */
+export const inheritByUse = (turn: Turn, sa: IkeSa): void => {
+  for (const old of sa.peering?.established() ?? []) if (rivalOf(old) === sa) replaceBy(turn, old, sa);
+};
+
+const rivalOf = ({ requests: { task } }: IkeSa): IkeSa | undefined =>
+  task instanceof RekeyIkeSa ? task.rival : undefined;
+
+/** IKE SAs that are up and that we ask things on: not one which may yet lose against a rekey of ours. */
+export const currentSas = (peering: Peering): IkeSa[] => {
+  const established = peering.established();
+  const rivals = established.map(rivalOf);
+  return established.filter((sa) => !rivals.includes(sa));
 };

@@ -12,7 +12,7 @@ import { heard, KEEPALIVE, USAGE_PERIOD } from "./ike-sa-established.ts";
 import { initiateIkeSa } from "./ike-sa-init.ts";
 import { deleteChild, Liveness } from "./informational.ts";
 import type { Peering } from "./peering.ts";
-import { RekeyIkeSa } from "./rekey-ike-sa.ts";
+import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import type { Turn } from "./turn.ts";
 
 export interface Timer {
@@ -136,7 +136,7 @@ const retry = (turn: Turn, peering: Peering): void => {
 };
 
 const retryChild = (turn: Turn, peering: Peering, name: string): void => {
-  const sa = peering.established().at(-1);
+  const sa = currentSas(peering).at(-1);
   if (sa === undefined || hasChild(sa, name)) {
     peering.childRetries.delete(name);
     return;

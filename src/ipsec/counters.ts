@@ -4,8 +4,8 @@
  * A block has one writer, so counting is a plain addition; control reads. `PASS` counts packets delivered, `bytes` their
  * inner octets.
  *
- * Every packet is counted once in its worker's block, and once with the SA, the tunnel or (when it names neither) nothing
- * else: so a worker's block is the sum of what it owns and of `unowned`.
+ * Every packet is counted once with its worker, and once more with its SA; or, going out without one, with its tunnel. So
+ * what workers sent is the sum over tunnels, and what they received is that and the packets that name no SA of theirs.
  */
 import { VERDICTS, Verdict, type VerdictName } from "./verdict.ts";
 

@@ -1,4 +1,5 @@
 /** Whole planes: packets from TUN to TUN over real sockets, SAs that come, move and go, and counters that add up. */
+import { createSocket } from "node:dgram";
 import { afterEach, expect, test, vi } from "vitest";
 import { SUITES } from "../../src/crypto/suites.ts";
 import type { TunnelCounters } from "../../src/dataplane/plane.ts";
@@ -71,12 +72,14 @@ test.each([
     });
 });
 
-test.skipIf(!isRoot)("packets cross as IP protocol 50 (needs root)", async () => {
-  const { a, b, tunnelA, tunnelB } = await connected({ encap: false, raw: true });
-  for (const packet of PACKETS) tunnelA.tun.inject(packet);
-  settle(a, b);
-  expect(tunnelB.tun.delivered()).toEqual(PACKETS);
-});
+for (const family of [4, 6] as const)
+  test.skipIf(!isRoot)(`packets cross as IP protocol 50 over IPv${family} (needs root)`, async () => {
+    const { a, b, tunnelA, tunnelB, spiB } = await connected({ encap: false, raw: true, v6: family === 6 });
+    for (const packet of PACKETS) tunnelA.tun.inject(packet);
+    settle(a, b);
+    expect(tunnelB.tun.delivered()).toEqual(PACKETS);
+    expect(b.plane.counters(spiB)).toMatchObject({ packetsIn: PACKETS.length, drops: {} });
+  });
 
 test.each(SUITES.map((suite) => ({ name: suite.name, suite })))("$name carries packets", async ({ suite }) => {
   const { a, b, tunnelA, tunnelB } = await connected({ suite });
@@ -234,6 +237,40 @@ test("what the interface does not take is counted, and every packet is counted o
   expect(b.plane.totals().in).toEqual({ packets: delivered, bytes: delivered * 9000, drops: { "tun-error": 1 } });
   expect(judged(b.plane.totals())).toBe(sent);
   expect(b.plane.counters(spiB)).toMatchObject({ packetsIn: delivered, drops: { "tun-error": 1 } });
+});
+
+test("amid junk what was sent arrives, and sums over SAs, tunnels and workers agree", async () => {
+  const { a, b, tunnelA, tunnelB, spiA, spiB } = await connected();
+  const [local, remote] = [[parseSelector("10.1.0.0/16")!], [parseSelector("10.2.0.0/16")!]];
+  const second = [a.addTunnel(), b.addTunnel()] as const;
+  const narrow = installPair([a, second[0].id], [b, second[1].id], { local, remote });
+  a.plane.use(narrow.spiA);
+  const attacker = createSocket("udp4");
+  const junk = (first: number) =>
+    Uint8Array.of(first >>> 24, first >>> 16, first >>> 8, first, 9, 0, 0, 1, ...new Array(60).fill(7));
+  const datagrams = [junk(0x7777_0000), junk(spiB), junk(spiB).subarray(0, 20), junk(narrow.spiB), junk(0x4000)];
+  for (let round = 0; round < 20; round++) {
+    tunnelA.tun.inject(ipPacket({ version: 4, length: 100 + round }));
+    second[0].tun.inject(ipPacket({ version: 4 }));
+    second[0].tun.inject(ipPacket({ version: 6 }));
+    for (const datagram of datagrams) await new Promise((sent) => attacker.send(datagram, b.udp.port, b.address, sent));
+    settle(a, b);
+  }
+  attacker.close();
+  expect([tunnelB, second[1]].map(({ tun }) => tun.delivered().length)).toEqual([20, 20]);
+  const { in: received } = b.plane.totals();
+  expect(judged(b.plane.totals())).toBe(20 * (2 + datagrams.length));
+  expect(received.drops).toEqual({ "no-sa": 40, "integ-error": 40, runt: 20 });
+  const [one, two] = [tunnelB, second[1]].map(({ id }) => b.plane.tunnelCounters(id).in);
+  expect(one!.packets + two!.packets).toBe(received.packets);
+  expect(one!.bytes + two!.bytes).toBe(received.bytes);
+  expect([one!.drops, two!.drops]).toEqual([{ "integ-error": 20, runt: 20 }, { "integ-error": 20 }]);
+  const { out: sent } = a.plane.totals();
+  const outs = [tunnelA, second[0]].map(({ id }) => a.plane.tunnelCounters(id).out);
+  expect(outs.map(({ packets }) => packets)).toEqual([20, 20]);
+  expect(sent).toMatchObject({ packets: 40, drops: { policy: 20 } });
+  expect(b.plane.poll().map(({ kind }) => kind)).toEqual(["first-packet", "first-packet"]);
+  expect(a.plane.counters(spiA)!.packetsOut).toBe(20);
 });
 
 test("a packet longer than a buffer is counted and does not hold up the next", async () => {

@@ -62,6 +62,52 @@ test.skipIf(!isBuilt)(`two planes of two threads each carry packets, and account
   expect(a.plane.counters(tunnels[0]!.spiA)).toBeUndefined();
 });
 
+test.skipIf(!isBuilt)(`a hundred rekeyings under load lose nothing, through slots used again${reason}`, async () => {
+  const Plane = await builtPlane();
+  const [a, b] = await Promise.all(
+    ["127.0.0.4", "127.0.0.5"].map(async (address) => {
+      const plane = await Plane.start({ workers: 1, slots: 64, engine: "node" });
+      const site = await MemorySite.start(address, { plane });
+      running.push(site);
+      return site;
+    }),
+  );
+  const [atA, atB] = [a!.addTunnel(), b!.addTunnel()];
+  const packet = ipPacket({ version: 4, length: 200 });
+  let [sent, received] = [0, 0];
+  const exchange = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++, sent++) atA.tun.inject(packet);
+    await until(() => {
+      received += atB.tun.delivered().length;
+      return received > sent - 16; // some are always on their way
+    });
+  };
+  let old: { spiA: number; spiB: number } | undefined;
+  let before: { spiA: number; spiB: number } | undefined;
+  const used = new Set<number>();
+  for (let round = 0; round < 100; round++) {
+    const next = installPair([a!, atA.id], [b!, atB.id]);
+    used.add(next.spiA & 63);
+    a!.plane.use(next.spiA);
+    b!.plane.use(next.spiB);
+    await exchange(30);
+    if (before !== undefined) {
+      a!.plane.remove(before.spiA); // two rounds old: nothing of it can still be on its way
+      b!.plane.remove(before.spiB);
+    }
+    [before, old] = [old, next];
+  }
+  await until(() => {
+    received += atB.tun.delivered().length;
+    return received === sent;
+  });
+  expect(used.size).toBeLessThanOrEqual(64);
+  const whole = { packets: sent, bytes: sent * packet.length, drops: {} };
+  expect(a!.plane.tunnelCounters(atA.id).out).toEqual(whole);
+  expect(b!.plane.tunnelCounters(atB.id).in).toEqual(whole);
+  expect(b!.plane.totals().in).toEqual(whole);
+});
+
 test.skipIf(!isBuilt)(`a worker that cannot start says why${reason}`, async () => {
   const Plane = await builtPlane();
   const engine = "abacus" as PlaneModule.PlaneOptions["engine"];

@@ -1,0 +1,85 @@
+/** What the tables say to those who look: counts of pairs, tunnels and workers. Octets are always those of inner packets. */
+import { addTallies, type Tally } from "../ipsec/counters.ts";
+import type { PlaneMemory } from "./plane-memory.ts";
+import { WorkerStat } from "./worker-board.ts";
+
+/** Counts of a pair of SAs. */
+export interface PairCounters {
+  readonly packetsIn: number;
+  readonly bytesIn: number;
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  /** Both directions, by reason; only reasons that occurred. */
+  readonly drops: Tally["drops"];
+  /** Sequence number last sent, and highest authenticated. */
+  readonly seqOut: number;
+  readonly seqIn: number;
+}
+
+export interface TunnelCounters {
+  readonly in: Tally;
+  readonly out: Tally;
+}
+
+export interface WorkerStats extends TunnelCounters {
+  readonly worker: number;
+  readonly status: "starting" | "running" | "stopped" | "failed";
+  readonly polls: number;
+  readonly batches: number;
+  /** Judged in both directions, whatever the verdict. */
+  readonly packets: number;
+  /** Of the thread, in ms; undefined when it cannot be known. */
+  readonly cpuTime: number | undefined;
+}
+
+const STATUS_NAMES = ["starting", "running", "stopped", "failed"] as const;
+
+export const reportPair = ({ sad, counters, blocks }: PlaneMemory, slot: number): PairCounters => {
+  const inbound = counters.tally(blocks.record(slot));
+  const outbound = counters.tally(blocks.record(sad.outbound(slot)));
+  return {
+    packetsIn: inbound.packets,
+    bytesIn: inbound.bytes,
+    packetsOut: outbound.packets,
+    bytesOut: outbound.bytes,
+    drops: addTallies([inbound, outbound]).drops,
+    seqOut: sad.top(sad.outbound(slot)),
+    seqIn: sad.top(slot),
+  };
+};
+
+/** `slots`: of the tunnel's pairs whose counts have not yet been left to it. */
+export const reportTunnel = (
+  { sad, counters, blocks }: PlaneMemory,
+  tunnel: number,
+  slots: readonly number[],
+): TunnelCounters => {
+  const sum = (of: readonly number[]): Tally => addTallies(of.map((block) => counters.tally(block)));
+  return {
+    in: sum([blocks.tunnelEndedIn(tunnel), ...slots.map((slot) => blocks.record(slot))]),
+    out: sum([
+      blocks.tunnelOwn(tunnel),
+      blocks.tunnelEndedOut(tunnel),
+      ...slots.map((slot) => blocks.record(sad.outbound(slot))),
+    ]),
+  };
+};
+
+export const reportWorker = (
+  { board, counters, blocks }: PlaneMemory,
+  worker: number,
+  cpuTime: number | undefined,
+): WorkerStats => {
+  const received = blocks.workerIn(worker);
+  const sent = blocks.workerOut(worker);
+  return {
+    worker,
+    status: STATUS_NAMES[board.status(worker)],
+    polls: board.stat(worker, WorkerStat.POLLS),
+    batches: board.stat(worker, WorkerStat.BATCHES_IN) + board.stat(worker, WorkerStat.BATCHES_OUT),
+    packets: counters.sum(received) + counters.sum(sent),
+    in: counters.tally(received),
+    out: counters.tally(sent),
+    cpuTime,
+  };
+};

@@ -1,0 +1,80 @@
+/**
+ * What the kernel does not take is counted by its reason, and does not hold up what follows. In a network namespace of this
+ * process alone, with a loopback of 1400 octets and a TAP whose neighbours never answer: needs root.
+ */
+import koffi from "koffi";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import { addAddress } from "../../src/linux/address.ts";
+import { setMtu, setUp } from "../../src/linux/link.ts";
+import { SO_SNDBUF, SOL_SOCKET, setOption } from "../../src/linux/socket.ts";
+import { closeTun, openTun } from "../../src/linux/tun.ts";
+import { ipPacket } from "../support/ip-packets.ts";
+import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
+
+const CLONE_NEWNET = 0x4000_0000;
+const IPPROTO_IP = 0;
+const IP_MTU_DISCOVER = 10;
+const IP_PMTUDISC_DO = 2;
+
+const unshare = koffi.load("libc.so.6").func("unshare", "int", ["int"]) as (flags: number) => number;
+
+const isRoot = process.getuid?.() === 0;
+const separated = isRoot && unshare(CLONE_NEWNET) === 0;
+const reason = separated ? "" : " (skipped: no network namespace of our own, needs root)";
+
+beforeAll(() => {
+  if (!separated) return;
+  setMtu("lo", 1400);
+  setUp("lo", true);
+});
+
+const running: MemorySite[] = [];
+
+afterEach(async () => {
+  for (const site of running.splice(0)) await site.stop();
+});
+
+/** A site that sends to `remote`, and where its packets would arrive if that is 127.0.0.3. */
+const sending = async (address: string, remote: string) => {
+  const a = await MemorySite.start(address);
+  const b = await MemorySite.start("127.0.0.3");
+  running.push(a, b);
+  const [tunnelA, tunnelB] = [a.addTunnel(), b.addTunnel()];
+  const { spiA } = installPair([a, tunnelA.id], [b, tunnelB.id]);
+  a.plane.use(spiA);
+  a.plane.move(spiA, { local: { address, port: a.udp.port }, remote: { address: remote, port: b.udp.port } });
+  return { a, b, tunnelA, tunnelB, spiA };
+};
+
+const SMALL = ipPacket({ version: 4, length: 100 });
+
+test.skipIf(!separated)(`EMSGSIZE drops one packet and not its neighbours${reason}`, async () => {
+  const { a, b, tunnelA, tunnelB, spiA } = await sending("127.0.0.2", "127.0.0.3");
+  setOption(a.udp.workers[0]!, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+  for (const length of [100, 1400, 100, 1400, 1400, 100]) tunnelA.tun.inject(ipPacket({ version: 4, length }));
+  settle(a, b);
+  expect(tunnelB.tun.delivered()).toEqual([SMALL, SMALL, SMALL]);
+  expect(a.plane.counters(spiA)).toMatchObject({ packetsOut: 3, bytesOut: 300, drops: { "message-too-long": 3 } });
+});
+
+test.skipIf(!separated)(`an address that cannot be sent to is counted${reason}`, async () => {
+  const { a, b, tunnelA, spiA } = await sending("127.0.0.2", "198.51.100.1");
+  for (let i = 0; i < 5; i++) tunnelA.tun.inject(SMALL);
+  settle(a, b);
+  expect(a.plane.counters(spiA)).toMatchObject({ packetsOut: 0, drops: { "send-error": 5 } });
+  expect(a.plane.totals().out).toEqual({ packets: 0, bytes: 0, drops: { "send-error": 5 } });
+});
+
+test.skipIf(!separated)(`a socket that stays full drops the rest of the batch${reason}`, async () => {
+  const tap = openTun({ name: "dptap0", kind: "tap" });
+  addAddress("dptap0", "198.18.0.1/24");
+  setUp("dptap0", true);
+  const { a, b, tunnelA, spiA } = await sending("198.18.0.1", "198.18.0.2");
+  setOption(a.udp.workers[0]!, SOL_SOCKET, SO_SNDBUF, 4608);
+  for (let i = 0; i < 40; i++) tunnelA.tun.inject(ipPacket({ version: 4, length: 1000 }));
+  settle(a, b);
+  const { packetsOut, drops } = a.plane.counters(spiA)!;
+  expect(drops["socket-full"]).toBeGreaterThan(0);
+  expect(packetsOut + drops["socket-full"]!).toBe(40);
+  closeTun(tap);
+});

@@ -1,0 +1,59 @@
+/** What a data plane keeps of the Child SAs that IKE tells it about, and the SPIs it has given away. */
+import type { ChildSaParams, Effect } from "../../src/ike/effect.ts";
+
+export interface Installed extends ChildSaParams {
+  readonly use: "now" | "when-told";
+}
+
+export class MemoryDataPlane {
+  readonly pairs = new Map<number, Installed>();
+  /** `spiIn` of the pair on which a child's packets are sent, by the child's name. */
+  readonly sendingOn = new Map<string, number>();
+  readonly reserved = new Set<number>();
+  readonly packets = new Map<number, { packetsIn: number; packetsOut: number }>();
+  capacity = 1000;
+  #next: number;
+
+  constructor(firstSpi: number) {
+    this.#next = firstSpi;
+  }
+
+  reserveSpi(): number {
+    if (this.reserved.size + this.pairs.size >= this.capacity) return 0;
+    this.reserved.add(this.#next);
+    return this.#next++;
+  }
+
+  releaseSpi(spi: number): void {
+    if (!this.reserved.delete(spi)) throw new Error(`SPI ${spi} was not reserved`);
+  }
+
+  apply(effect: Effect): void {
+    if (effect.kind === "install") {
+      const { child, use } = effect;
+      if (!this.reserved.delete(child.spiIn)) throw new Error(`SPI ${child.spiIn} was not reserved`);
+      this.pairs.set(child.spiIn, { ...child, keyIn: child.keyIn.slice(), keyOut: child.keyOut.slice(), use });
+      if (use === "now") this.sendingOn.set(child.child, child.spiIn);
+    } else if (effect.kind === "use") {
+      this.sendingOn.set(this.#pair(effect.spiIn).child, effect.spiIn);
+    } else if (effect.kind === "remove") {
+      const { child } = this.#pair(effect.spiIn);
+      if (this.sendingOn.get(child) === effect.spiIn) this.sendingOn.delete(child);
+      this.pairs.delete(effect.spiIn);
+    } else if (effect.kind === "move") {
+      this.pairs.set(effect.spiIn, { ...this.#pair(effect.spiIn), path: effect.path });
+    }
+  }
+
+  /** The pair that a child's packets leave on. */
+  sending(child: string): Installed | undefined {
+    const spiIn = this.sendingOn.get(child);
+    return spiIn === undefined ? undefined : this.pairs.get(spiIn);
+  }
+
+  #pair(spiIn: number): Installed {
+    const pair = this.pairs.get(spiIn);
+    if (pair === undefined) throw new Error(`no pair ${spiIn} is installed`);
+    return pair;
+  }
+}
