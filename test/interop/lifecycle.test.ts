@@ -131,7 +131,7 @@ describe("a gateway that cannot start", () => {
     chmodSync(file, 0o644);
     chmodSync(join(lab().bed.directory, "unprivileged"), 0o777);
     const outcome = await lab().sites.gatewayA.runAsync(
-      ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", process.execPath, MAIN, "run", "-c", file],
+      ["setpriv", "--bounding-set=-all", "--inh-caps=-all", process.execPath, MAIN, "run", "-c", file],
       { mayFail: true, timeout: 20_000 },
     );
     expectOneClearLine(outcome, /CAP_NET|root|permi|privilege/i);
