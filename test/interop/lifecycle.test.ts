@@ -1,5 +1,5 @@
 /** Beginning and end of a gateway: what stops it from starting, what it leaves behind, what it never lets out in the clear. */
-import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
@@ -97,7 +97,7 @@ describe("a gateway that cannot start", () => {
   const lab = testBed(["build", "namespaces", "tun"], (bed) => {
     const sites = new Sites();
     bed.defer(() => sites.remove());
-    chmodSync(bed.directory, 0o755);
+
     return { sites };
   });
 
@@ -128,8 +128,7 @@ describe("a gateway that cannot start", () => {
 
   test("because of missing privileges says which", async () => {
     const file = write("unprivileged", good("unprivileged"));
-    chmodSync(file, 0o644);
-    chmodSync(join(lab().bed.directory, "unprivileged"), 0o777);
+
     const outcome = await lab().sites.gatewayA.runAsync(
       ["setpriv", "--bounding-set=-all", "--inh-caps=-all", process.execPath, MAIN, "run", "-c", file],
       { mayFail: true, timeout: 20_000 },
