@@ -16,7 +16,11 @@ const readReport = () => {
 const report = readReport();
 const files = report?.testResults ?? [];
 const tests = files.flatMap((file) =>
-  file.assertionResults.map((test) => ({ ...test, file: relative(process.cwd(), file.name) })),
+  file.assertionResults.map((test) => ({
+    ...test,
+    file: relative(process.cwd(), file.name),
+    isOfFailedFile: file.status === "failed",
+  })),
 );
 const passed = tests.filter((test) => test.status === "passed").length;
 const failed = tests.filter((test) => test.status === "failed").length;
@@ -30,7 +34,8 @@ if (skipped.length > 0) {
   console.log("\nSkipped:");
   const byReason = new Map();
   for (const test of skipped) {
-    const reason = test.meta?.skipped ?? "skipped in the source";
+    const unsaid = test.isOfFailedFile ? "the setup of its suite failed" : "skipped in the source";
+    const reason = test.meta?.skipped ?? unsaid;
     byReason.set(reason, [...(byReason.get(reason) ?? []), test]);
   }
   for (const [reason, group] of byReason) {
@@ -41,7 +46,7 @@ if (skipped.length > 0) {
 
 const complaints = failedChecks.map((check) => `${check} failed`);
 for (const file of brokenFiles)
-  complaints.push(`${relative(process.cwd(), file.name)}: ${file.message.split("\n")[0]}`);
+  complaints.push(`${relative(process.cwd(), file.name)}: ${file.message.split("\n")[0] || "its setup failed"}`);
 if (report === undefined) complaints.push("no report of the test runner");
 else if (status !== "0" && failed === 0 && brokenFiles.length === 0)
   complaints.push(`the test runner ended with status ${status}`);

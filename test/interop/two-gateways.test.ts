@@ -162,6 +162,12 @@ describe("Child SAs that live for a few seconds", () => {
   });
 });
 
+/** How long the NAT keeps the port of a flow without packets. */
+const natRemembers = (sites: Sites, seconds: number): void => {
+  const settings = ["", "_stream"].map((kind) => `/proc/sys/net/netfilter/nf_conntrack_udp_timeout${kind}`);
+  sites.internet.run(["sh", "-ec", settings.map((setting) => `echo ${seconds} >${setting}`).join("\n")]);
+};
+
 describe("a gateway behind a NAT", () => {
   const lab = testBed([...NEEDS, "nat"], async (bed) => {
     const sites = new Sites();
@@ -170,8 +176,7 @@ describe("a gateway behind a NAT", () => {
       input: `table ip nat { chain out { type nat hook postrouting priority 100;
         oifname "to-b" ip saddr ${OUTER[4].a} masquerade random; }; }`,
     });
-    const timeouts = ["", "_stream"].map((kind) => `echo 1 >/proc/sys/net/netfilter/nf_conntrack_udp_timeout${kind}`);
-    sites.internet.run(["sh", "-ec", timeouts.join("\n")]);
+    natRemembers(sites, 1);
     const anyPeer = { remote: { address: "any", id: identityOf("a") } };
     const b = await Espalier.start(bed, sites.gatewayB, configuration({ side: "b", connection: anyPeer }));
     const a = await Espalier.start(bed, sites.gatewayA, configuration({ side: "a", start: "initiate" }));
@@ -192,6 +197,7 @@ describe("a gateway behind a NAT", () => {
     const { sites, b } = lab();
     const before = (await b.connection(PEER))?.remote;
     await sleep(2_500); // longer than the NAT remembers: the next packet leaves it from another port
+    natRemembers(sites, 120);
     expect((await ping(sites.hostA, INNER[4].hostB, { count: 50 })).received).toBeGreaterThan(0);
     await until("the other end has followed", async () =>
       (await b.connection(PEER))?.remote !== before ? true : undefined,

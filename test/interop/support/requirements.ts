@@ -54,7 +54,7 @@ const tun = (): string | undefined => {
 
 const namespaces = (): string | undefined => {
   if (process.getuid?.() !== 0) return "it needs root";
-  const complaint = first(binary("ip", "iproute2"), binary("nsenter", "util-linux"), binary("ping", "iputils-ping"));
+  const complaint = first(binary("ip", "iproute2"), binary("nsenter", "util-linux"), binary("fping", "fping"));
   if (complaint !== undefined) return complaint;
   return run(["unshare", "-mn", "true"], { mayFail: true }).status === 0
     ? undefined
