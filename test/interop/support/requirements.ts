@@ -67,6 +67,7 @@ const REQUIREMENTS = {
   namespaces,
   tun,
   transfer: binary("socat", "socat"),
+  iperf: binary("iperf3", "iperf3"),
   capture: binary("tcpdump", "tcpdump"),
   nat: binary("nft", "nftables"),
   strongswan: () =>

@@ -102,6 +102,6 @@ export class StrongSwan implements Witness {
   }
 
   #inside(command: readonly string[]): string[] {
-    return ["nsenter", "-t", String(this.#process.pid), "-m", "-n", "--", "swanctl", ...command];
+    return ["nsenter", "-t", String(this.#process.pid), "-m", "-n", "-r", "--", "swanctl", ...command];
   }
 }

@@ -18,12 +18,12 @@ const PLUGINS =
 
 const MODULES =
   "ctr gcm ghash-generic seqiv echainiv cbc authenc authencesn chacha20poly1305 chacha_generic poly1305_generic drbg " +
-  "jitterentropy_rng hmac sha256_generic sha512_generic esp4 esp6 xfrm_user ipv6 ip_vti";
+  "jitterentropy_rng hmac sha256_generic sha512_generic esp4 esp6 xfrm_user ipv6 ip_vti ip6_vti";
 
 const SHELL_PORT = 1023;
 const VTI_MARK = 42;
 
-/** Lines of a child that tie it to the guest's VTI. */
+/** Lines of a child that tie it to the guest's VTIs. */
 export const VTI_CHILD: readonly string[] = [`mark_in = ${VTI_MARK}`, `mark_out = ${VTI_MARK}`];
 
 const init = (directory: string, modules: string): string => `#!/bin/bash
@@ -49,8 +49,10 @@ ip addr add ${INNER[6].hostB}/128 dev lo nodad
 ip link add vti0 type vti local ${OUTER[4].b} remote ${OUTER[4].a} key ${VTI_MARK}
 echo 1 >/proc/sys/net/ipv4/conf/vti0/disable_policy
 ip link set vti0 up mtu 1400
-ip route add ${INNER[4].netA} dev vti0 src ${INNER[4].hostB}
-ip route add ${INNER[6].netA} dev vti0 src ${INNER[6].hostB}
+ip link add vti6 type vti6 local ${OUTER[6].b} remote ${OUTER[6].a} key ${VTI_MARK}
+echo 1 >/proc/sys/net/ipv4/conf/vti6/disable_policy
+echo 1 >/proc/sys/net/ipv6/conf/vti6/disable_policy
+ip link set vti6 up mtu 1400
 mkdir -p /run/c/swanctl
 mount --bind /run/c/swanctl /etc/swanctl
 mount --bind '${directory}/strongswan.conf' /etc/strongswan.conf
@@ -134,7 +136,11 @@ export class Uml implements Witness, Place {
     return this.#shell(quoted, options);
   }
 
+  /** Takes this connection in the place of the one before, and leads the other site's networks into the VTI of its family. */
   async load(connection: SwanConnection): Promise<void> {
+    const vti = connection.local.includes(":") ? "vti6" : "vti0";
+    for (const family of [4, 6] as const)
+      await this.#shell(`ip route replace ${INNER[family].netA} dev ${vti} src ${INNER[family].hostB}`);
     const text = swanctlConf(connection);
     await this.#shell(
       `cat >/etc/swanctl/swanctl.conf <<'END_OF_CONF'\n${text}\nEND_OF_CONF\nswanctl --load-all --clear`,
