@@ -126,8 +126,8 @@ export class CreateChild implements Task {
     const { ni } = sent;
     const nr = nonce.data;
     const old = this.#old;
-    const rival = this.rival?.isLive ? this.rival : undefined;
-    const loses = rival !== undefined && losesTo(lowest(ni, nr), rival.lowestNonce);
+    const rival = this.#liveRival;
+    const loses = this.rival !== undefined && rival !== undefined && losesTo(lowest(ni, nr), this.rival.lowestNonce);
     const use = loses ? "when-told" : "now";
     const child = installChild(turn, sa, { agreed, keys, ni, nr, shared, weInitiated: true, use, replaces: old });
     if (loses) {
@@ -136,15 +136,18 @@ export class CreateChild implements Task {
       deleteChild(turn, sa, child);
       return;
     }
-    if (rival !== undefined) replacedBy(turn, rival, child); // the peer deletes it; the guard does where it does not
-    if (old !== undefined) deleteChild(turn, sa, old);
+    if (old !== undefined) {
+      if (rival !== undefined) replacedBy(turn, rival, child); // the peer deletes it; the guard does where it does not
+      deleteChild(turn, sa, old);
+    } else if (rival !== undefined) deleteChild(turn, sa, rival); // the peer may not have seen that they crossed
   }
 
   /** The peer said no. */
   #refused(turn: Turn, sa: IkeSa, { offer }: Sent, error: { type: number; data: Uint8Array }): void {
     const old = this.#old;
-    if (this.rival?.isLive) {
-      if (old !== undefined && this.#owns(old)) replacedBy(turn, old, this.rival); // the peer's rekey has won
+    const rival = this.#liveRival;
+    if (rival !== undefined) {
+      if (old !== undefined && this.#owns(old)) replacedBy(turn, old, rival); // the peer's rekey has won
       return;
     }
     switch (error.type) {
@@ -165,6 +168,13 @@ export class CreateChild implements Task {
     }
     childFailed(turn, sa, offer, new IkeError(error.type, `the peer refused ${this.#what}`));
     this.#giveUp(turn, sa, RETRY.refused);
+  }
+
+  /** The rival, or what the peer has rekeyed it to since. */
+  get #liveRival(): ChildSa | undefined {
+    let { rival } = this;
+    while (rival?.state.name === "replaced") rival = rival.state.by;
+    return rival?.isLive ? rival : undefined;
   }
 
   get #what(): string {

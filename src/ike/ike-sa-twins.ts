@@ -23,15 +23,16 @@ export const obeyInitialContact = (turn: Turn, sa: IkeSa): void => {
 };
 
 /**
- * Both peers initiated. The rule of simultaneous rekeying serves here too: the SA with the lowest nonce is deleted by the
- * peer that initiated it, so that one is left.
+ * Both peers initiated. The rule of simultaneous rekeying serves here too: of the two, the one with the lowest nonce is
+ * deleted by the peer that initiated it, so that one is left. Either may have been rekeyed since.
  */
 export const settleTwins = (turn: Turn, sa: IkeSa): void => {
   for (const other of sa.peering?.established() ?? []) {
+    const [ours, theirs] = [sa.origin, other.origin];
     if (sa.state.name !== "established" || other.state.name !== "established") continue;
-    if (other === sa || other.role === sa.role || !isSamePeer(other, sa)) continue;
-    const loser = losesTo(sa.state.lowestNonce, other.state.lowestNonce) ? sa : other;
-    if (loser.role === "initiator") deleteIkeSa(turn, loser, "the peer initiated too, its IKE SA stays");
+    if (ours === undefined || theirs === undefined || ours.role === theirs.role || !isSamePeer(other, sa)) continue;
+    const loser = losesTo(ours.lowestNonce, theirs.lowestNonce) ? sa : other;
+    if (loser.origin?.role === "initiator") deleteIkeSa(turn, loser, "the peer initiated too, its IKE SA stays");
   }
 };
 

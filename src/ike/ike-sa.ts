@@ -80,6 +80,14 @@ export interface NatFound {
 
 export const NO_NAT: NatFound = { local: false, remote: false, forced: false };
 
+/** How the peers met: the same for an IKE SA and all that it is rekeyed to, and known to both ends. */
+export interface Origin {
+  /** Of the IKE_SA_INIT. */
+  readonly role: Role;
+  /** The lower nonce of it. */
+  readonly lowestNonce: Uint8Array;
+}
+
 /** A request of the peer that was answered: the same octets come back when it is repeated. */
 export interface Answered {
   readonly request: Uint8Array;
@@ -106,6 +114,8 @@ export class IkeSa {
   /** Undefined until a responder knows whom it talks to. */
   peering: Peering | undefined;
   peerId: Identity | undefined;
+  /** Undefined until it is up. */
+  origin: Origin | undefined;
   readonly createdAt: number;
   readonly children = new Map<number, ChildSa>();
   /** Our requests. */

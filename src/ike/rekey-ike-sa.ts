@@ -189,6 +189,7 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
   const state = establishedState(turn, peering, { keys, suite, lowestNonce: lowest(ni, nr) });
   const sa = new IkeSa({ role, spiI, spiR, path, peering, state, now: turn.now });
   sa.peerId = old.peerId;
+  sa.origin = old.origin;
   sa.nat = old.nat;
   turn.core.add(sa);
   startTimers(turn, sa);
