@@ -104,7 +104,11 @@ const modp = (method: KexMethod, group: string, privateValue: Uint8Array | undef
   return pair(method, leftPad(own.getPublicKey(), prime.length), (peer) => {
     // RFC 6989 §2.1: 1 < y < p - 1, which is all there is to test for a safe prime.
     if (Buffer.compare(peer, one) <= 0 || Buffer.compare(peer, top) >= 0) return undefined;
-    return leftPad(own.computeSecret(peer), prime.length);
+    try {
+      return leftPad(own.computeSecret(peer), prime.length);
+    } catch {
+      return undefined; // an OpenSSL that demands more, such as membership of the subgroup that 2 generates
+    }
   });
 };
 

@@ -60,8 +60,7 @@ export const parseHeader = (bytes: Uint8Array): Header =>
     const messageId = from.u32("message ID");
     const length = from.u32("length");
     const majorVersion = version >> 4;
-    if (majorVersion !== MAJOR)
-      throw new IkeError(Notify.INVALID_MAJOR_VERSION, `version ${majorVersion}`, { data: Uint8Array.of(MAJOR << 4) });
+    if (majorVersion !== MAJOR) throw new IkeError(Notify.INVALID_MAJOR_VERSION, `version ${majorVersion}`);
     if (length !== bytes.length) throw invalidSyntax(`length ${length} in a datagram of ${bytes.length} octets`);
     if (spiI.every((octet) => octet === 0)) throw invalidSyntax("the initiator's SPI is zero"); // RFC 7296 §3.1
     return {

@@ -42,7 +42,7 @@ const OPAQUE: Ports = { startPort: 0xffff, endPort: 0 };
 
 /** A selector that a user wrote, or undefined when it is none. Host bits of a prefix are ignored. */
 export const parseSelector = (text: string): TrafficSelector | undefined => {
-  const parts = /^([^[\]]+)(?:\[([a-z0-9]+)(?:\/([a-z0-9/-]+))?\])?$/i.exec(text.trim());
+  const parts = /^([^[\]]+)(?:\[([a-z0-9-]+)(?:\/([a-z0-9/-]+))?\])?$/i.exec(text.trim());
   const addresses = parseAddresses(parts?.[1] ?? "");
   const protocol = parseProtocol((parts?.[2] ?? "any").toLowerCase());
   if (addresses === undefined || protocol === undefined) return undefined;

@@ -1,0 +1,55 @@
+/** What is allowed but unwise: warnings, for `check` and for the log when the gateway starts. */
+import { intersect, parseSelector } from "../ipsec/selector.ts";
+import type { Fault } from "./complaints.ts";
+import { childrenOf, holds } from "./rules.ts";
+import { ANY } from "./scalars.ts";
+import type { Settings } from "./schema.ts";
+import type { Path } from "./source.ts";
+
+export const adviceOn = (connections: NonNullable<Settings["connections"]>): Fault[] => {
+  const advice: Fault[] = [];
+  for (const [name, { local, remote, proposals }] of Object.entries(connections)) {
+    const path = ["connections", name];
+    if (remote.address === ANY && remote.id === undefined)
+      advice.push({
+        path: [...path, "remote"],
+        message: "whoever has the key may connect from anywhere under any name: set remote.id",
+      });
+    if (local.address === undefined && local.id === undefined)
+      advice.push({
+        path: [...path, "local"],
+        message: "address and id both follow the route: a peer that expects a fixed id will refuse it when they change",
+      });
+    advice.push(...sha1(proposals, [...path, "proposals"]));
+  }
+  for (const [path, { proposals, remote, interface: settings }] of childrenOf(connections)) {
+    advice.push(...sha1(proposals, [...path, "proposals"]));
+    const peer = connections[String(path[1])]?.remote.address;
+    settings?.routes.forEach((route, index) => {
+      if (!remote.some((selector) => meets(selector, route)))
+        advice.push({
+          path: [...path, "interface", "routes", index],
+          message: "no remote selector holds any of it: what takes this route is dropped",
+        });
+      if (peer !== undefined && peer !== ANY && holds(route, peer))
+        advice.push({
+          path: [...path, "interface", "routes", index],
+          message: `this route holds the peer ${peer} itself: without a longer route to it, its own packets would go in circles`,
+        });
+    });
+  }
+  return advice;
+};
+
+const meets = (a: string, b: string): boolean => {
+  const [first, second] = [parseSelector(a), parseSelector(b)];
+  return first !== undefined && second !== undefined && intersect(first, second) !== undefined;
+};
+
+/** RFC 8247 §2.3 and RFC 8221 §6: still allowed, and on its way out. */
+const sha1 = (proposals: readonly string[], path: Path): Fault[] =>
+  proposals.flatMap((proposal, index) =>
+    /(^|-)(prf)?sha1?($|-)/.test(proposal)
+      ? [{ path: [...path, index], message: `SHA-1 in ${proposal}: only for a peer that has nothing better` }]
+      : [],
+  );

@@ -1,0 +1,85 @@
+/**
+ * A configuration as the gateway uses it: checked, defaults applied, addresses and prefixes in canonical text, times in
+ * milliseconds. Plain data but for the secrets, so it may be logged as it is.
+ */
+import type { EngineName } from "../crypto/engine.ts";
+import type { Secret } from "./secret.ts";
+
+export interface Config {
+  /** Where it was read from; `psk_file` is relative to its folder. */
+  readonly file: string;
+  /** Worker threads, 1..64. */
+  readonly workers: number;
+  readonly engine: EngineName | "auto";
+  /** Path of the control socket. */
+  readonly control: string;
+  readonly log: LogSettings;
+  /** UDP ports of IKE, and of IKE and ESP behind a NAT (RFC 7296 §2.23). */
+  readonly ports: { readonly ike: number; readonly natt: number };
+  readonly connections: readonly Connection[];
+  /** What is allowed but unwise, sorted by line. */
+  readonly warnings: readonly Complaint[];
+}
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LogSettings {
+  readonly level: LogLevel;
+  readonly format: "text" | "json";
+}
+
+/** One peer: an IKE SA and its Child SAs. */
+export interface Connection {
+  readonly name: string;
+  /** Undefined address: the one that the route to the peer gives. Undefined identity: the address. */
+  readonly local: { readonly address: string | undefined; readonly id: string | undefined };
+  /** Undefined address: any (responder only). Undefined identity: the address, or any where that is any. */
+  readonly remote: { readonly address: string | undefined; readonly port: number; readonly id: string | undefined };
+  /** `local` proves us to the peer, `remote` is what the peer must prove; often the same. */
+  readonly psk: { readonly local: Secret; readonly remote: Secret };
+  readonly start: "initiate" | "none";
+  readonly encap: "auto" | "force" | "never";
+  /** As users write them: `aes256gcm16-prfsha384-ecp384`. */
+  readonly proposals: readonly string[];
+  /** Until the IKE SA is rekeyed, ms. */
+  readonly lifetime: number;
+  /** Silence after which the peer is asked whether it lives, ms; undefined: never. */
+  readonly liveness: number | undefined;
+  readonly children: readonly Child[];
+}
+
+/** What one Child SA protects, and the interface it has. */
+export interface Child {
+  readonly name: string;
+  readonly proposals: readonly string[];
+  readonly esn: "yes" | "no" | "either";
+  /** Traffic selectors as text. */
+  readonly local: readonly string[];
+  readonly remote: readonly string[];
+  /** Until the Child SA is rekeyed, ms. */
+  readonly lifetime: number;
+  /** Packets, 64..4096. */
+  readonly replayWindow: number;
+  readonly interface: InterfaceSettings;
+}
+
+export interface InterfaceSettings {
+  /** At most 15 octets (IFNAMSIZ). */
+  readonly name: string;
+  /** `address/length`, host bits kept. */
+  readonly addresses: readonly string[];
+  /** Octets of the inner packet; `auto`: from path, suite and encapsulation. */
+  readonly mtu: number | "auto";
+  /** Prefixes that lead into the interface, host bits cleared. */
+  readonly routes: readonly string[];
+}
+
+/** Something said about one place of a configuration file. */
+export interface Complaint {
+  /** From 1. */
+  readonly line: number;
+  /** `connections.branch.local.address`; empty for the file as a whole. */
+  readonly path: string;
+  readonly message: string;
+}

@@ -1,0 +1,75 @@
+/** From a Config to what IKE knows of it: texts parsed, defaults that depend on addresses filled in. */
+import { EspalierError } from "../errors.ts";
+import { type ChildConfig, type ConnectionConfig, DEFAULT_RETRANSMIT } from "../ike/connection.ts";
+import { parseIdentity } from "../ike/identity.ts";
+import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
+import { parseSelector } from "../ipsec/selector.ts";
+import type { Child, Config, Connection } from "./config.ts";
+import type { Secret } from "./secret.ts";
+
+/**
+ * The connections of `config` for the IKE manager. `sourceFor` tells the local address of a route to a peer, for
+ * connections that leave it out; without it such a connection is an EspalierError ESPALIER_CONFIG.
+ */
+export const toConnections = (config: Config, sourceFor?: (remote: string) => string): ConnectionConfig[] =>
+  config.connections.map((connection) => toConnection(connection, sourceFor));
+
+const toConnection = (connection: Connection, sourceFor?: (remote: string) => string): ConnectionConfig => {
+  const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, children } = connection;
+  const address = local.address ?? (remote.address === undefined ? undefined : sourceFor?.(remote.address));
+  if (address === undefined)
+    throw new EspalierError("ESPALIER_CONFIG", `connection ${name} has no local address`, {
+      remedy: "set local.address",
+    });
+  const remoteId = remote.id ?? remote.address;
+  return {
+    name,
+    local: { address, id: required(parseIdentity(local.id ?? address), `local identity of ${name}`) },
+    remote: {
+      address: remote.address,
+      port: remote.port,
+      id: remoteId === undefined ? undefined : required(parseIdentity(remoteId), `remote identity of ${name}`),
+    },
+    psk: new Psk(psk.local, psk.remote),
+    start,
+    encap,
+    proposals: proposals.map((text) => parseIkeProposal(text)),
+    lifetime,
+    liveness: liveness === undefined ? undefined : { interval: liveness },
+    retransmit: DEFAULT_RETRANSMIT,
+    children: children.map(toChild),
+  };
+};
+
+const toChild = ({ name, proposals, esn, local, remote, lifetime }: Child): ChildConfig => ({
+  name,
+  proposals: proposals.map((text) => parseEspProposal(text, esn)),
+  local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
+  remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
+  lifetime,
+});
+
+/** The keys as IKE asks for them, and nothing to enumerate, print or serialise. */
+class Psk {
+  readonly #local: Secret;
+  readonly #remote: Secret;
+
+  constructor(local: Secret, remote: Secret) {
+    this.#local = local;
+    this.#remote = remote;
+  }
+
+  get local(): Uint8Array {
+    return this.#local.reveal();
+  }
+
+  get remote(): Uint8Array {
+    return this.#remote.reveal();
+  }
+}
+
+/** A Config was checked when it was read: what does not parse now was not read by `loadConfig`. */
+const required = <T>(value: T | undefined, what: string): T => {
+  if (value === undefined) throw new EspalierError("ESPALIER_CONFIG", `not understood: ${what}`);
+  return value;
+};

@@ -1,0 +1,62 @@
+/** What a configuration would run, for a person to read before it does. */
+import type { Child, Config, Connection } from "./config.ts";
+import { formatDuration } from "./duration.ts";
+import { formatComplaint } from "./load.ts";
+
+/** Lines without colours, the last one without a newline. */
+export const describeConfig = (config: Config): string => {
+  const { workers, engine, control, log, ports, connections, warnings } = config;
+  const head = [
+    `${config.file}: ${count(connections.length, "connection")}, ${count(tunnels(config), "tunnel")}`,
+    `  workers ${workers}, engine ${engine}, IKE on UDP ${ports.ike} and ${ports.natt}`,
+    `  control ${control}, log ${log.level} as ${log.format}`,
+  ];
+  const said = warnings.map((warning) => `warning: ${formatComplaint(config.file, warning)}`);
+  return [...head, ...connections.flatMap(describeConnection), ...said].join("\n");
+};
+
+const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+const tunnels = ({ connections }: Config): number =>
+  connections.reduce((sum, { children }) => sum + children.length, 0);
+
+const describeConnection = (connection: Connection): string[] => {
+  const { name, local, remote, start, encap, proposals, lifetime, liveness, children } = connection;
+  const here = end(local.address ?? "(by route)", local.id);
+  const there = end(remote.address ?? "any", remote.id);
+  const port = remote.port === 500 ? "" : ` port ${remote.port}`;
+  const asked =
+    liveness === undefined ? "never asked whether alive" : `asked whether alive after ${formatDuration(liveness)}`;
+  return [
+    "",
+    `${name}: ${here} -> ${there}${port}`,
+    `  ${start === "initiate" ? "we connect" : "we wait"}, ESP in UDP ${encap}, ${asked}`,
+    ...listed("IKE", proposals, formatDuration(lifetime)),
+    ...children.flatMap(describeChild),
+  ];
+};
+
+const end = (address: string, id: string | undefined): string =>
+  id === undefined || id === address ? address : `${address} (${id})`;
+
+const listed = (what: string, proposals: readonly string[], lifetime: string): string[] => [
+  `  ${what} rekeyed after ${lifetime}, protected by`,
+  ...proposals.map((proposal) => `    ${proposal}`),
+];
+
+const describeChild = ({
+  name,
+  proposals,
+  esn,
+  local,
+  remote,
+  lifetime,
+  replayWindow,
+  interface: made,
+}: Child): string[] => [
+  `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
+  ...listed("ESP", proposals, formatDuration(lifetime)).map((line) => `  ${line}`),
+  `    ESN ${esn}, replay window ${replayWindow}`,
+  `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}`,
+  `    routes ${made.routes.join(", ") || "none"}`,
+];

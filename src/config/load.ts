@@ -1,0 +1,132 @@
+/**
+ * From the text of a file to a Config: read as YAML, held against the schema, then against the rules; all that is wrong is
+ * told at once, each with its file, line and path.
+ */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { EspalierError } from "../errors.ts";
+import { adviceOn } from "./advice.ts";
+import { type Fault, faultsOf, locate, without } from "./complaints.ts";
+import type { Child, Complaint, Config, Connection, InterfaceSettings } from "./config.ts";
+import { exposure, type FoundKeys, findKeys } from "./keys.ts";
+import { brokenRules } from "./rules.ts";
+import { ANY } from "./scalars.ts";
+import { type ChildSettings, type ConnectionSettings, settings } from "./schema.ts";
+import { readSource } from "./source.ts";
+
+/** A configuration file that cannot be used, with what is wrong where. */
+export class ConfigError extends EspalierError {
+  override readonly name = "ConfigError";
+  readonly file: string;
+  /** Sorted by line; never empty. */
+  readonly complaints: readonly Complaint[];
+
+  constructor(file: string, complaints: readonly Complaint[]) {
+    super("ESPALIER_CONFIG", complaints.map((complaint) => formatComplaint(file, complaint)).join("\n"));
+    this.file = file;
+    this.complaints = complaints;
+  }
+}
+
+/** `file:line: path: message`. */
+export const formatComplaint = (file: string, { line, path, message }: Complaint): string =>
+  `${file}:${line}: ${path === "" ? "" : `${path}: `}${message}`;
+
+/** Octets of a configuration file; a longer one is hardly the right file. */
+const LONGEST = 16 * 1024 * 1024;
+
+/** Read the configuration file at `path`. Throws a ConfigError that lists all that is wrong. */
+export const loadConfig = (path: string): Config => parseConfig(readText(path), path);
+
+/** As `loadConfig`, from `text`; relative paths in it are relative to the folder of `file`. */
+export const parseConfig = (text: string, file = "(text)"): Config => {
+  const source = readSource(text);
+  if (source.complaints.length > 0) throw new ConfigError(file, source.complaints);
+  const whole = source.value ?? {};
+
+  const strict = settings.safeParse(whole);
+  const faults: Fault[] = strict.success ? [] : faultsOf(strict.error.issues, whole, settings);
+  const refused = faults.map(({ path }) => path);
+  // What the schema refuses is taken out, so that the rules can still look at the rest.
+  const rest = strict.success ? strict : settings.safeParse(without(whole, refused));
+  const read = rest.success ? rest.data : undefined;
+  const found = new Map<string, FoundKeys>();
+  if (read !== undefined) {
+    faults.push(...brokenRules(read, refused));
+    for (const [name, connection] of Object.entries(read.connections ?? {}))
+      found.set(name, findKeys(connection, ["connections", name], file));
+  }
+  for (const { faults: ofKeys } of found.values()) faults.push(...ofKeys);
+  if (read === undefined || faults.length > 0) throw new ConfigError(file, locate(faults, source));
+
+  const connections = read.connections ?? {};
+  const warnings = [
+    ...adviceOn(connections),
+    ...[...found.values()].flatMap(({ warnings }) => warnings),
+    ...exposure(file, Object.values(connections).some(holdsKey)),
+  ];
+  return {
+    file,
+    workers: read.workers,
+    engine: read.engine,
+    control: resolve(dirname(file), read.control),
+    log: read.log,
+    ports: read.ports,
+    connections: Object.entries(connections).flatMap(([name, connection]) => {
+      const keys = found.get(name)?.keys;
+      return keys === undefined ? [] : [connectionOf(name, connection, keys)]; // the rules have seen to it
+    }),
+    warnings: locate(warnings, source),
+  };
+};
+
+const readText = (path: string): string => {
+  try {
+    const bytes = readFileSync(path);
+    if (bytes.length <= LONGEST) return bytes.toString("utf8");
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unreadable";
+    throw new EspalierError("ESPALIER_CONFIG", `cannot read ${path}: ${READ_ERRORS[code] ?? code}`, { cause });
+  }
+  throw new EspalierError("ESPALIER_CONFIG", `cannot read ${path}: it is longer than ${LONGEST} octets`);
+};
+
+const READ_ERRORS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EACCES: "permission denied",
+  EISDIR: "it is a folder",
+};
+
+const holdsKey = ({ psk, local, remote }: ConnectionSettings): boolean =>
+  psk !== undefined || local.psk !== undefined || remote.psk !== undefined;
+
+const connectionOf = (
+  name: string,
+  { local, remote, start, encap, proposals, lifetime, liveness, children = {} }: ConnectionSettings,
+  psk: Connection["psk"],
+): Connection => ({
+  name,
+  local: { address: local.address, id: local.id },
+  remote: { address: remote.address === ANY ? undefined : remote.address, port: remote.port, id: remote.id },
+  psk,
+  start,
+  encap,
+  proposals,
+  lifetime,
+  liveness: liveness.every,
+  children: Object.entries(children).map(([child, value]) => childOf(child, value)),
+});
+
+const childOf = (name: string, { replay_window, interface: made, ...child }: ChildSettings): Child => ({
+  name,
+  ...child,
+  replayWindow: Math.ceil(replay_window / 32) * 32,
+  interface: interfaceOf(made),
+});
+
+const interfaceOf = (made: ChildSettings["interface"]): InterfaceSettings => ({
+  name: made?.name ?? "",
+  addresses: made?.addresses ?? [],
+  mtu: made?.mtu ?? "auto",
+  routes: made?.routes ?? [],
+});

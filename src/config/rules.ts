@@ -1,0 +1,170 @@
+/** What no single value can break: what must be there, what belongs together, and what must differ. */
+import { addressText, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
+import { parseSelector } from "../ipsec/selector.ts";
+import { type Fault, isWithin } from "./complaints.ts";
+import { ANY } from "./scalars.ts";
+import type { ChildSettings, ConnectionSettings, Settings } from "./schema.ts";
+import { formatPath, type Path } from "./source.ts";
+
+/** Octets that a link must carry for IPv6 (RFC 8200 §5). */
+const LEAST_MTU_V6 = 1280;
+const LONGEST_NAME = 64;
+
+/** Faults of `settings`; `known` are places that were refused already, of which nothing more is said. */
+export const brokenRules = (settings: Settings, known: readonly Path[]): Fault[] => {
+  const faults: Fault[] = [];
+  const complain = (path: Path, message: string): void => {
+    if (!known.some((place) => isWithin(path, place) || isWithin(place, path))) faults.push({ path, message });
+  };
+  const { ports, connections } = settings;
+  if (ports.ike === ports.natt)
+    complain(["ports", "natt"], `expected another port than ports.ike, found ${ports.natt} for both`);
+
+  const names = Object.keys(connections ?? {});
+  if (names.length === 0) complain(["connections"], "expected at least one connection");
+  for (const name of names) {
+    const connection = connections?.[name];
+    if (connection === undefined) continue;
+    checkName(name, ["connections", name], complain);
+    checkConnection(connection, ["connections", name], complain);
+    if (!known.some((place) => isAboutKeys(place, ["connections", name])))
+      checkKeys(connection, ["connections", name], complain);
+  }
+  checkPeersDiffer(connections ?? {}, complain);
+  checkInterfacesDiffer(connections ?? {}, complain);
+  return faults;
+};
+
+/** A key that was refused, or all that may hold one, is not a key that is missing. */
+const isAboutKeys = (place: Path, connection: Path): boolean =>
+  isWithin(place, connection) && /^(psk|psk_file|local|remote)$/.test(String(place.at(-1)));
+
+type Complain = (path: Path, message: string) => void;
+type Connections = NonNullable<Settings["connections"]>;
+
+/** Names are typed in commands and printed in logs. */
+const checkName = (name: string, path: Path, complain: Complain): void => {
+  if (!/^[A-Za-z0-9_][\w.@:-]*$/.test(name) || name.length > LONGEST_NAME)
+    complain(path, `expected a name of at most ${LONGEST_NAME} letters, digits and . _ - @ :`);
+};
+
+const checkConnection = (connection: ConnectionSettings, path: Path, complain: Complain): void => {
+  const { local, remote, start, children } = connection;
+  const localPath = [...path, "local", "address"];
+  const remotePath = [...path, "remote", "address"];
+  if (remote.address === undefined) complain(remotePath, "expected the address of the peer, or any");
+  if (remote.address === ANY && start === "initiate")
+    complain([...path, "start"], "expected none: a peer of any address cannot be called");
+  if (remote.address === ANY && local.address === undefined)
+    complain(localPath, "expected an address: where the peer is any, no route tells it");
+  if (local.address !== undefined && remote.address !== undefined && remote.address !== ANY) {
+    if (familyOf(local.address) !== familyOf(remote.address))
+      complain(remotePath, `expected an IPv${familyOf(local.address)} address as local.address is one`);
+    if (local.address === remote.address) complain(remotePath, "expected another address than local.address");
+  }
+
+  const names = Object.keys(children ?? {});
+  if (names.length === 0) complain([...path, "children"], "expected at least one child");
+  for (const name of names) {
+    const child = children?.[name];
+    if (child === undefined) continue;
+    checkName(name, [...path, "children", name], complain);
+    checkChild(child, [...path, "children", name], complain);
+  }
+};
+
+const checkKeys = (connection: ConnectionSettings, path: Path, complain: Complain): void => {
+  const { local, remote } = connection;
+  const places: readonly (readonly [typeof local | typeof connection, Path])[] = [
+    [connection, path],
+    [local, [...path, "local"]],
+    [remote, [...path, "remote"]],
+  ];
+  for (const [holder, place] of places)
+    if (holder.psk !== undefined && holder.psk_file !== undefined)
+      complain([...place, "psk_file"], "expected psk or psk_file, found both");
+
+  const has = (holder: { psk?: unknown; psk_file?: unknown }): boolean =>
+    holder.psk !== undefined || holder.psk_file !== undefined;
+  if (has(connection)) return;
+  if (!has(local) && !has(remote)) {
+    complain([...path, "psk"], "expected a key: psk or psk_file");
+    return;
+  }
+  const lacking = has(local) ? "remote" : "local";
+  if (!has(local) || !has(remote))
+    complain([...path, lacking, "psk"], "expected a key: psk or psk_file, here or for the connection");
+};
+
+const checkChild = (child: ChildSettings, path: Path, complain: Complain): void => {
+  const ours = new Set(child.local.map(selectorFamily));
+  if (!child.remote.some((text) => ours.has(selectorFamily(text))))
+    complain([...path, "remote"], "expected a selector of a family that local has too");
+  const settings = child.interface;
+  if (settings?.name === undefined) {
+    complain([...path, "interface", "name"], "expected the name of the interface to make");
+    if (settings === undefined) return;
+  }
+  const { addresses, mtu, routes } = settings;
+  const v6 = [...addresses, ...routes].find((prefix) => familyOf(prefix) === 6);
+  if (mtu !== "auto" && mtu < LEAST_MTU_V6 && v6 !== undefined)
+    complain(
+      [...path, "interface", "mtu"],
+      `expected auto or at least ${LEAST_MTU_V6}, as ${v6} is IPv6, found ${mtu}`,
+    );
+};
+
+/** Octets of its addresses. */
+const selectorFamily = (text: string): number | undefined => parseSelector(text)?.first.length;
+
+/** A responder tells its connections apart by addresses and identities. */
+const checkPeersDiffer = (connections: Connections, complain: Complain): void => {
+  const seen = new Map<string, string>();
+  for (const [name, { local, remote }] of Object.entries(connections)) {
+    if (remote.address === undefined) continue;
+    const ends = [local.address, local.id, remote.address, remote.port, remote.id];
+    const key = JSON.stringify(ends.map((end) => end ?? null));
+    const first = seen.get(key);
+    if (first !== undefined)
+      complain(
+        ["connections", name, "remote"],
+        `expected an address or an id that differs from connection ${first}: the two could not be told apart`,
+      );
+    else seen.set(key, name);
+  }
+};
+
+const checkInterfacesDiffer = (connections: Connections, complain: Complain): void => {
+  const names = new Map<string, Path>();
+  const addresses = new Map<string, Path>();
+  const routes = new Map<string, Path>();
+  const claim = (claimed: Map<string, Path>, value: string, path: Path, what: string): void => {
+    const first = claimed.get(value);
+    if (first === undefined) claimed.set(value, path);
+    else complain(path, `expected ${what} of its own, ${value} is that of ${formatPath(first)}`);
+  };
+  for (const [path, child] of childrenOf(connections)) {
+    const settings = child.interface;
+    if (settings?.name !== undefined) claim(names, settings.name, [...path, "interface", "name"], "an interface name");
+    settings?.addresses.forEach((prefix, index) => {
+      const { address } = parsePrefix(prefix) ?? { address: prefix };
+      claim(addresses, address, [...path, "interface", "addresses", index], "an address");
+    });
+    settings?.routes.forEach((prefix, index) => {
+      claim(routes, prefix, [...path, "interface", "routes", index], "a route");
+    });
+  }
+};
+
+export const childrenOf = (connections: Connections): (readonly [Path, ChildSettings])[] =>
+  Object.entries(connections).flatMap(([name, { children = {} }]) =>
+    Object.entries(children).map(([child, value]) => [["connections", name, "children", child], value] as const),
+  );
+
+/** True when `prefix` holds `address`. */
+export const holds = (prefix: string, address: string): boolean => {
+  const parsed = parsePrefix(prefix);
+  if (parsed === undefined || familyOf(prefix) !== familyOf(address)) return false;
+  const { first } = prefixRange(parsed);
+  return addressText(prefixRange({ address, length: parsed.length }).first) === addressText(first);
+};

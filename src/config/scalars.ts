@@ -1,0 +1,149 @@
+/** The kinds of values that a configuration is made of. */
+import { addressText, canonicalAddress, parsePrefix, prefixRange } from "../ip-address.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
+import { leaf } from "./leaf.ts";
+import { parsePsk } from "./psk.ts";
+
+export const whole = (about: string, least: number, most: number) =>
+  leaf({
+    expected: `a whole number from ${least} to ${most}`,
+    about,
+    read: (value) =>
+      typeof value === "number" && Number.isInteger(value) && value >= least && value <= most ? value : undefined,
+  });
+
+export const oneOf = <const T extends string>(about: string, words: readonly T[]) =>
+  leaf({
+    expected: `one of ${words.join(", ")}`,
+    about,
+    read: (value) => words.find((word) => word === value),
+  });
+
+/** `yes` and `no` are text to YAML 1.2, but a reader may well write true and false. */
+export const yesNoEither = (about: string) =>
+  leaf({
+    expected: "one of yes, no, either",
+    about,
+    read: (value) => {
+      if (value === true) return "yes";
+      if (value === false) return "no";
+      return (["yes", "no", "either"] as const).find((word) => word === value);
+    },
+  });
+
+/** Milliseconds. */
+export const duration = (about: string, least: number, most: number) =>
+  leaf({
+    expected: `a duration from ${formatDuration(least)} to ${formatDuration(most)} such as 30s, 1h, 500ms`,
+    about,
+    read: (value) => within(parseDuration(value), least, most),
+  });
+
+/** Milliseconds, or undefined inside for `off`. */
+export const durationOrOff = (about: string, least: number, most: number) =>
+  leaf<{ readonly every: number | undefined }>({
+    expected: `off or a duration from ${formatDuration(least)} to ${formatDuration(most)} such as 30s`,
+    about,
+    read: (value) => {
+      if (value === "off" || value === false) return { every: undefined };
+      const every = within(parseDuration(value), least, most);
+      return every === undefined ? undefined : { every };
+    },
+  });
+
+const within = (value: number | undefined, least: number, most: number): number | undefined =>
+  value !== undefined && value >= least && value <= most ? value : undefined;
+
+export const ANY = "any";
+
+export const address = (about: string) =>
+  leaf({
+    expected: "an IPv4 or IPv6 address",
+    about,
+    read: (value) => (typeof value === "string" ? canonicalAddress(value) : undefined),
+  });
+
+export const addressOrAny = (about: string) =>
+  leaf({
+    expected: "an IPv4 or IPv6 address or any",
+    about,
+    read: (value) => {
+      if (typeof value !== "string") return undefined;
+      return value === ANY || value === "%any" ? ANY : canonicalAddress(value);
+    },
+  });
+
+/** An address of an interface: host bits matter. */
+export const interfaceAddress = (about: string) =>
+  leaf({
+    expected: "an address with a prefix length such as 10.255.0.1/30",
+    about,
+    read: (value) => {
+      const prefix = typeof value === "string" ? parsePrefix(value) : undefined;
+      return prefix === undefined ? undefined : `${prefix.address}/${prefix.length}`;
+    },
+  });
+
+/** A prefix without host bits. */
+export const route = (about: string) =>
+  leaf({
+    expected: "a prefix without host bits such as 10.2.0.0/24",
+    about,
+    read: (value) => {
+      const prefix = typeof value === "string" ? parsePrefix(value) : undefined;
+      if (prefix === undefined) return undefined;
+      const first = addressText(prefixRange(prefix).first);
+      return first === prefix.address ? `${first}/${prefix.length}` : undefined;
+    },
+  });
+
+/** Names of the kernel: at most 15 octets, no slash or blank, not `.` or `..`. */
+export const interfaceName = (about: string) =>
+  leaf({
+    expected: "an interface name of 1 to 15 letters, digits, dots, dashes or underscores",
+    about,
+    read: (value) => {
+      if (typeof value !== "string" || !/^[A-Za-z0-9_.-]{1,15}$/.test(value)) return undefined;
+      return value === "." || value === ".." ? undefined : value;
+    },
+  });
+
+export const mtu = (about: string) =>
+  leaf<number | "auto">({
+    expected: "auto or a whole number from 576 to 65535",
+    about,
+    read: (value) => {
+      if (value === "auto") return value;
+      return typeof value === "number" && Number.isInteger(value) ? within(value, 576, 65535) : undefined;
+    },
+  });
+
+export const text = (expected: string, about: string) =>
+  leaf({ expected, about, read: (value) => (typeof value === "string" && value.length > 0 ? value : undefined) });
+
+/** Text that `parse` understands; it is kept as it was written, and parsed again where it is used. */
+export const parsed = (expected: string, about: string, parse: (text: string) => unknown) =>
+  leaf({
+    expected,
+    about,
+    read: (value) => (typeof value === "string" && parse(value) !== undefined ? value : undefined),
+  });
+
+export const psk = (about: string) =>
+  leaf({
+    expected: "a key: text, 0x and hex digits, or 0s and base64",
+    about,
+    secret: true,
+    read: (value) => (typeof value === "string" ? parsePsk(value) : undefined),
+  });
+
+/** Octets that a path of a Unix socket may have: sun_path less its final zero. */
+const SOCKET_PATH = 107;
+
+export const socketPath = (about: string) =>
+  leaf({
+    expected: `a path of at most ${SOCKET_PATH} octets`,
+    about,
+    read: (value) =>
+      typeof value === "string" && value.length > 0 && Buffer.byteLength(value) <= SOCKET_PATH ? value : undefined,
+  });

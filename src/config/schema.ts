@@ -1,0 +1,167 @@
+/**
+ * The schema of a configuration file. Every key is optional here: what must be there, alone or with others, is said by
+ * the rules, so that a file with many mistakes is told all of them at once.
+ */
+import { z } from "zod";
+import { parseIdentity } from "../ike/identity.ts";
+import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
+import { parseSelector } from "../ipsec/selector.ts";
+import { LOG_LEVELS } from "./config.ts";
+import {
+  address,
+  addressOrAny,
+  duration,
+  durationOrOff,
+  interfaceAddress,
+  interfaceName,
+  mtu,
+  oneOf,
+  parsed,
+  psk,
+  route,
+  socketPath,
+  text,
+  whole,
+  yesNoEither,
+} from "./scalars.ts";
+
+const SECOND = 1000;
+const HOUR = 3600 * SECOND;
+const DAY = 24 * HOUR;
+
+export const DEFAULT_CONTROL = "/run/espalier/control.sock";
+
+/** AEAD first (RFC 8247 §2.1); each line holds AEAD or not, never both (RFC 7296 §3.3). No SHA-1 unless asked for. */
+export const DEFAULT_IKE_PROPOSALS: readonly string[] = [
+  "aes256gcm16-aes128gcm16-prfsha384-prfsha256-ecp384-x25519-ecp256-modp3072",
+  "aes256-aes128-sha384-sha256-ecp384-x25519-ecp256-modp3072-modp2048",
+];
+
+export const DEFAULT_ESP_PROPOSALS: readonly string[] = ["aes256gcm16-aes128gcm16", "aes256-aes128-sha256"];
+
+const identity = parsed(
+  "an identity: an address, a domain name, user@domain or keyid:hex",
+  "Who it says it is (RFC 7296 §3.5). Default: its address; of a remote `any`: anybody who proves the key.",
+  parseIdentity,
+);
+
+const selector = parsed(
+  'a selector such as 10.1.0.0/24, 10.0.0.1-10.0.0.9 or "10.1.0.0/24[tcp/443]"',
+  "Traffic selectors (RFC 7296 §3.13), narrowed to what the peer agrees to.",
+  parseSelector,
+);
+
+const ikeProposal = parsed(
+  "an IKE proposal such as aes256gcm16-prfsha384-ecp384",
+  "What protects IKE, most wanted first.",
+  parseIkeProposal,
+);
+
+const espProposal = parsed(
+  "an ESP proposal such as aes256gcm16 or aes256-sha256-ecp256",
+  "What protects the packets, most wanted first; a key exchange in it means perfect forward secrecy when rekeying.",
+  (value) => parseEspProposal(value, "either"),
+);
+
+/** A list; a single value is a list of one. */
+const listOf = <T extends z.ZodType>(item: T, least = 0) =>
+  z.preprocess(
+    (value) => (typeof value === "string" ? [value] : value),
+    z.array(item).min(least, "expected at least one"),
+  );
+
+const pskFile = text(
+  "the path of a file that holds a key",
+  "File that holds the key, relative to this file; its final newline is no part of it.",
+);
+
+const interfaceSettings = z.strictObject({
+  name: interfaceName("Required. Name of the TUN interface that is made; every child has its own.").optional(),
+  addresses: listOf(interfaceAddress("Addresses of the interface.")).prefault([]),
+  mtu: mtu("Octets of the largest inner packet; auto: from path, suite and encapsulation.").prefault("auto"),
+  routes: listOf(
+    route("Prefixes that lead into the interface; unreachable, not in the clear, while the Child SA is down."),
+  ).prefault([]),
+});
+
+export const childSettings = z.strictObject({
+  proposals: listOf(espProposal, 1).prefault([...DEFAULT_ESP_PROPOSALS]),
+  esn: yesNoEither("Extended sequence numbers (RFC 4304); either: as the peer likes.").prefault("either"),
+  local: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
+  remote: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
+  lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
+  replay_window: whole(
+    "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32.",
+    64,
+    4096,
+  ).prefault(1024),
+  interface: interfaceSettings.optional(),
+});
+
+export const connectionSettings = z.strictObject({
+  local: z
+    .strictObject({
+      address: address("Address of this end. Default: the one that the route to the peer gives.").optional(),
+      id: identity.optional(),
+      psk: psk("Key that proves us, where it is not the peer's.").optional(),
+      psk_file: pskFile.optional(),
+    })
+    .prefault({}),
+  remote: z
+    .strictObject({
+      address: addressOrAny("Required. Address of the peer, or any: it must begin.").optional(),
+      port: whole("UDP port of the peer's IKE.", 1, 65535).prefault(500),
+      id: identity.optional(),
+      psk: psk("Key that the peer must prove, where it is not ours.").optional(),
+      psk_file: pskFile.optional(),
+    })
+    .prefault({}),
+  psk: psk(
+    "Key of both ends: text, 0x and hex digits, or 0s and base64. Required: this, a file, or one of each end.",
+  ).optional(),
+  psk_file: pskFile.optional(),
+  start: oneOf("initiate: connect, and connect again when lost; none: wait for the peer or a command.", [
+    "initiate",
+    "none",
+  ]).prefault("none"),
+  encap: oneOf("ESP in UDP (RFC 3948): behind a NAT, always, or not at all.", ["auto", "force", "never"]).prefault(
+    "auto",
+  ),
+  proposals: listOf(ikeProposal, 1).prefault([...DEFAULT_IKE_PROPOSALS]),
+  lifetime: duration("Time until the IKE SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("24h"),
+  liveness: durationOrOff(
+    "Silence after which the peer is asked whether it lives (RFC 7296 §2.4).",
+    SECOND,
+    HOUR,
+  ).prefault("30s"),
+  children: z.record(z.string(), childSettings).optional(),
+});
+
+export const settings = z.strictObject({
+  workers: whole("Threads that do ESP.", 1, 64).prefault(1),
+  engine: oneOf("Where the ciphers come from; auto: the fastest that works.", [
+    "auto",
+    "ipsec-mb",
+    "openssl",
+    "node",
+    "noble",
+  ]).prefault("auto"),
+  control: socketPath("Control socket, relative to this file; made with mode 0600.").prefault(DEFAULT_CONTROL),
+  log: z
+    .strictObject({
+      level: oneOf("What is less than this is not logged.", LOG_LEVELS).prefault("info"),
+      format: oneOf("Lines for people, or JSON.", ["text", "json"]).prefault("text"),
+    })
+    .prefault({}),
+  ports: z
+    .strictObject({
+      ike: whole("UDP port of IKE.", 1, 65535).prefault(500),
+      natt: whole("UDP port of IKE and ESP behind a NAT (RFC 7296 §2.23).", 1, 65535).prefault(4500),
+    })
+    .prefault({}),
+  connections: z.record(z.string(), connectionSettings).optional(),
+});
+
+export type Settings = z.output<typeof settings>;
+export type ConnectionSettings = z.output<typeof connectionSettings>;
+export type ChildSettings = z.output<typeof childSettings>;

@@ -1,0 +1,92 @@
+/**
+ * What a gateway says of itself: the shape of `espalier status --json`. Plain JSON: times are ISO 8601 in UTC, SPIs are
+ * hex digits (8 for ESP, 16 for IKE), and what does not exist yet is null.
+ */
+
+export interface GatewayStatus {
+  /** Of the package. */
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  /** Seconds since then. */
+  readonly uptime: number;
+  readonly engine: EngineReport;
+  readonly connections: readonly ConnectionReport[];
+  readonly workers: readonly WorkerReport[];
+  /** Packets that belong to no SA or were dropped before one was found, and all others, by reason. */
+  readonly drops: Counters;
+  /** Datagrams of IKE that were ignored, by reason. */
+  readonly ikeDrops: Counters;
+}
+
+export type Counters = Readonly<Record<string, number>>;
+
+export interface EngineReport {
+  readonly name: string;
+  /** Library and version. */
+  readonly description: string;
+  /** Engines that were not chosen, and why. */
+  readonly refused: readonly { readonly name: string; readonly reason: string }[];
+}
+
+export interface ConnectionReport {
+  readonly name: string;
+  readonly state: "down" | "connecting" | "up" | "closing";
+  /** Address and port of the peer, or `any`. */
+  readonly remote: string;
+  /** Why the last attempt failed, until one succeeds. */
+  readonly lastError: string | null;
+  readonly ikeSa: IkeSaReport | null;
+  readonly childSas: readonly ChildSaReport[];
+}
+
+export interface IkeSaReport {
+  readonly spiI: string;
+  readonly spiR: string;
+  readonly role: "initiator" | "responder";
+  /** `aes256gcm16-prfsha384-ecp384`. */
+  readonly proposal: string;
+  readonly establishedAt: string;
+  readonly rekeyAt: string;
+  readonly natDetected: boolean;
+}
+
+export interface ChildSaReport {
+  readonly name: string;
+  readonly state: "installed" | "rekeying" | "closing";
+  readonly spiIn: string;
+  readonly spiOut: string;
+  /** `aes256gcm16`. */
+  readonly suite: string;
+  readonly esn: boolean;
+  /** ESP travels in UDP. */
+  readonly encap: boolean;
+  /** Index of the worker that owns it. */
+  readonly worker: number;
+  readonly interface: string;
+  /** Of the interface, octets of the inner packet. */
+  readonly mtu: number;
+  /** Traffic selectors as negotiated. */
+  readonly local: readonly string[];
+  readonly remote: readonly string[];
+  readonly packetsIn: number;
+  readonly packetsOut: number;
+  /** Inner octets. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** By reason. */
+  readonly drops: Counters;
+  readonly rekeyAt: string;
+}
+
+export interface WorkerReport {
+  readonly worker: number;
+  readonly batches: number;
+  readonly packets: number;
+  readonly polls: number;
+  /** Milliseconds of processor time of the thread. */
+  readonly cpuTime: number;
+}
+
+/** Four octets as 8 hex digits. */
+export const espSpiText = (spi: number): string => (spi >>> 0).toString(16).padStart(8, "0");

@@ -1,0 +1,172 @@
+/**
+ * libIPSec_MB: loading it, asking it whether it is what the offsets are for, and one manager for one thread.
+ */
+import { highHalf, koffi, lowHalf, NativeMemory, reasonOf } from "./ffi.ts";
+import { JOB, KNOWN_VERSION, MGR } from "./ipsec-mb-layout.ts";
+
+const LIBRARY = "libIPSec_MB.so.1";
+
+type BurstFunction = (manager: number, count: number, jobs: number) => number;
+type OneBlockFunction = (block: number, state: number) => void;
+
+const open = () => {
+  const library = koffi().load(LIBRARY);
+  return {
+    version: library.func("uint32_t imb_get_version()") as () => number,
+    versionText: library.func("const char *imb_get_version_str()") as () => string,
+    managerSize: library.func("size_t imb_get_mb_mgr_size()") as () => number,
+    setPointers: library.func("int64_t imb_set_pointers_mb_mgr(int64_t, uint64_t, uint32_t)") as (
+      memory: number,
+      flags: number,
+      reset: number,
+    ) => number,
+    initialise: library.func("void init_mb_mgr_auto(int64_t, int64_t)") as (manager: number, arch: number) => void,
+    errorText: library.func("const char *imb_get_strerror(int)") as (code: number) => string,
+  };
+};
+
+export type IpsecMb = ReturnType<typeof open>;
+
+let found: IpsecMb | string | undefined;
+
+/** The library, or why it cannot be had. Asked once a thread. */
+export const ipsecMbLibrary = (): IpsecMb | string => {
+  found ??= find();
+  return found;
+};
+
+const find = (): IpsecMb | string => {
+  if (process.platform !== "linux" || process.arch !== "x64")
+    return `${LIBRARY} is for x86-64 Linux, this is ${process.arch} ${process.platform}`;
+  let library: IpsecMb;
+  try {
+    library = open();
+  } catch (error) {
+    return `${reasonOf(error)} (Debian has it: apt-get install libipsec-mb1)`;
+  }
+  const unknown = unknownLayout(library.version(), library.versionText(), library.managerSize());
+  if (unknown !== undefined) return unknown;
+  try {
+    new Manager(library).wipe();
+    return library;
+  } catch (error) {
+    return reasonOf(error); // the processor has no AES-NI, or the library's self test failed
+  }
+};
+
+/** Why the offsets are not known to be those of this library, or undefined when they are. */
+export const unknownLayout = (version: number, versionText: string, managerSize: number): string | undefined => {
+  if (version !== KNOWN_VERSION)
+    return `${LIBRARY} is ${versionText} (0x${version.toString(16)}): only the structures of 1.3.0 are known`;
+  return managerSize < MGR.SIZE
+    ? `${LIBRARY} has a manager of ${managerSize} octets, not of ${MGR.SIZE} or more`
+    : undefined;
+};
+
+/** IMB_MGR in memory of our own: nothing to free, and it can be wiped. For one thread. */
+export class Manager {
+  readonly address: number;
+  /** IMB_MGR as 32-bit words: jobs are written and read here. */
+  readonly words: Int32Array;
+  /** Addresses of the jobs of a burst, as pairs of words; `jobsAddress` is where they lie. */
+  readonly jobs: Int32Array;
+  readonly jobsAddress: number;
+  /** The addresses that jobs can have, as pairs of words. */
+  readonly #queue = new Int32Array(MGR.MAX_JOBS * 2);
+  readonly getNextBurst: BurstFunction;
+  readonly submitBurst: BurstFunction;
+  readonly flushBurst: BurstFunction;
+  readonly #library: IpsecMb;
+  readonly #memory: NativeMemory;
+  readonly #jobsMemory: NativeMemory;
+
+  /** Throws an Error when the library cannot work on this processor. */
+  constructor(library: IpsecMb) {
+    this.#library = library;
+    this.#memory = new NativeMemory(library.managerSize(), MGR.ALIGNMENT);
+    this.#jobsMemory = new NativeMemory(MGR.MAX_BURST * 8);
+    this.address = this.#memory.address;
+    this.words = words(this.#memory, MGR.SIZE);
+    this.jobs = words(this.#jobsMemory, MGR.MAX_BURST * 8);
+    this.jobsAddress = this.#jobsMemory.address;
+
+    for (let i = 0; i < MGR.MAX_JOBS; i++) {
+      const job = this.address + MGR.JOBS + i * JOB.SIZE;
+      this.#queue[2 * i] = lowHalf(job);
+      this.#queue[2 * i + 1] = highHalf(job);
+    }
+    this.reset();
+    if (this.error !== 0 || this.words[MGR.USED_ARCH / 4] === 0)
+      throw new Error(`libIPSec_MB cannot work on this processor: ${this.errorText}`);
+
+    const burst = koffi().proto("uint32_t (int64_t, uint32_t, int64_t)");
+    this.getNextBurst = this.#function(MGR.GET_NEXT_BURST, burst) as BurstFunction;
+    this.submitBurst = this.#function(MGR.SUBMIT_BURST, burst) as BurstFunction;
+    this.flushBurst = this.#function(MGR.FLUSH_BURST, burst) as BurstFunction;
+  }
+
+  /** Forget all jobs, as when new. */
+  reset(): void {
+    if (this.#library.setPointers(this.address, 0, 1) !== this.address) throw new Error("libIPSec_MB took no memory");
+    this.#library.initialise(this.address, 0);
+  }
+
+  /** imb_errno of the last call, 0 when all was well. */
+  get error(): number {
+    return this.words[MGR.ERRNO / 4]!;
+  }
+
+  get errorText(): string {
+    return this.#library.errorText(this.error);
+  }
+
+  /** Expand an AES key for encryption (`toEncrypt`) and decryption (`toDecrypt`). */
+  expandAes(keyLength: number, key: number, toEncrypt: number, toDecrypt: number): void {
+    const type = koffi().proto("void (int64_t, int64_t, int64_t)");
+    const at = keyLength === 16 ? MGR.KEYEXP_128 : MGR.KEYEXP_256;
+    (this.#function(at, type) as (key: number, enc: number, dec: number) => void)(key, toEncrypt, toDecrypt);
+  }
+
+  /** Expand an AES key and the hash key of GCM into `keyData`. */
+  expandGcm(keyLength: number, key: number, keyData: number): void {
+    const type = koffi().proto("void (int64_t, int64_t)");
+    const at = keyLength === 16 ? MGR.GCM128_PRE : MGR.GCM256_PRE;
+    (this.#function(at, type) as (key: number, keyData: number) => void)(key, keyData);
+  }
+
+  /** The state of a hash after one block. `functionAt` is one of the SHA*_ONE_BLOCK. */
+  hashOneBlock(functionAt: number, block: number, state: number): void {
+    const type = koffi().proto("void (int64_t, int64_t)");
+    (this.#function(functionAt, type) as OneBlockFunction)(block, state);
+  }
+
+  /** HOT PATH. Word of the `i`th job of the burst. Throws an Error when the library gave one that is none of its own. */
+  jobWord(i: number): number {
+    const low = this.jobs[2 * i]!;
+    const high = this.jobs[2 * i + 1]!;
+    const n = (((low - this.#queue[0]!) | 0) / JOB.SIZE) | 0;
+    if (low !== this.#queue[2 * n] || high !== this.#queue[2 * n + 1]) return refuseJob(low, high);
+    return (MGR.JOBS + n * JOB.SIZE) >> 2;
+  }
+
+  /** Overwrite everything, jobs and their remains included. It must not be used afterwards. */
+  wipe(): void {
+    this.#memory.wipe();
+    this.#jobsMemory.wipe();
+  }
+
+  #function(at: number, type: ReturnType<ReturnType<typeof koffi>["proto"]>): (...args: never[]) => unknown {
+    const pointer = (this.words[at / 4]! >>> 0) + this.words[at / 4 + 1]! * 2 ** 32;
+    if (pointer === 0) throw new Error(`libIPSec_MB has no function at ${at}`);
+    return koffi().decode(BigInt(pointer), type) as (...args: never[]) => unknown;
+  }
+}
+
+const words = (memory: NativeMemory, length: number): Int32Array =>
+  new Int32Array(memory.bytes.buffer, memory.bytes.byteOffset, length / 4);
+
+const refuseJob = (low: number, high: number): never => {
+  throw new Error(
+    `libIPSec_MB gave a job that is not in its queue: ${(high >>> 0).toString(16)} ${(low >>> 0).toString(16)}`,
+  );
+};

@@ -1,0 +1,109 @@
+/**
+ * The functions of libcrypto that the engine `openssl` calls, found in the Node process itself: there is nothing to
+ * install. Pointers are numbers, 0 is NULL; every function that can fail returns 1 when it did not.
+ */
+import { koffi, reasonOf } from "./ffi.ts";
+
+/** Control commands of EVP_CIPHER_CTX_ctrl for AEAD ciphers (openssl/evp.h). */
+export const EVP_CTRL_AEAD_GET_TAG = 0x10;
+export const EVP_CTRL_AEAD_SET_TAG = 0x11;
+
+/** The major version whose providers, fetches and re-initialisation rules this engine was written to. */
+const MAJOR = 3;
+
+const open = () => {
+  const libcrypto = koffi().load(null);
+  return {
+    opensslVersion: libcrypto.func("const char *OpenSSL_version(int)") as (what: number) => string,
+    majorVersion: libcrypto.func("uint32_t OPENSSL_version_major()") as () => number,
+
+    cipherFetch: libcrypto.func("int64_t EVP_CIPHER_fetch(int64_t, const char *, int64_t)") as (
+      libraryContext: number,
+      name: string,
+      properties: number,
+    ) => number,
+    cipherFree: libcrypto.func("void EVP_CIPHER_free(int64_t)") as (cipher: number) => void,
+    contextNew: libcrypto.func("int64_t EVP_CIPHER_CTX_new()") as () => number,
+    contextFree: libcrypto.func("void EVP_CIPHER_CTX_free(int64_t)") as (context: number) => void,
+    setPadding: libcrypto.func("int EVP_CIPHER_CTX_set_padding(int64_t, int)") as (
+      context: number,
+      pad: number,
+    ) => number,
+    init: libcrypto.func("int EVP_CipherInit_ex(int64_t, int64_t, int64_t, int64_t, int64_t, int)") as (
+      context: number,
+      cipher: number,
+      implementation: number,
+      key: number,
+      iv: number,
+      encrypt: number,
+    ) => number,
+    update: libcrypto.func("int EVP_CipherUpdate(int64_t, int64_t, int64_t, int64_t, int)") as (
+      context: number,
+      out: number,
+      outLength: number,
+      input: number,
+      inputLength: number,
+    ) => number,
+    final: libcrypto.func("int EVP_CipherFinal_ex(int64_t, int64_t, int64_t)") as (
+      context: number,
+      out: number,
+      outLength: number,
+    ) => number,
+    control: libcrypto.func("int EVP_CIPHER_CTX_ctrl(int64_t, int, int, int64_t)") as (
+      context: number,
+      command: number,
+      argument: number,
+      pointer: number,
+    ) => number,
+
+    macFetch: libcrypto.func("int64_t EVP_MAC_fetch(int64_t, const char *, int64_t)") as (
+      libraryContext: number,
+      name: string,
+      properties: number,
+    ) => number,
+    macFree: libcrypto.func("void EVP_MAC_free(int64_t)") as (mac: number) => void,
+    macContextNew: libcrypto.func("int64_t EVP_MAC_CTX_new(int64_t)") as (mac: number) => number,
+    macContextFree: libcrypto.func("void EVP_MAC_CTX_free(int64_t)") as (context: number) => void,
+    macInit: libcrypto.func("int EVP_MAC_init(int64_t, int64_t, size_t, int64_t)") as (
+      context: number,
+      key: number,
+      keyLength: number,
+      parameters: number,
+    ) => number,
+    macUpdate: libcrypto.func("int EVP_MAC_update(int64_t, int64_t, size_t)") as (
+      context: number,
+      input: number,
+      length: number,
+    ) => number,
+    macFinal: libcrypto.func("int EVP_MAC_final(int64_t, int64_t, int64_t, size_t)") as (
+      context: number,
+      out: number,
+      outLength: number,
+      outSize: number,
+    ) => number,
+
+    clearErrors: libcrypto.func("void ERR_clear_error()") as () => void,
+  };
+};
+
+export type Evp = ReturnType<typeof open>;
+
+let found: Evp | string | undefined;
+
+/** The functions, or why they cannot be had. Asked once a thread. */
+export const evp = (): Evp | string => {
+  found ??= find();
+  return found;
+};
+
+const find = (): Evp | string => {
+  if (process.arch !== "x64" && process.arch !== "arm64")
+    return `not tried on ${process.arch}: pointers must be 64 bits`;
+  try {
+    const functions = open();
+    const major = functions.majorVersion();
+    return major === MAJOR ? functions : `OpenSSL ${MAJOR} expected, this Node has ${functions.opensslVersion(0)}`;
+  } catch (error) {
+    return `no libcrypto in this process: ${reasonOf(error)}`;
+  }
+};

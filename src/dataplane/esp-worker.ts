@@ -1,0 +1,220 @@
+// HOT PATH
+/**
+ * One ESP worker: a thread that owns some of the SAs and alone moves their counters and windows. A round is
+ *
+ *   look at the tables when they changed -> poll -> each ready socket: receive, open, write to TUNs
+ *                                                -> ready TUNs: read, seal, send
+ *
+ * Nothing is handed on: a packet that comes in is out before the next batch is read (run to completion).
+ */
+import type { Engine, EngineName } from "../crypto/engine.ts";
+import { ERRNO } from "../linux/errno.ts";
+import { drainEventfd } from "../linux/eventfd.ts";
+import { MsgBatch } from "../linux/msg-batch.ts";
+import { PacketBatch } from "../linux/packet-batch.ts";
+import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
+import { AF_INET } from "../linux/sockaddr.ts";
+import { Arena, BATCH, MAX_PACKET } from "./arena.ts";
+import { Inbound, InboundBatch } from "./inbound.ts";
+import { IvPool } from "./iv-pool.ts";
+import { openEngine } from "./open-engine.ts";
+import { Outbound, OutboundBatch } from "./outbound.ts";
+import { OwnedSas } from "./owned-sas.ts";
+import { PlaneMemory, type SharedMemory } from "./plane-memory.ts";
+import { Sender } from "./sender.ts";
+import { MAX_ADDRESSES } from "./socket-table.ts";
+import { TunWriter } from "./tun-writer.ts";
+import { MAX_TUNNELS } from "./tunnel-table.ts";
+import { WorkerStat } from "./worker-board.ts";
+
+export interface WorkerInit {
+  readonly worker: number;
+  readonly workers: number;
+  readonly engine: EngineName;
+  readonly memory: SharedMemory;
+  /** An eventfd that control writes to when the tables have changed. */
+  readonly wakeFd: number;
+}
+
+/** What a watched descriptor is. */
+const UDP = 0;
+const RAW_IPV4 = 1;
+const RAW_IPV6 = 2;
+const TUN = 3;
+const MAX_WATCHED = 1 + MAX_ADDRESSES * 2 + MAX_TUNNELS;
+
+export class EspWorker {
+  readonly #worker: number;
+  readonly #wakeFd: number;
+  readonly #tables: PlaneMemory;
+  readonly #arena = new Arena();
+  readonly #engine: Engine;
+  readonly #owned: OwnedSas;
+  readonly #inbound: Inbound;
+  readonly #outbound: Outbound;
+  readonly #received: InboundBatch;
+  readonly #read: OutboundBatch;
+  readonly #datagrams: MsgBatch;
+  readonly #packets: PacketBatch;
+  readonly #sender: Sender;
+  readonly #tunWriter: TunWriter;
+  readonly #polls = new PollSet(MAX_WATCHED);
+  /** By index in the poll set: index 0 is the eventfd. */
+  readonly #kind = new Uint8Array(MAX_WATCHED);
+  readonly #fd = new Int32Array(MAX_WATCHED);
+  readonly #tunnel = new Int32Array(MAX_WATCHED);
+  #watched = 0;
+  #revision = -1;
+
+  constructor({ worker, workers, engine, memory, wakeFd }: WorkerInit) {
+    this.#worker = worker;
+    this.#wakeFd = wakeFd;
+    this.#tables = new PlaneMemory(memory);
+    const { sad, spd, counters, blocks } = this.#tables;
+    const { slab, ops } = this.#arena;
+    this.#engine = openEngine(engine, slab, BATCH);
+    this.#owned = new OwnedSas(sad, this.#engine);
+    const shared = { sad, spd, counters, owned: this.#owned, engine: this.#engine, ops };
+    this.#inbound = new Inbound(Object.assign({ worker, workers, block: blocks.workerIn(worker) }, shared));
+    this.#outbound = new Outbound(Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared));
+
+    const packetMemory = this.#arena.memory;
+    this.#datagrams = new MsgBatch({ slab: packetMemory, capacity: BATCH });
+    this.#packets = new PacketBatch(packetMemory, BATCH);
+    for (let i = 0; i < BATCH; i++) {
+      this.#datagrams.setBuffer(i, this.#arena.inboundAt(i), MAX_PACKET);
+      this.#packets.at[i] = this.#arena.outboundAt(i);
+      this.#packets.length[i] = MAX_PACKET + 1; // one more than may be: so a packet that was cut short shows
+    }
+    this.#received = new InboundBatch(BATCH, this.#datagrams.bytes);
+    this.#read = new OutboundBatch(BATCH);
+    this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables);
+  }
+
+  /** One round; sleeps up to `timeout` ms for work. Returns how many packets were judged. */
+  round(timeout: number): number {
+    const revision = this.#tables.board.revision();
+    if (revision !== this.#revision) this.#rescan(revision);
+    this.#tables.board.addStat(this.#worker, WorkerStat.POLLS);
+    if (this.#polls.wait(timeout) <= 0) return 0;
+    if (this.#polls.ready(0) !== 0) drainEventfd(this.#wakeFd);
+    let packets = 0;
+    this.#read.count = 0;
+    for (let i = 1; i < this.#watched; i++) {
+      if (this.#polls.ready(i) === 0) continue;
+      if (this.#kind[i] !== TUN) packets += this.#receive(i);
+      else {
+        this.#readTun(i);
+        if (this.#read.count === BATCH) packets += this.#flush();
+      }
+    }
+    return packets + this.#flush();
+  }
+
+  /** Forget all keys. */
+  close(): void {
+    this.#owned.close();
+    this.#engine.close();
+  }
+
+  /** Between two batches: note what is there now, forget what is gone, and let control know. */
+  #rescan(revision: number): void {
+    const { sockets, tunnels, board } = this.#tables;
+    this.#polls.clear();
+    this.#watched = 0;
+    this.#watch(this.#wakeFd, UDP, -1);
+    for (let row = 0; row < MAX_ADDRESSES; row++) {
+      if (!sockets.isLive(row)) continue;
+      this.#watch(sockets.udp(row, this.#worker), UDP, -1);
+      this.#watch(sockets.raw(row, this.#worker), sockets.family(row) === 4 ? RAW_IPV4 : RAW_IPV6, -1);
+    }
+    for (let tunnel = 0; tunnel < MAX_TUNNELS; tunnel++)
+      if (tunnels.isLive(tunnel) && tunnels.worker(tunnel) === this.#worker)
+        this.#watch(tunnels.fd(tunnel), TUN, tunnel);
+    this.#owned.sweep();
+    this.#revision = revision;
+    board.acknowledge(this.#worker, revision);
+  }
+
+  #watch(fd: number, kind: number, tunnel: number): void {
+    if (fd < 0) return;
+    const i = this.#polls.add(fd, POLLIN);
+    this.#kind[i] = kind;
+    this.#fd[i] = fd;
+    this.#tunnel[i] = tunnel;
+    this.#watched = i + 1;
+  }
+
+  /** A descriptor that is not there any more would keep us awake: do not watch it until the tables change. */
+  #mute(i: number, result: number): void {
+    const gone = this.#kind[i] === TUN && result < 0 && result !== -ERRNO.EAGAIN;
+    if (gone || (this.#polls.ready(i) & POLLNVAL) !== 0) this.#polls.set(i, -1, 0);
+  }
+
+  #receive(i: number): number {
+    const datagrams = this.#datagrams;
+    const batch = this.#received;
+    const count = datagrams.receive(this.#fd[i]!, 0, BATCH);
+    if (count <= 0) {
+      this.#mute(i, count);
+      return 0;
+    }
+    const kind = this.#kind[i]!;
+    const { slab } = this.#arena;
+    batch.count = count;
+    for (let n = 0; n < count; n++) {
+      const at = this.#arena.inboundAt(n);
+      // A raw IPv4 socket shows the outer header.
+      const header = kind === RAW_IPV4 ? (slab[at]! & 15) * 4 : 0;
+      const length = datagrams.length(n) - header;
+      batch.at[n] = at + header;
+      batch.length[n] = Math.max(length, 0);
+      batch.truncated[n] = datagrams.isTruncated(n) ? 1 : 0;
+      batch.sourceLength[n] = 0;
+      if (kind !== UDP) continue;
+      batch.sourceAt[n] = datagrams.peerAddressAt(n);
+      batch.sourceLength[n] = datagrams.peerFamily(n) === AF_INET ? 4 : 16;
+      batch.sourcePort[n] = datagrams.peerPort(n);
+    }
+    this.#inbound.open(batch);
+    this.#tunWriter.write(batch);
+    this.#inbound.settle(batch);
+    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_IN);
+    return count;
+  }
+
+  /** Append what waits in a TUN queue to the outbound batch. */
+  #readTun(i: number): void {
+    const batch = this.#read;
+    const packets = this.#packets;
+    const first = batch.count;
+    const count = packets.read(this.#fd[i]!, first, BATCH - first);
+    if (count <= 0) {
+      this.#mute(i, count);
+      return;
+    }
+    const tunnel = this.#tunnel[i]!;
+    const slot = this.#tables.tunnels.current(tunnel);
+    const block = this.#tables.blocks.tunnelOwn(tunnel);
+    for (let n = first; n < first + count; n++) {
+      batch.at[n] = packets.at[n]!;
+      batch.length[n] = packets.result[n]!;
+      batch.slot[n] = slot;
+      batch.tunnelBlock[n] = block;
+    }
+    batch.count = first + count;
+  }
+
+  #flush(): number {
+    const batch = this.#read;
+    const { count } = batch;
+    if (count === 0) return 0;
+    this.#outbound.seal(batch);
+    this.#sender.send(batch);
+    this.#outbound.settle(batch);
+    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_OUT);
+    batch.count = 0;
+    return count;
+  }
+}

@@ -1,0 +1,61 @@
+/** All that control and workers share, as one value that a thread can be given; packets are not in it. */
+import { Counters } from "../ipsec/counters.ts";
+import { Sad } from "../ipsec/sad.ts";
+import { Spd } from "../ipsec/spd.ts";
+import { CounterBlocks } from "./counter-blocks.ts";
+import { SocketTable } from "./socket-table.ts";
+import { TunnelTable } from "./tunnel-table.ts";
+import { WorkerBoard } from "./worker-board.ts";
+
+export interface SharedMemory {
+  readonly sad: SharedArrayBuffer;
+  readonly spd: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  readonly tunnels: SharedArrayBuffer;
+  readonly sockets: SharedArrayBuffer;
+  readonly board: SharedArrayBuffer;
+}
+
+/** The tables over it. Each thread makes its own views. */
+export class PlaneMemory {
+  readonly sad: Sad;
+  readonly spd: Spd;
+  readonly counters: Counters;
+  readonly tunnels: TunnelTable;
+  readonly sockets: SocketTable;
+  readonly board: WorkerBoard;
+  readonly blocks: CounterBlocks;
+
+  constructor(memory: SharedMemory) {
+    this.sad = new Sad(memory.sad);
+    this.spd = new Spd(memory.spd);
+    this.counters = new Counters(memory.counters);
+    this.tunnels = new TunnelTable(memory.tunnels);
+    this.sockets = new SocketTable(memory.sockets);
+    this.board = new WorkerBoard(memory.board);
+    this.blocks = new CounterBlocks(this.sad.capacity);
+  }
+
+  /** `slots`: pairs of SAs, a power of two. */
+  static create(slots: number): PlaneMemory {
+    return new PlaneMemory({
+      sad: Sad.create(slots).memory,
+      spd: Spd.create(slots).memory,
+      counters: Counters.create(new CounterBlocks(slots).total).memory,
+      tunnels: TunnelTable.create().memory,
+      sockets: SocketTable.create().memory,
+      board: WorkerBoard.create().memory,
+    });
+  }
+
+  get shared(): SharedMemory {
+    return {
+      sad: this.sad.memory,
+      spd: this.spd.memory,
+      counters: this.counters.memory,
+      tunnels: this.tunnels.memory,
+      sockets: this.sockets.memory,
+      board: this.board.memory,
+    };
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * What control and workers tell each other, besides SAs, tunnels and sockets.
+ *
+ * Control bumps the revision after any withdrawal or new row, and wakes the workers. A worker between two batches looks at
+ * it, reads the tables again, forgets keys of SAs that are gone, and acknowledges. Once all have acknowledged a revision,
+ * none uses what was withdrawn before it: then slots may be reused and descriptors closed.
+ */
+
+export const MAX_WORKERS = 64;
+
+const ROW = 32; // words: two cache lines
+const REVISION = 0;
+const STOP = 16;
+const ACKNOWLEDGED = 0;
+const STATUS = 1;
+const THREAD = 2;
+const STATS = 8; // doubles into the row: word 16
+
+/** Life of a worker. */
+export const WorkerStatus = { STARTING: 0, RUNNING: 1, STOPPED: 2, FAILED: 3 } as const;
+export type WorkerStatus = (typeof WorkerStatus)[keyof typeof WorkerStatus];
+
+/** Columns of a worker's statistics. */
+export const WorkerStat = { POLLS: 0, BATCHES_IN: 1, BATCHES_OUT: 2 } as const;
+
+export class WorkerBoard {
+  readonly memory: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.memory = memory;
+    this.#words = new Int32Array(memory);
+    this.#doubles = new Float64Array(memory);
+  }
+
+  static create(): WorkerBoard {
+    return new WorkerBoard(new SharedArrayBuffer((1 + MAX_WORKERS) * ROW * 4));
+  }
+
+  // Control
+
+  /** Returns the new revision. */
+  bump(): number {
+    return Atomics.add(this.#words, REVISION, 1) + 1;
+  }
+
+  requestStop(): void {
+    Atomics.store(this.#words, STOP, 1);
+  }
+
+  /** True when worker `worker` has begun a batch after `revision`, or will never begin another. */
+  hasPassed(worker: number, revision: number): boolean {
+    const status = this.status(worker);
+    if (status === WorkerStatus.STOPPED || status === WorkerStatus.FAILED) return true;
+    return (Atomics.load(this.#words, rowOf(worker) + ACKNOWLEDGED) - revision) >> 0 >= 0;
+  }
+
+  // Both
+
+  revision(): number {
+    return Atomics.load(this.#words, REVISION);
+  }
+
+  mustStop(): boolean {
+    return Atomics.load(this.#words, STOP) === 1;
+  }
+
+  status(worker: number): WorkerStatus {
+    return Atomics.load(this.#words, rowOf(worker) + STATUS) as WorkerStatus;
+  }
+
+  /** The kernel's thread id, 0 when unknown. */
+  thread(worker: number): number {
+    return this.#words[rowOf(worker) + THREAD]!;
+  }
+
+  stat(worker: number, column: number): number {
+    return this.#doubles[rowOf(worker) / 2 + STATS + column]!;
+  }
+
+  // Workers
+
+  acknowledge(worker: number, revision: number): void {
+    Atomics.store(this.#words, rowOf(worker) + ACKNOWLEDGED, revision);
+  }
+
+  setStatus(worker: number, status: WorkerStatus): void {
+    Atomics.store(this.#words, rowOf(worker) + STATUS, status);
+  }
+
+  setThread(worker: number, thread: number): void {
+    this.#words[rowOf(worker) + THREAD] = thread;
+  }
+
+  addStat(worker: number, column: number): void {
+    const at = rowOf(worker) / 2 + STATS + column;
+    this.#doubles[at] = this.#doubles[at]! + 1;
+  }
+}
+
+const rowOf = (worker: number): number => (1 + worker) * ROW;

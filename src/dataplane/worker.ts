@@ -1,0 +1,28 @@
+/**
+ * What a worker thread runs: a piscina task that lasts as long as the plane. It ends when control asks it to, or with an
+ * error, which control learns from the task; it does not vanish.
+ */
+import { readlinkSync } from "node:fs";
+import { EspWorker, type WorkerInit } from "./esp-worker.ts";
+import { WorkerBoard, WorkerStatus } from "./worker-board.ts";
+
+/** Longest sleep, in ms: a process that exits without `stop` waits no longer for its threads. */
+const LONGEST_SLEEP = 500;
+
+/** `PID/task/TID`: the kernel's number of this thread, by which control finds its CPU time. */
+const threadId = (): number => Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+
+export default function run(init: WorkerInit): void {
+  const board = new WorkerBoard(init.memory.board);
+  try {
+    board.setThread(init.worker, threadId());
+    const worker = new EspWorker(init);
+    board.setStatus(init.worker, WorkerStatus.RUNNING);
+    while (!board.mustStop()) worker.round(LONGEST_SLEEP);
+    worker.close();
+    board.setStatus(init.worker, WorkerStatus.STOPPED);
+  } catch (error) {
+    board.setStatus(init.worker, WorkerStatus.FAILED);
+    throw error;
+  }
+}

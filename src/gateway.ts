@@ -1,0 +1,360 @@
+/**
+ * The gateway: the composition root, and the only file that sees both planes. IKE decides (sans I/O), the data plane
+ * carries, and here what one wants of the other becomes real: sockets, interfaces, SAs, timers, the control socket.
+ */
+import { randomBytes } from "node:crypto";
+import { wipe } from "./bytes.ts";
+import type { Config } from "./config/config.ts";
+import { toConnections } from "./config/connections.ts";
+import { loadConfig } from "./config/load.ts";
+import { createLog, type Log, type LogEntry } from "./control/log.ts";
+import { type ControlServer, serveControl } from "./control/server.ts";
+import type { GatewayStatus } from "./control/status.ts";
+import { VERSION } from "./control/version.ts";
+import { describeChoice, type EngineChoice, selectEngine } from "./crypto/select-engine.ts";
+import { SUITES } from "./crypto/suites.ts";
+import { Plane, type PlaneEvent } from "./dataplane/plane.ts";
+import { EspalierError } from "./errors.ts";
+import { type Clock, systemClock } from "./gateway/clock.ts";
+import { sourceFor } from "./gateway/local-address.ts";
+import { reportStatus } from "./gateway/report.ts";
+import { GatewaySockets } from "./gateway/sockets.ts";
+import { TunnelInterface } from "./gateway/tunnel-interface.ts";
+import type { ConnectionConfig } from "./ike/connection.ts";
+import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
+import { IkeManager } from "./ike/manager.ts";
+import { familyOf, formatEndpoint } from "./ip-address.ts";
+import { innerMtu } from "./ipsec/mtu.ts";
+import { requireCapabilities } from "./linux/capabilities.ts";
+import { routeTo } from "./linux/route.ts";
+
+/** How often the data plane is asked for events, and timers are looked at, ms. */
+const BEAT = 20;
+/** Of Ethernet: for a peer that has no route at this moment. */
+const DEFAULT_MTU = 1500;
+/** How long `stop` waits for peers to answer its Deletes, ms. */
+const FAREWELL = 1500;
+
+export interface GatewayOptions {
+  /** Default: as the configuration says, to standard error. */
+  readonly log?: Log;
+  readonly clock?: Clock;
+}
+
+/** A gateway of this configuration, or of the file at this path; `start` makes it real. Throws ESPALIER_CONFIG. */
+export const createGateway = async (config: Config | string, options: GatewayOptions = {}): Promise<Gateway> =>
+  new Gateway(typeof config === "string" ? loadConfig(config) : config, options);
+
+/** What a started gateway holds. */
+interface Parts {
+  readonly choice: EngineChoice;
+  readonly plane: Plane;
+  readonly manager: IkeManager;
+  readonly startedAt: number;
+  control: ControlServer | undefined;
+  beat: NodeJS.Timeout | undefined;
+}
+
+/** An inbound SPI's child, kept until the pair is gone. */
+interface Installed {
+  readonly tunnel: TunnelInterface;
+  readonly child: ChildSaParams;
+}
+
+export class Gateway {
+  /** Settles when the gateway has stopped; rejects when it had to stop because of a failure. */
+  readonly closed: Promise<void>;
+  readonly #config: Config;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #sockets: GatewaySockets;
+  readonly #tunnels = new Map<string, TunnelInterface>();
+  readonly #installed = new Map<number, Installed>();
+  #parts: Parts | undefined;
+  #stopping: Promise<void> | undefined;
+  #settle: { resolve: () => void; reject: (reason: unknown) => void } = { resolve: () => {}, reject: () => {} };
+
+  constructor(config: Config, { log, clock = systemClock }: GatewayOptions) {
+    this.#config = config;
+    this.#clock = clock;
+    this.#log = log ?? createLog(config.log);
+    this.closed = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    this.closed.catch(() => {}); // whoever awaits it hears of it; nobody has to
+    this.#sockets = new GatewaySockets({
+      ikePort: config.ports.ike,
+      nattPort: config.ports.natt,
+      onMessage: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+      onSendError: (path, error) =>
+        this.#write("debug", "send-failed", `to ${formatEndpoint(path.remote)}: ${error.message}`),
+    });
+  }
+
+  /**
+   * Choose the engine, start the workers, open sockets and interfaces, begin the connections that say so. Throws
+   * EspalierError (privilege, port in use, platform) and leaves nothing behind then.
+   */
+  async start(): Promise<void> {
+    if (this.#parts !== undefined || this.#stopping !== undefined)
+      throw new EspalierError("ESPALIER_USAGE", "a gateway starts once");
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.#dismantle();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { workers, engine, ports, control } = this.#config;
+    requireCapabilities();
+    const connections = toConnections(this.#config, sourceFor);
+    const choice = selectEngine(engine, SUITES);
+    for (const line of describeChoice(choice)) this.#write("info", "engine", line);
+    const plane = await Plane.start({ workers, engine: choice.driver.name });
+    const manager = new IkeManager(
+      connections,
+      {
+        random: (length) => new Uint8Array(randomBytes(length)),
+        reserveSpi: (connection, child) => plane.reserveSpi(this.#tunnelOf(connection, child).id),
+        releaseSpi: (spi) => plane.releaseSpi(spi),
+        usage: (spi) => plane.usage(spi),
+      },
+      { ports },
+    );
+    const parts: Parts = { choice, plane, manager, startedAt: this.#clock.now(), control: undefined, beat: undefined };
+    this.#parts = parts;
+    await this.#openSockets(connections, plane);
+    this.#openTunnels(plane);
+    parts.control = await serveControl(control, {
+      status: () => this.status(),
+      initiate: (name) => this.initiate(name),
+      terminate: (name) => this.terminate(name),
+      rekey: (name, options) => this.rekey(name, options),
+    });
+    parts.beat = setInterval(() => this.#onBeat(), BEAT);
+    this.#write("info", "started", `${workers} ${workers === 1 ? "worker" : "workers"}, control socket ${control}`);
+    this.#act((ike, now) => ike.start(now));
+  }
+
+  /** Delete all SAs at the peers, remove interfaces, routes and sockets. May be called twice. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop().then(this.#settle.resolve, (error: unknown) => {
+      this.#settle.reject(error);
+      throw error;
+    });
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#parts !== undefined) {
+      this.#act((manager, now) => manager.stop(now));
+      const { manager } = this.#parts;
+      const until = this.#clock.now() + FAREWELL;
+      const isOpen = (): boolean => manager.status(this.#clock.now()).some(({ state }) => state !== "down");
+      while (isOpen() && this.#clock.now() < until) await new Promise((wake) => setTimeout(wake, BEAT));
+    }
+    await this.#dismantle();
+    this.#write("info", "stopped", "all SAs, interfaces, routes and sockets are gone");
+  }
+
+  status(): GatewayStatus {
+    const { choice, plane, manager, startedAt } = this.#running();
+    return reportStatus({
+      clock: this.#clock,
+      manager,
+      plane,
+      tunnelOf: (connection, child) => this.#tunnelOf(connection, child),
+      about: {
+        version: VERSION,
+        engine: { name: choice.driver.name, description: choice.driver.describe(), refused: choice.refused },
+      },
+      startedAt,
+    });
+  }
+
+  /** Bring a connection up. Throws ESPALIER_USAGE for an unknown name, as the other two do. */
+  initiate(name: string): void {
+    this.#running();
+    this.#act((manager, now) => manager.initiate(name, now));
+  }
+
+  /** Delete a connection's SAs at the peer; it stays down until `initiate` or until the peer begins. */
+  terminate(name: string): void {
+    this.#running();
+    this.#act((manager, now) => manager.terminate(name, now));
+  }
+
+  /** New keys now: for the Child SAs, or with `ike` for the IKE SA. Make before break. */
+  rekey(name: string, { ike = false }: { ike?: boolean } = {}): void {
+    this.#running();
+    this.#act((manager, now) => manager.rekey(name, { ike }, now));
+  }
+
+  // Start and end
+
+  async #openSockets(connections: readonly ConnectionConfig[], plane: Plane): Promise<void> {
+    const addresses = new Set(connections.map(({ local }) => local.address));
+    for (const address of addresses)
+      plane.addSockets(await this.#sockets.open(address, { workers: plane.workers, slotBits: plane.slotBits }));
+  }
+
+  #openTunnels(plane: Plane): void {
+    for (const connection of this.#config.connections)
+      for (const child of connection.children) {
+        const tunnel = TunnelInterface.open(child.interface);
+        this.#tunnels.set(tunnelKey(connection.name, child.name), tunnel);
+        tunnel.id = plane.addTunnel({ tunFd: tunnel.fd });
+      }
+  }
+
+  /** Undo whatever of `#start` has happened. */
+  async #dismantle(): Promise<void> {
+    const parts = this.#parts;
+    clearInterval(parts?.beat);
+    await parts?.control?.close();
+    for (const { tunnel } of this.#installed.values()) tunnel.down();
+    this.#installed.clear();
+    await parts?.plane.stop();
+    this.#parts = undefined;
+    for (const tunnel of this.#tunnels.values()) tunnel.close();
+    this.#tunnels.clear();
+    await this.#sockets.close();
+  }
+
+  #running(): Parts {
+    if (this.#parts !== undefined) return this.#parts;
+    throw new EspalierError("ESPALIER_USAGE", "the gateway is not running");
+  }
+
+  // Between the planes
+
+  #onBeat(): void {
+    const parts = this.#parts;
+    if (parts === undefined) return;
+    for (const event of parts.plane.poll()) this.#onPlaneEvent(event);
+    const wake = parts.manager.nextWake();
+    if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));
+  }
+
+  #onPlaneEvent(event: PlaneEvent): void {
+    switch (event.kind) {
+      case "first-packet":
+        this.#act((manager, now) => manager.peerUsed(event.spiIn, now));
+        break;
+      case "peer-moved":
+        this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
+        break;
+      case "failed":
+        this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));
+        break;
+    }
+  }
+
+  /** Let IKE take one step and do what it asks for. A bug in there ends the gateway in order, not in silence. */
+  #act(step: (manager: IkeManager, now: number) => readonly Effect[]): void {
+    const manager = this.#parts?.manager;
+    if (manager === undefined) return; // a datagram that came while the gateway was ending
+    for (const effect of step(manager, this.#clock.now())) {
+      try {
+        this.#perform(effect);
+      } catch (error) {
+        this.#write(
+          "error",
+          "effect-failed",
+          `${effect.kind}: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      }
+    }
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.kind) {
+      case "send":
+        this.#sockets.ike.send(effect.path, effect.bytes);
+        break;
+      case "keepalive":
+        this.#sockets.ike.keepalive(effect.path);
+        break;
+      case "install":
+        this.#install(effect.child, effect.use === "now");
+        break;
+      case "use":
+        this.#use(effect.spiIn);
+        break;
+      case "remove":
+        this.#remove(effect.spiIn);
+        break;
+      case "move":
+        this.#running().plane.move(effect.spiIn, effect.path);
+        break;
+      case "log":
+        this.#log.write(effect);
+        break;
+    }
+  }
+
+  #install(child: ChildSaParams, useNow: boolean): void {
+    const { plane } = this.#running();
+    const tunnel = this.#tunnelOf(child.connection, child.child);
+    const { replayWindow } = this.#childConfig(child.connection, child.child);
+    plane.install(tunnel.id, { ...child, replayWindow });
+    wipe(child.keyIn, child.keyOut);
+    this.#installed.set(child.spiIn, { tunnel, child });
+    if (useNow) this.#use(child.spiIn);
+  }
+
+  /** Send on this pair from now on: its tunnel is up, with the MTU of its suite. */
+  #use(spiIn: number): void {
+    const installed = this.#installed.get(spiIn);
+    if (installed === undefined) return;
+    const { tunnel, child } = installed;
+    this.#running().plane.use(spiIn);
+    tunnel.up(this.#mtuFor(child), child.path.remote.address);
+  }
+
+  #remove(spiIn: number): void {
+    const installed = this.#installed.get(spiIn);
+    if (installed === undefined) return;
+    this.#installed.delete(spiIn);
+    const { tunnel } = installed;
+    const isLast = ![...this.#installed.values()].some((other) => other.tunnel === tunnel);
+    if (isLast) tunnel.down(); // before its SA goes: nothing is routed into an interface that would drop it
+    this.#running().plane.remove(spiIn);
+  }
+
+  #mtuFor({ suite, encap, path }: ChildSaParams): number {
+    const outer = outerMtu(path);
+    return innerMtu(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
+  }
+
+  #tunnelOf(connection: string, child: string): TunnelInterface {
+    const tunnel = this.#tunnels.get(tunnelKey(connection, child));
+    if (tunnel === undefined) throw new RangeError(`no tunnel for ${connection}/${child}`);
+    return tunnel;
+  }
+
+  #childConfig(connection: string, child: string): Config["connections"][number]["children"][number] {
+    const found = this.#config.connections
+      .find(({ name }) => name === connection)
+      ?.children.find(({ name }) => name === child);
+    if (found === undefined) throw new RangeError(`no child ${connection}/${child}`);
+    return found;
+  }
+
+  #fail(error: Error): void {
+    this.#write("error", "failed", error.message);
+    this.#settle.reject(error);
+    this.stop().catch((cause: unknown) => this.#write("error", "stop-failed", String(cause)));
+  }
+
+  #write(level: LogEntry["level"], event: string, message: string): void {
+    this.#log.write({ level, event, message });
+  }
+}
+
+const tunnelKey = (connection: string, child: string): string => `${connection}/${child}`;
+
+/** MTU of the way to the peer: of the interface that leads to it, or what the kernel has learned of the path. */
+const outerMtu = ({ remote }: Path): number => routeTo(remote.address)?.mtu ?? DEFAULT_MTU;

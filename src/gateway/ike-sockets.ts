@@ -1,0 +1,116 @@
+/**
+ * The control thread's UDP sockets: for each local address one on the IKE port and one on the port that IKE shares with
+ * ESP in UDP (RFC 3948), where every IKE message has four zero octets in front of it, the non-ESP marker.
+ */
+import { createSocket, type Socket } from "node:dgram";
+import { EspalierError } from "../errors.ts";
+import type { Path } from "../ike/effect.ts";
+import { canonicalAddress, type Endpoint, familyOf, formatEndpoint } from "../ip-address.ts";
+
+const MARKER = new Uint8Array(4);
+/** RFC 3948 §2.3: one octet that keeps a NAT's mapping; the receiver ignores it. */
+const KEEPALIVE = new Uint8Array([0xff]);
+
+export interface IkeSocketsOptions {
+  readonly ikePort: number;
+  readonly nattPort: number;
+  /** An IKE message, marker removed. */
+  readonly onMessage: (bytes: Uint8Array, path: Path) => void;
+  /** A datagram could not be sent: the message is lost as it would be on the wire. */
+  readonly onSendError: (path: Path, error: Error) => void;
+}
+
+export class IkeSockets {
+  readonly #options: IkeSocketsOptions;
+  readonly #sockets = new Map<string, Socket>();
+
+  constructor(options: IkeSocketsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Bind the IKE port of `address`, and take over `nattFd`, a descriptor bound to its NAT-T port already.
+   * Throws EspalierError: ESPALIER_IN_USE, ESPALIER_PRIVILEGE, ESPALIER_CONFIG when the address is not this machine's.
+   */
+  async open(address: string, nattFd: number): Promise<void> {
+    const { ikePort, nattPort } = this.#options;
+    await this.#listen({ address, port: nattPort }, { fd: nattFd });
+    await this.#listen({ address, port: ikePort }, { address, port: ikePort, exclusive: true });
+  }
+
+  /** Send one IKE message. A path whose local end is none of ours is a bug. */
+  send(path: Path, bytes: Uint8Array): void {
+    const message = path.local.port === this.#options.nattPort ? [MARKER, bytes] : [bytes];
+    this.#transmit(path, message);
+  }
+
+  /** Keep the NAT's mapping for this path alive. */
+  keepalive(path: Path): void {
+    this.#transmit(path, [KEEPALIVE]);
+  }
+
+  async close(): Promise<void> {
+    const closing = [...this.#sockets.values()].map(
+      (socket) => new Promise<void>((done) => socket.close(() => done())),
+    );
+    this.#sockets.clear();
+    await Promise.all(closing);
+  }
+
+  #transmit(path: Path, parts: readonly Uint8Array[]): void {
+    const socket = this.#sockets.get(formatEndpoint(path.local));
+    if (socket === undefined) throw new RangeError(`no socket at ${formatEndpoint(path.local)}`);
+    socket.send(parts, path.remote.port, path.remote.address, (error) => {
+      if (error !== null) this.#options.onSendError(path, error);
+    });
+  }
+
+  async #listen(
+    local: Endpoint,
+    bind: { fd: number } | { address: string; port: number; exclusive: true },
+  ): Promise<void> {
+    const family = familyOf(local.address);
+    const socket = createSocket(family === 4 ? { type: "udp4" } : { type: "udp6", ipv6Only: true });
+    await new Promise<void>((bound, failed) => {
+      socket.once("error", (error: NodeJS.ErrnoException) => {
+        socket.close();
+        failed(bindError(local, error));
+      });
+      socket.bind(bind, bound);
+    });
+    socket.removeAllListeners("error");
+    socket.on("error", (error) => this.#options.onSendError({ local, remote: local }, error));
+    const marked = local.port === this.#options.nattPort;
+    socket.on("message", (datagram, from) => {
+      // RFC 3948 §2.2: four zero octets are IKE; anything else on this port is ESP or a keepalive, which is not ours.
+      if (marked && (datagram.length < 4 || datagram.readUInt32BE(0) !== 0)) return;
+      const remote = { address: canonicalAddress(from.address) ?? from.address, port: from.port };
+      this.#options.onMessage(marked ? datagram.subarray(4) : datagram, { local, remote });
+    });
+    this.#sockets.set(formatEndpoint(local), socket);
+  }
+}
+
+const bindError = (local: Endpoint, error: NodeJS.ErrnoException): EspalierError => {
+  const where = `UDP ${formatEndpoint(local)}`;
+  switch (error.code) {
+    case "EADDRINUSE":
+      return new EspalierError("ESPALIER_IN_USE", `${where} is in use`, {
+        remedy: "Stop the other IKE daemon, or set other ports under `ports:`.",
+        cause: error,
+      });
+    case "EACCES":
+    case "EPERM":
+      return new EspalierError("ESPALIER_PRIVILEGE", `${where}: the kernel does not allow this port`, {
+        remedy: "Run as root or with CAP_NET_BIND_SERVICE.",
+        cause: error,
+      });
+    case "EADDRNOTAVAIL":
+      return new EspalierError("ESPALIER_CONFIG", `${local.address} is not an address of this machine`, {
+        remedy: "Give `local.address` an address that `ip address` shows.",
+        cause: error,
+      });
+    default:
+      return new EspalierError("ESPALIER_PLATFORM", `${where}: ${error.message}`, { cause: error });
+  }
+};

@@ -1,0 +1,102 @@
+/** What the gateway says of itself: IKE's view and the data plane's counters, joined by inbound SPI. */
+import { type ConnectionReport, espSpiText, type GatewayStatus, type WorkerReport } from "../control/status.ts";
+import type { Plane } from "../dataplane/plane.ts";
+import type { IkeManager } from "../ike/manager.ts";
+import type { ConnectionStatus } from "../ike/status.ts";
+import type { Clock } from "./clock.ts";
+import type { TunnelInterface } from "./tunnel-interface.ts";
+
+export interface ReportSources {
+  readonly clock: Clock;
+  readonly manager: IkeManager;
+  readonly plane: Plane;
+  readonly tunnelOf: (connection: string, child: string) => TunnelInterface;
+  readonly about: Pick<GatewayStatus, "version" | "engine">;
+  readonly startedAt: number;
+}
+
+export const reportStatus = (sources: ReportSources): GatewayStatus => {
+  const { clock, manager, plane, about, startedAt } = sources;
+  const now = clock.now();
+  const totals = plane.totals();
+  return {
+    version: about.version,
+    pid: process.pid,
+    startedAt: clock.iso(startedAt),
+    uptime: Math.floor((now - startedAt) / 1000),
+    engine: about.engine,
+    connections: manager.status(now).map((connection) => reportConnection(connection, sources)),
+    workers: plane.workerStats().map(reportWorker),
+    drops: addCounts(totals.in.drops, totals.out.drops),
+    ikeDrops: { ...manager.counters },
+  };
+};
+
+const reportConnection = (connection: ConnectionStatus, sources: ReportSources): ConnectionReport => {
+  const { clock, plane, tunnelOf } = sources;
+  const { ikeSa } = connection;
+  return {
+    name: connection.name,
+    state: connection.state,
+    remote: connection.remote,
+    lastError: connection.lastError ?? null,
+    ikeSa:
+      ikeSa === undefined
+        ? null
+        : {
+            spiI: ikeSa.spiI,
+            spiR: ikeSa.spiR,
+            role: ikeSa.role,
+            proposal: ikeSa.proposal,
+            establishedAt: clock.iso(ikeSa.establishedAt),
+            rekeyAt: clock.iso(ikeSa.rekeyAt),
+            natDetected: ikeSa.natDetected,
+          },
+    childSas: connection.childSas.map((child) => {
+      const counters = plane.counters(child.spiIn);
+      const tunnel = tunnelOf(connection.name, child.name);
+      return {
+        name: child.name,
+        state: child.state,
+        spiIn: espSpiText(child.spiIn),
+        spiOut: espSpiText(child.spiOut),
+        suite: child.suite,
+        esn: child.esn,
+        encap: child.encap,
+        worker: plane.workerOf(tunnel.id),
+        interface: tunnel.name,
+        mtu: tunnel.mtu,
+        local: child.local,
+        remote: child.remote,
+        packetsIn: counters?.packetsIn ?? 0,
+        packetsOut: counters?.packetsOut ?? 0,
+        bytesIn: counters?.bytesIn ?? 0,
+        bytesOut: counters?.bytesOut ?? 0,
+        drops: counters?.drops ?? {},
+        rekeyAt: clock.iso(child.rekeyAt),
+      };
+    }),
+  };
+};
+
+const reportWorker = ({
+  worker,
+  batches,
+  packets,
+  polls,
+  cpuTime,
+}: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
+  worker,
+  batches,
+  packets,
+  polls,
+  cpuTime: cpuTime ?? 0,
+});
+
+type Counts = Readonly<Record<string, number>>;
+
+const addCounts = (a: Counts, b: Counts): Counts => {
+  const sum: Record<string, number> = { ...a };
+  for (const [reason, count] of Object.entries(b)) sum[reason] = (sum[reason] ?? 0) + count;
+  return sum;
+};

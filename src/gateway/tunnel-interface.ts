@@ -1,0 +1,128 @@
+/**
+ * The interface of a Child SA: a TUN device that is up while the Child SA is, with its addresses and routes. Nothing
+ * leaves in the clear when it is down: each of its routes has an `unreachable` shadow that lives as long as the gateway.
+ */
+import type { InterfaceSettings } from "../config/config.ts";
+import { EspalierError } from "../errors.ts";
+import { familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
+import { addAddress } from "../linux/address.ts";
+import { setMtu, setTxQueueLength, setUp } from "../linux/link.ts";
+import { addRoute, removeRoute, replaceRoute, routeTo } from "../linux/route.ts";
+import { closeTun, openTun, type TunDevice } from "../linux/tun.ts";
+
+/** Worse than any route a person would add, better than none. */
+const SHADOW_METRIC = 0x7fff_ffff;
+const SHADOW = { type: "unreachable", metric: SHADOW_METRIC } as const;
+/** Packets that wait while a worker is busy with a batch of another tunnel. */
+const QUEUE_LENGTH = 1000;
+
+export class TunnelInterface {
+  readonly #settings: InterfaceSettings;
+  readonly #device: TunDevice;
+  readonly #shadows: string[] = [];
+  readonly #pinned: string[] = [];
+  #mtu = 0;
+  #up = false;
+  /** The data plane's number for it. */
+  id = -1;
+
+  private constructor(settings: InterfaceSettings, device: TunDevice) {
+    this.#settings = settings;
+    this.#device = device;
+  }
+
+  /** Create the device, down. Throws EspalierError as openTun and addRoute do, and leaves nothing behind then. */
+  static open(settings: InterfaceSettings): TunnelInterface {
+    const tunnel = new TunnelInterface(settings, openTun({ name: settings.name }));
+    try {
+      setTxQueueLength(settings.name, QUEUE_LENGTH);
+      for (const prefix of settings.routes) {
+        addRoute(prefix, undefined, SHADOW);
+        tunnel.#shadows.push(prefix);
+      }
+      return tunnel;
+    } catch (error) {
+      tunnel.close();
+      throw error;
+    }
+  }
+
+  get name(): string {
+    return this.#device.name;
+  }
+
+  get fd(): number {
+    return this.#device.fds[0]!;
+  }
+
+  /** Octets of the inner packet; 0 before it was ever up. */
+  get mtu(): number {
+    return this.#mtu;
+  }
+
+  get isUp(): boolean {
+    return this.#up;
+  }
+
+  /**
+   * Bring it up with an inner MTU of `mtu` octets unless the configuration fixes one. `peer` is the outer address of the
+   * other end: when one of the routes would swallow it, it gets a route of its own first, outside the tunnel.
+   */
+  up(mtu: number, peer: string): void {
+    this.#setMtu(mtu);
+    if (this.#up) return;
+    this.#pinPeer(peer);
+    setUp(this.name, true);
+    this.#up = true;
+    for (const address of this.#settings.addresses) addAddress(this.name, address); // IPv6 ones went when it went down
+    for (const prefix of this.#settings.routes) replaceRoute(prefix, this.name);
+  }
+
+  /** Take it down: the kernel drops its routes, and what they led here is unreachable. */
+  down(): void {
+    if (!this.#up) return;
+    this.#up = false;
+    setUp(this.name, false);
+    this.#unpinPeers();
+  }
+
+  /** Remove the device and all routes. Call when no worker uses the descriptor. */
+  close(): void {
+    closeTun(this.#device);
+    this.#up = false;
+    this.#unpinPeers();
+    for (const prefix of this.#shadows.splice(0)) removeRoute(prefix, undefined, SHADOW);
+  }
+
+  #setMtu(computed: number): void {
+    const wanted = this.#settings.mtu === "auto" ? computed : this.#settings.mtu;
+    if (wanted === this.#mtu) return;
+    setMtu(this.name, wanted);
+    this.#mtu = wanted;
+  }
+
+  #pinPeer(peer: string): void {
+    if (!this.#settings.routes.some((prefix) => contains(prefix, peer))) return;
+    const way = routeTo(peer);
+    if (way === undefined) return; // unreachable for now: the shadow routes keep it so rather than loop
+    const { gateway, interface: device } = way;
+    if (device === this.name)
+      throw new EspalierError("ESPALIER_CONFIG", `the way to the peer ${peer} leads into its own tunnel ${this.name}`, {
+        remedy: "Give the peer a route of its own, or leave it out of `routes`.",
+      });
+    const host = `${peer}/${familyOf(peer) === 4 ? 32 : 128}`;
+    replaceRoute(host, device, gateway === undefined ? {} : { gateway });
+    this.#pinned.push(host);
+  }
+
+  #unpinPeers(): void {
+    for (const host of this.#pinned.splice(0)) removeRoute(host, undefined);
+  }
+}
+
+const contains = (prefixText: string, address: string): boolean => {
+  const prefix = parsePrefix(prefixText);
+  if (prefix === undefined || familyOf(prefix.address) !== familyOf(address)) return false;
+  const narrowed = parsePrefix(`${address}/${prefix.length}`);
+  return narrowed !== undefined && Buffer.compare(prefixRange(narrowed).first, prefixRange(prefix).first) === 0;
+};

@@ -1,0 +1,21 @@
+/** The library: everything a program may build on. The command line uses nothing else. */
+export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";
+export { describeConfig } from "./config/describe.ts";
+export { ConfigError, formatComplaint, loadConfig, parseConfig } from "./config/load.ts";
+export { DEFAULT_CONTROL } from "./config/schema.ts";
+export { callControl } from "./control/client.ts";
+export { createLog, type Log, type LogEntry } from "./control/log.ts";
+export type {
+  ChildSaReport,
+  ConnectionReport,
+  Counters,
+  GatewayStatus,
+  IkeSaReport,
+  WorkerReport,
+} from "./control/status.ts";
+export { VERSION } from "./control/version.ts";
+export type { EngineName } from "./crypto/engine.ts";
+export { SUITES, type Suite, suiteByName } from "./crypto/suites.ts";
+export { EspSession, type EspSessionOptions, type Opened } from "./dataplane/esp-session.ts";
+export { type ErrorCode, EspalierError } from "./errors.ts";
+export { createGateway, type Gateway, type GatewayOptions } from "./gateway.ts";

@@ -1,0 +1,96 @@
+// HOT PATH
+/**
+ * Packets by verdict, in shared memory: a block of counters for each SA, each tunnel and each direction of each worker.
+ * A block has one writer, so counting is a plain addition; control reads. `PASS` counts packets delivered, `bytes` their
+ * inner octets.
+ *
+ * Every packet is counted once in its worker's block, and once with the SA, the tunnel or (when it names neither) nothing
+ * else: so a worker's block is the sum of what it owns and of `unowned`.
+ */
+import { VERDICTS, Verdict, type VerdictName } from "./verdict.ts";
+
+/** Float64 words of a block, four cache lines. Words 0 to 23 are verdicts. */
+const BLOCK = 32;
+const BYTES = 24;
+
+/** A block as control reads it. */
+export interface Tally {
+  readonly packets: number;
+  /** Inner octets of those packets. */
+  readonly bytes: number;
+  /** Only reasons that occurred. */
+  readonly drops: Readonly<Partial<Record<VerdictName, number>>>;
+}
+
+export class Counters {
+  readonly memory: SharedArrayBuffer;
+  readonly #words: Float64Array;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.memory = memory;
+    this.#words = new Float64Array(memory);
+  }
+
+  static create(blocks: number): Counters {
+    return new Counters(new SharedArrayBuffer(blocks * BLOCK * 8));
+  }
+
+  /** Count one packet of `block`. `bytes` are its inner octets, counted when it passed. */
+  count(block: number, verdict: number, bytes: number): void {
+    const words = this.#words;
+    const at = block * BLOCK;
+    words[at + verdict] = words[at + verdict]! + 1;
+    if (verdict === Verdict.PASS) words[at + BYTES] = words[at + BYTES]! + bytes;
+  }
+
+  /** Packets of `block` that got this verdict. */
+  get(block: number, verdict: number): number {
+    return this.#words[block * BLOCK + verdict]!;
+  }
+
+  bytes(block: number): number {
+    return this.#words[block * BLOCK + BYTES]!;
+  }
+
+  /** All packets of `block`, whatever became of them. */
+  sum(block: number): number {
+    let sum = 0;
+    for (let verdict = 0; verdict < BYTES; verdict++) sum += this.#words[block * BLOCK + verdict]!;
+    return sum;
+  }
+
+  clear(block: number): void {
+    this.#words.fill(0, block * BLOCK, (block + 1) * BLOCK);
+  }
+
+  /** Add what `from` holds to `to`: an SA that ends leaves its counts to its tunnel. */
+  addTo(to: number, from: number): void {
+    for (let i = 0; i < BLOCK; i++)
+      this.#words[to * BLOCK + i] = this.#words[to * BLOCK + i]! + this.#words[from * BLOCK + i]!;
+  }
+
+  tally(block: number): Tally {
+    const drops: Partial<Record<VerdictName, number>> = {};
+    for (let verdict = 1; verdict < VERDICTS.length; verdict++) {
+      const count = this.get(block, verdict);
+      if (count > 0) drops[VERDICTS[verdict]!.name] = count;
+    }
+    return { packets: this.get(block, Verdict.PASS), bytes: this.bytes(block), drops };
+  }
+}
+
+/** The sum of several tallies. */
+export const addTallies = (tallies: readonly Tally[]): Tally => {
+  const drops: Partial<Record<VerdictName, number>> = {};
+  let packets = 0;
+  let bytes = 0;
+  tallies.forEach((tally) => {
+    packets += tally.packets;
+    bytes += tally.bytes;
+    VERDICTS.forEach(({ name }) => {
+      const count = tally.drops[name];
+      if (count !== undefined) drops[name] = (drops[name] ?? 0) + count;
+    });
+  });
+  return { packets, bytes, drops };
+};

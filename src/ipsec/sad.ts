@@ -1,0 +1,281 @@
+// HOT PATH
+/**
+ * The Security Association Database (RFC 4301 §4.4.2) in shared memory.
+ *
+ * A slot holds a pair of SAs: record `slot` the inbound one, record `capacity + slot` the outbound one installed with it.
+ * The receiver picks its SPI (RFC 4303 §2.1), so it picks one whose low bits are the slot: lookup needs no hash table.
+ * Words of a record:
+ *
+ *   0 .. 63    fixed while the SA lives, written by control: four cache lines (but PATH, see `move`)
+ *   64 .. 79   live: counter, events; written by the SA's worker alone
+ *   80 .. 335  live: the replay ring
+ *
+ * STATE is published last and withdrawn first, so a worker sees a whole record or none. Its value is the record's
+ * generation: odd while live. The key is wiped on removal; a slot is used again only once every worker has finished a
+ * batch begun after the removal (the plane sees to that).
+ *
+ * Sequence numbers are doubles, exact to 2^53: an extended counter ends there and not at 2^64.
+ */
+import type { Suite } from "../crypto/suites.ts";
+import { MAX_RING_WORDS, ringWordsFor } from "./replay.ts";
+
+const RECORD = 352;
+const STATE = 0;
+const SPI = 1;
+const SUITE = 2;
+const FLAGS = 3;
+const TUNNEL = 4;
+const WINDOW = 5;
+const RING_WORDS = 6;
+const PATH_VERSION = 7;
+const SOCKET = 8;
+const FAMILY = 9;
+const PORTS = 10;
+const LOCAL = 11; // 4 words
+const REMOTE = 15; // 4 words
+const KEY = 19; // 24 words
+const TOP = 64; // a double
+const EVENTS = 66;
+const SEEN_VERSION = 67;
+const SEEN_FAMILY_PORT = 68;
+const SEEN_ADDRESS = 69; // 4 words
+const RING = 80;
+
+/** Octets of KEYMAT a record has room for. */
+export const MAX_KEY = 96;
+
+export const SaFlag = { ESN: 1, ENCAP: 2 } as const;
+
+/** What a worker tells control about an inbound SA. */
+export const SaEvent = {
+  /** The first authentic packet has arrived. */
+  FIRST_PACKET: 1,
+  /** An authentic UDP-encapsulated packet came from another address or port than the SA's peer. */
+  PEER_MOVED: 2,
+} as const;
+
+/** Where ESP goes: tunnel end points, and UDP ports when it is encapsulated. */
+export interface SaPath {
+  readonly family: 4 | 6;
+  /** 4 or 16 octets each. */
+  readonly local: Uint8Array;
+  readonly remote: Uint8Array;
+  readonly localPort: number;
+  readonly remotePort: number;
+  /** Row of the socket table that is bound to the local address; -1 where nothing is sent. */
+  readonly socket: number;
+}
+
+export interface SaRecord {
+  readonly spi: number;
+  readonly suite: Suite;
+  readonly esn: boolean;
+  readonly encap: boolean;
+  readonly tunnel: number;
+  /** Packets; of an inbound SA. */
+  readonly window: number;
+  /** `suite.keyLength` octets; copied. */
+  readonly key: Uint8Array;
+  readonly path: SaPath;
+  /** Counter before the first packet: 0 but in tests of exhaustion. */
+  readonly top?: number;
+}
+
+/** An address and port seen on the wire. */
+export interface SeenPeer {
+  readonly address: Uint8Array;
+  readonly port: number;
+}
+
+export class Sad {
+  readonly memory: SharedArrayBuffer;
+  /** Slots; a power of two. Records are twice as many. */
+  readonly capacity: number;
+  /** For the replay functions: rings lie in here. */
+  readonly words: Uint32Array;
+  readonly #state: Int32Array;
+  readonly #doubles: Float64Array;
+  readonly #bytes: Uint8Array;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.memory = memory;
+    this.capacity = memory.byteLength / (RECORD * 4) / 2;
+    this.words = new Uint32Array(memory);
+    this.#state = new Int32Array(memory);
+    this.#doubles = new Float64Array(memory);
+    this.#bytes = new Uint8Array(memory);
+  }
+
+  static create(capacity: number): Sad {
+    return new Sad(new SharedArrayBuffer(capacity * 2 * RECORD * 4));
+  }
+
+  /** The record of the outbound SA that lies in `slot`. */
+  outbound(slot: number): number {
+    return this.capacity + slot;
+  }
+
+  // Control
+
+  /** Write a record that is not live, then publish it. */
+  publish(record: number, sa: SaRecord): void {
+    const at = record * RECORD;
+    this.words.fill(0, at + 1, at + RECORD);
+    this.words[at + SPI] = sa.spi;
+    this.words[at + SUITE] = sa.suite.id;
+    this.words[at + FLAGS] = (sa.esn ? SaFlag.ESN : 0) | (sa.encap ? SaFlag.ENCAP : 0);
+    this.words[at + TUNNEL] = sa.tunnel;
+    this.words[at + WINDOW] = sa.window;
+    this.words[at + RING_WORDS] = ringWordsFor(sa.window);
+    this.#doubles[(at + TOP) / 2] = sa.top ?? 0;
+    this.#writePath(at, sa.path);
+    this.#bytes.set(sa.key, (at + KEY) * 4);
+    Atomics.add(this.#state, at + STATE, 1); // odd: live
+  }
+
+  /** Withdraw a live record and wipe its key. Counter and events stay readable until the slot is used again. */
+  withdraw(record: number): void {
+    const at = record * RECORD;
+    if ((Atomics.load(this.#state, at + STATE) & 1) === 0) return;
+    Atomics.add(this.#state, at + STATE, 1); // even: gone
+    this.words.fill(0, at + KEY, at + KEY + MAX_KEY / 4);
+  }
+
+  /** Give a live record another path. A reader that meets the change half-way tries again. */
+  move(record: number, path: SaPath): void {
+    const at = record * RECORD;
+    Atomics.add(this.#state, at + PATH_VERSION, 1); // odd: being written
+    this.#writePath(at, path);
+    Atomics.add(this.#state, at + PATH_VERSION, 1);
+  }
+
+  #writePath(at: number, path: SaPath): void {
+    this.words[at + SOCKET] = path.socket;
+    this.words[at + FAMILY] = path.family;
+    this.words[at + PORTS] = (path.localPort << 16) | path.remotePort;
+    this.#bytes.set(path.local, (at + LOCAL) * 4);
+    this.#bytes.set(path.remote, (at + REMOTE) * 4);
+  }
+
+  /** Take the events of a record since the last call. */
+  takeEvents(record: number): number {
+    return Atomics.exchange(this.#state, record * RECORD + EVENTS, 0);
+  }
+
+  /** The peer that `PEER_MOVED` spoke of; undefined while the worker is writing it, ask again later. */
+  seenPeer(record: number): SeenPeer | undefined {
+    const at = record * RECORD;
+    const before = Atomics.load(this.#state, at + SEEN_VERSION);
+    const familyPort = this.words[at + SEEN_FAMILY_PORT]!;
+    const length = familyPort >>> 16 === 4 ? 4 : 16;
+    const from = (at + SEEN_ADDRESS) * 4;
+    const address = new Uint8Array(this.#bytes.subarray(from, from + length));
+    const settled = (before & 1) === 0 && Atomics.load(this.#state, at + SEEN_VERSION) === before;
+    return settled ? { address, port: familyPort & 0xffff } : undefined;
+  }
+
+  // Workers, once an SA
+
+  suite(record: number): number {
+    return this.words[record * RECORD + SUITE]!;
+  }
+
+  flags(record: number): number {
+    return this.words[record * RECORD + FLAGS]!;
+  }
+
+  window(record: number): number {
+    return this.words[record * RECORD + WINDOW]!;
+  }
+
+  ringWords(record: number): number {
+    return this.words[record * RECORD + RING_WORDS]!;
+  }
+
+  ringAt(record: number): number {
+    return record * RECORD + RING;
+  }
+
+  /** A view of the key: copy nothing from it but into an engine. */
+  key(record: number, length: number): Uint8Array {
+    const from = (record * RECORD + KEY) * 4;
+    return this.#bytes.subarray(from, from + length);
+  }
+
+  /** Changes whenever the path does; odd while it is being written. */
+  pathVersion(record: number): number {
+    return Atomics.load(this.#state, record * RECORD + PATH_VERSION);
+  }
+
+  /** The path as `pathVersion` had it just before: valid when `pathVersion` says the same just after. */
+  path(record: number): SaPath {
+    const at = record * RECORD;
+    const family = this.words[at + FAMILY] === 6 ? 6 : 4;
+    const length = family === 4 ? 4 : 16;
+    const ports = this.words[at + PORTS]!;
+    return {
+      family,
+      local: new Uint8Array(this.#bytes.subarray((at + LOCAL) * 4, (at + LOCAL) * 4 + length)),
+      remote: new Uint8Array(this.#bytes.subarray((at + REMOTE) * 4, (at + REMOTE) * 4 + length)),
+      localPort: ports >>> 16,
+      remotePort: ports & 0xffff,
+      socket: this.words[at + SOCKET]! | 0,
+    };
+  }
+
+  // Workers, per packet
+
+  /** Slot of the live inbound SA with this SPI, or -1. */
+  find(spi: number): number {
+    const slot = spi & (this.capacity - 1);
+    const at = slot * RECORD;
+    return (Atomics.load(this.#state, at + STATE) & 1) === 1 && this.words[at + SPI] === spi ? slot : -1;
+  }
+
+  /** Zero when the record is not live; otherwise another number for every SA it has held, so it keys caches. */
+  generation(record: number): number {
+    const state = Atomics.load(this.#state, record * RECORD + STATE);
+    return (state & 1) === 1 ? state : 0;
+  }
+
+  spi(record: number): number {
+    return this.words[record * RECORD + SPI]!;
+  }
+
+  tunnel(record: number): number {
+    return this.words[record * RECORD + TUNNEL]!;
+  }
+
+  /** Highest sequence number sent, or received and authenticated. */
+  top(record: number): number {
+    return this.#doubles[(record * RECORD + TOP) / 2]!;
+  }
+
+  setTop(record: number, seq: number): void {
+    this.#doubles[(record * RECORD + TOP) / 2] = seq;
+  }
+
+  raise(record: number, event: number): void {
+    Atomics.or(this.#state, record * RECORD + EVENTS, event);
+  }
+
+  /** Note the source of an authentic packet that is not the SA's peer, for control. `address` has 4 or 16 octets. */
+  sawPeer(record: number, source: Uint8Array, addressAt: number, addressLength: number, port: number): void {
+    const at = record * RECORD;
+    Atomics.add(this.#state, at + SEEN_VERSION, 1);
+    this.words[at + SEEN_FAMILY_PORT] = ((addressLength === 4 ? 4 : 6) << 16) | port;
+    const to = (at + SEEN_ADDRESS) * 4;
+    for (let i = 0; i < addressLength; i++) this.#bytes[to + i] = source[addressAt + i]!;
+    Atomics.add(this.#state, at + SEEN_VERSION, 1);
+    this.raise(record, SaEvent.PEER_MOVED);
+  }
+}
+
+/** Where the record's parts lie, in words: for the test that holds them apart on cache lines. */
+export const SAD_LAYOUT = {
+  record: RECORD,
+  fixedEnd: KEY + MAX_KEY / 4,
+  live: TOP,
+  ring: RING,
+  ringEnd: RING + MAX_RING_WORDS,
+} as const;

@@ -1,0 +1,107 @@
+/** strongSwan with ESP in userspace (kernel-libipsec) at the other site, as initiator and as responder. */
+import { describe, expect, test } from "vitest";
+import { configuration, identityOf, PEER, swanConnection } from "./support/configurations.ts";
+import { Espalier } from "./support/espalier.ts";
+import { INNER, Sites } from "./support/namespaces.ts";
+import { until } from "./support/run.ts";
+import { StrongSwan } from "./support/strongswan.ts";
+import { testBed } from "./support/test-bed.ts";
+import { makeFile } from "./support/traffic.ts";
+import { type Ends, FILE_SIZE, pingBothWays, rekeyWithoutLoss, transferBothWays } from "./support/tunnel-checks.ts";
+
+const NEEDS = ["build", "namespaces", "tun", "strongswan", "transfer"] as const;
+
+/** Proposals, and what strongSwan calls the cipher in its listing. */
+const SUITES = [
+  { ike: "aes256gcm16-prfsha384-ecp384", esp: "aes256gcm16", cipher: "AES_GCM_16-256" },
+  { ike: "aes128-sha256-modp2048", esp: "aes128-sha256", cipher: "AES_CBC-128" },
+  { ike: "chacha20poly1305-prfsha256-x25519", esp: "chacha20poly1305", cipher: "CHACHA20_POLY1305" },
+] as const;
+
+/** strongSwan's word for the same group. */
+const swanIke = (proposal: string): string => proposal.replace("x25519", "curve25519");
+
+describe.each(SUITES)("$esp with IKE $ike", ({ ike, esp, cipher }) => {
+  const lab = testBed(NEEDS, async (bed) => {
+    const sites = new Sites();
+    bed.defer(() => sites.remove());
+    const peer = await StrongSwan.start(bed, sites.gatewayB, swanConnection({ ike: swanIke(ike), esp }));
+    const gateway = await Espalier.start(bed, sites.gatewayA, configuration({ ike, esp, encap: "force" }));
+    const ends: Ends = {
+      here: sites.hostA,
+      there: sites.hostB,
+      hereAt: INNER[4].hostA,
+      thereAt: INNER[4].hostB,
+    };
+    return { peer, gateway, ends, file: makeFile(bed.directory, FILE_SIZE) };
+  });
+
+  describe.each(["we initiate", "strongSwan initiates"] as const)("%s", (who) => {
+    test("both sides agree on suite, selectors and UDP encapsulation", async () => {
+      const { peer, gateway } = lab();
+      if (who === "we initiate") await gateway.initiate(PEER);
+      else expect(await peer.initiate()).toMatchObject({ status: 0 });
+      const { ikeSa, childSas } = await gateway.up(PEER);
+      expect(ikeSa).toMatchObject({ proposal: ike, natDetected: true });
+      expect(childSas).toHaveLength(1);
+      expect(childSas[0]).toMatchObject({ state: "installed", suite: esp, esn: false, encap: true });
+      const [sa] = await until("strongSwan has its Child SA", () => {
+        const sas = peer.sas();
+        return sas[0]?.children[0]?.state === "INSTALLED" ? sas : undefined;
+      });
+      expect(sa?.children).toHaveLength(1);
+      expect(sa?.children[0]).toMatchObject({
+        cipher,
+        encap: true,
+        spiIn: childSas[0]!.spiOut,
+        spiOut: childSas[0]!.spiIn,
+      });
+    });
+
+    test("pings are answered both ways, small and large", async () => {
+      await pingBothWays(lab().ends);
+    });
+
+    test("100 MB over TCP arrive unharmed each way", async () => {
+      const { ends, file } = lab();
+      await transferBothWays(ends, file);
+    });
+
+    test("no ping of 100 a second is lost while both sides rekey Child SA and IKE SA", async () => {
+      const { gateway, peer, ends } = lab();
+      await rekeyWithoutLoss(gateway, peer, ends);
+    });
+
+    test("what one side deletes is gone at both", async () => {
+      const { gateway, peer } = lab();
+      if (who === "we initiate") await gateway.terminate(PEER);
+      else await peer.terminate();
+      await gateway.down(PEER);
+      await until("strongSwan has no SA", () => (peer.sas().length === 0 ? true : undefined));
+    });
+  });
+});
+
+describe("without UDP encapsulation being asked for by us", () => {
+  const lab = testBed(NEEDS, async (bed) => {
+    const sites = new Sites();
+    bed.defer(() => sites.remove());
+    const peer = await StrongSwan.start(bed, sites.gatewayB, swanConnection({ encap: true }));
+    const gateway = await Espalier.start(bed, sites.gatewayA, configuration({ encap: "auto", start: "initiate" }));
+    return { sites, peer, gateway };
+  });
+
+  test("a NAT that the peer claims is believed, and its identity is shown", async () => {
+    const { gateway, peer, sites } = lab();
+    const { ikeSa, childSas } = await gateway.up(PEER);
+    expect(ikeSa?.natDetected).toBe(true);
+    expect(childSas[0]?.encap).toBe(true);
+    expect(peer.swanctl("--list-sas").stdout).toContain(identityOf("a"));
+    await pingBothWays({
+      here: sites.hostA,
+      there: sites.hostB,
+      hereAt: INNER[4].hostA,
+      thereAt: INNER[4].hostB,
+    });
+  });
+});

@@ -1,0 +1,112 @@
+import { expect, test } from "vitest";
+import { suiteByName } from "../../src/crypto/suites.ts";
+import { addressBytes } from "../../src/ip-address.ts";
+import { MAX_KEY, SAD_LAYOUT, Sad, SaEvent, type SaRecord } from "../../src/ipsec/sad.ts";
+
+const suite = suiteByName("aes256-sha512")!;
+const key = Uint8Array.from({ length: suite.keyLength }, (_, i) => i + 1);
+const path = (remote: string, remotePort = 4500) => ({
+  family: 4 as const,
+  local: addressBytes("192.0.2.1"),
+  remote: addressBytes(remote),
+  localPort: 4500,
+  remotePort,
+  socket: 0,
+});
+const record = (spi: number): SaRecord => ({
+  spi,
+  suite,
+  esn: true,
+  encap: true,
+  tunnel: 3,
+  window: 1024,
+  key,
+  path: path("192.0.2.2"),
+});
+
+test("an SA is found by its SPI from publication to withdrawal, and by no other SPI of its slot", () => {
+  const sad = Sad.create(64);
+  const spi = 0xfedc_ba00 + 5;
+  expect(sad.find(spi)).toBe(-1);
+  sad.publish(5, record(spi));
+  expect(sad.find(spi)).toBe(5);
+  expect(sad.find(spi - 64)).toBe(-1);
+  expect([sad.tunnel(5), sad.window(5), sad.suite(5), sad.top(5)]).toEqual([3, 1024, suite.id, 0]);
+  expect(sad.path(5)).toEqual(path("192.0.2.2"));
+  sad.withdraw(5);
+  expect(sad.find(spi)).toBe(-1);
+});
+
+test("a withdrawn SA leaves no octet of its key", () => {
+  const sad = Sad.create(64);
+  sad.publish(5, record(0x1000 + 5));
+  expect(sad.key(5, key.length)).toEqual(key);
+  expect(Buffer.from(sad.memory).includes(Buffer.from(key.subarray(0, 8)))).toBe(true);
+  sad.withdraw(5);
+  expect(sad.key(5, MAX_KEY).every((octet) => octet === 0)).toBe(true);
+  expect(Buffer.from(sad.memory).includes(Buffer.from(key.subarray(0, 8)))).toBe(false);
+});
+
+test("a slot used again starts anew, in another generation", () => {
+  const sad = Sad.create(64);
+  sad.publish(5, record(0x1000 + 5));
+  const first = sad.generation(5);
+  sad.setTop(5, 2 ** 40);
+  sad.words[sad.ringAt(5)] = 0xffff_ffff;
+  sad.raise(5, SaEvent.FIRST_PACKET);
+  sad.withdraw(5);
+  expect(sad.generation(5)).toBe(0);
+  expect(sad.top(5)).toBe(2 ** 40); // still to be read by control
+  sad.publish(5, record(0x2000 + 5));
+  expect(sad.generation(5)).not.toBe(first);
+  expect([sad.top(5), sad.words[sad.ringAt(5)], sad.takeEvents(5)]).toEqual([0, 0, 0]);
+});
+
+test("withdrawing twice is withdrawing once", () => {
+  const sad = Sad.create(64);
+  sad.publish(5, record(0x1000 + 5));
+  sad.withdraw(5);
+  sad.withdraw(5);
+  expect(sad.generation(5)).toBe(0);
+});
+
+test("neighbours do not touch: the whole record of one, ring and all, is its own", () => {
+  const sad = Sad.create(64);
+  sad.publish(4, record(0x1000 + 4));
+  sad.publish(6, record(0x1000 + 6));
+  const before = [
+    sad.words.slice(0, sad.ringAt(5) - SAD_LAYOUT.ring),
+    sad.words.slice(sad.ringAt(6) - SAD_LAYOUT.ring),
+  ];
+  sad.publish(5, { ...record(0x1000 + 5), window: 4096 });
+  sad.words.fill(0xffff_ffff, sad.ringAt(5), sad.ringAt(5) + sad.ringWords(5));
+  const after = [sad.words.slice(0, sad.ringAt(5) - SAD_LAYOUT.ring), sad.words.slice(sad.ringAt(6) - SAD_LAYOUT.ring)];
+  expect(after).toEqual(before);
+});
+
+test("control's words, the worker's and the ring lie on cache lines of their own, in a record of whole lines", () => {
+  const line = 16;
+  expect([SAD_LAYOUT.record % line, SAD_LAYOUT.live % line, SAD_LAYOUT.ring % line]).toEqual([0, 0, 0]);
+  expect(SAD_LAYOUT.fixedEnd).toBeLessThanOrEqual(SAD_LAYOUT.live);
+  expect(SAD_LAYOUT.ringEnd).toBeLessThanOrEqual(SAD_LAYOUT.record);
+});
+
+test("a path that moves changes its version, and is whole at an even one", () => {
+  const sad = Sad.create(64);
+  sad.publish(5, record(0x1000 + 5));
+  const before = sad.pathVersion(5);
+  sad.move(5, path("198.51.100.7", 61_234));
+  expect(sad.pathVersion(5)).not.toBe(before);
+  expect(sad.pathVersion(5) % 2).toBe(0);
+  expect(sad.path(5)).toEqual(path("198.51.100.7", 61_234));
+});
+
+test.each(["203.0.113.9", "2001:db8::9"])("control hears of a peer seen at %s", (address) => {
+  const sad = Sad.create(64);
+  sad.publish(5, record(0x1000 + 5));
+  const slab = Uint8Array.of(0, 0, 0, ...addressBytes(address));
+  sad.sawPeer(5, slab, 3, slab.length - 3, 40_001);
+  expect(sad.takeEvents(5)).toBe(SaEvent.PEER_MOVED);
+  expect(sad.seenPeer(5)).toEqual({ address: addressBytes(address), port: 40_001 });
+  expect(sad.takeEvents(5)).toBe(0);
+});

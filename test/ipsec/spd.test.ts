@@ -1,0 +1,120 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { addressBytes } from "../../src/ip-address.ts";
+import { Fields, readFields } from "../../src/ipsec/ip.ts";
+import type { TrafficSelector } from "../../src/ipsec/selector.ts";
+import { MAX_SELECTORS, Spd } from "../../src/ipsec/spd.ts";
+import { ipPacket, type PacketOptions } from "../support/ip-packets.ts";
+
+const range = (first: string, last: string, more: Partial<TrafficSelector> = {}): TrafficSelector => ({
+  protocol: 0,
+  startPort: 0,
+  endPort: 65535,
+  first: addressBytes(first),
+  last: addressBytes(last),
+  ...more,
+});
+const ANY4 = range("0.0.0.0", "255.255.255.255");
+const ANY6 = range("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+
+const verdicts = (local: TrafficSelector[], remote: TrafficSelector[], options: PacketOptions) => {
+  const spd = Spd.create(4);
+  spd.set(2, local, remote);
+  const packet = ipPacket(options);
+  const fields = new Fields();
+  readFields(packet, 0, packet.length, fields);
+  return {
+    all: spd.passesAll(2, options.version),
+    out: spd.matchesOutbound(2, packet, fields),
+    in: spd.matchesInbound(2, packet, fields),
+  };
+};
+
+const NET_A = range("10.1.0.0", "10.1.255.255");
+const NET_B = range("10.2.0.0", "10.2.0.255");
+const A_TO_B = { version: 4, source: "10.1.3.4", destination: "10.2.0.7" } as const;
+const B_TO_A = { version: 4, source: "10.2.0.7", destination: "10.1.3.4" } as const;
+
+test("outbound the source is local, inbound it is remote", () => {
+  expect(verdicts([NET_A], [NET_B], A_TO_B)).toMatchObject({ out: true, in: false });
+  expect(verdicts([NET_A], [NET_B], B_TO_A)).toMatchObject({ out: false, in: true });
+});
+
+test("the first and the last address of a range belong to it, their neighbours do not", () => {
+  const from = (source: string) => verdicts([range("10.1.0.16", "10.1.1.3")], [ANY4], { version: 4, source }).out;
+  expect(["10.1.0.15", "10.1.0.16", "10.1.0.200", "10.1.1.3", "10.1.1.4"].map(from)).toEqual([
+    false,
+    true,
+    true,
+    true,
+    false,
+  ]);
+});
+
+test("any of several selectors will do, on each side", () => {
+  const other = range("172.16.0.0", "172.31.255.255");
+  expect(verdicts([other, NET_A], [other, NET_B], A_TO_B).out).toBe(true);
+  expect(verdicts([other, NET_A], [other], A_TO_B).out).toBe(false);
+});
+
+test("IPv4 selectors let no IPv6 through, and the other way round", () => {
+  expect(verdicts([ANY4], [ANY4], { version: 6 })).toEqual({ all: false, out: false, in: false });
+  expect(verdicts([ANY6], [ANY6], { version: 4 })).toEqual({ all: false, out: false, in: false });
+  expect(verdicts([ANY4, ANY6], [ANY6, ANY4], { version: 6 })).toEqual({ all: true, out: true, in: true });
+});
+
+test("a slot without selectors lets nothing through", () => {
+  expect(verdicts([], [], A_TO_B)).toEqual({ all: false, out: false, in: false });
+  expect(verdicts([ANY4], [], A_TO_B)).toEqual({ all: false, out: false, in: false });
+});
+
+test("protocol and ports are asked for, and a fragment without ports matches only any ports", () => {
+  const https = range("0.0.0.0", "255.255.255.255", { protocol: 6, startPort: 443, endPort: 444 });
+  const to = (more: Partial<PacketOptions>) =>
+    verdicts([ANY4], [https], { ...A_TO_B, protocol: 6, destinationPort: 443, ...more }).out;
+  expect(to({})).toBe(true);
+  expect(to({ destinationPort: 445 })).toBe(false);
+  expect(to({ protocol: 17 })).toBe(false);
+  expect(to({ fragmentOffset: 100 })).toBe(false);
+  const tcp = range("0.0.0.0", "255.255.255.255", { protocol: 6 });
+  expect(verdicts([ANY4], [tcp], { ...A_TO_B, protocol: 6, fragmentOffset: 100 }).out).toBe(true);
+});
+
+test("OPAQUE ports match only what shows none", () => {
+  const opaque = range("0.0.0.0", "255.255.255.255", { startPort: 65535, endPort: 0 });
+  expect(verdicts([opaque], [opaque], { ...A_TO_B, protocol: 6 }).out).toBe(false);
+  expect(verdicts([opaque], [opaque], { ...A_TO_B, protocol: 6, fragmentOffset: 9 }).out).toBe(true);
+});
+
+test("slots are apart, and a slot set again forgets", () => {
+  const spd = Spd.create(3);
+  const any = Array.from({ length: MAX_SELECTORS }, () => ANY4);
+  spd.set(0, any, any);
+  spd.set(2, any, any);
+  expect([0, 1, 2].map((slot) => spd.passesAll(slot, 4))).toEqual([true, false, true]);
+  spd.set(0, [NET_A], [NET_B]);
+  expect(spd.passesAll(0, 4)).toBe(false);
+});
+
+test("more selectors than a slot holds are refused", () => {
+  const many = Array.from({ length: MAX_SELECTORS + 1 }, () => ANY4);
+  expect(() => Spd.create(1).set(0, many, [ANY4])).toThrow(/more than 32 traffic selectors/);
+});
+
+test("agrees with numbers compared as numbers", () => {
+  const address = fc.integer({ min: 0, max: 0xffff_ffff });
+  const bytes = (value: number) => Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+  const near = (value: number) => fc.integer({ min: -3, max: 3 }).map((by) => (value + by) >>> 0);
+  fc.assert(
+    fc.property(
+      address.chain((a) => fc.tuple(fc.constant(a), address, fc.oneof(near(a), address))),
+      ([a, b, probe]) => {
+        const [first, last] = a <= b ? [a, b] : [b, a];
+        const source = [...bytes(probe)].join(".");
+        const selector = { ...ANY4, first: bytes(first), last: bytes(last) };
+        expect(verdicts([selector], [ANY4], { version: 4, source }).out).toBe(probe >= first && probe <= last);
+      },
+    ),
+    { numRuns: 1000, seed: 4301 },
+  );
+});

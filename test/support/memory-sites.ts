@@ -1,0 +1,117 @@
+/** Two planes in this thread that speak ESP over loopback, each with TUN queues in memory: a site-to-site tunnel in a test. */
+import { type Suite, suiteByName } from "../../src/crypto/suites.ts";
+import { type ChildSa, type EspPath, Plane } from "../../src/dataplane/plane.ts";
+import { anySelectors, type TrafficSelector } from "../../src/ipsec/selector.ts";
+import * as libc from "../../src/linux/libc.ts";
+import { openRawEsp } from "../../src/linux/raw-esp.ts";
+import { closeUdpGroup, openUdpGroup, type UdpGroup } from "../../src/linux/udp.ts";
+import { MemoryTun } from "./memory-tun.ts";
+
+export interface SiteOptions {
+  readonly workers?: number;
+  readonly slots?: number;
+  readonly raw?: boolean;
+  /** Of as many workers. */
+  readonly plane?: Plane;
+}
+
+export class MemorySite {
+  readonly address: string;
+  readonly plane: Plane;
+  readonly udp: UdpGroup;
+  readonly #raw: readonly number[];
+  readonly #tuns: MemoryTun[] = [];
+
+  private constructor(address: string, plane: Plane, udp: UdpGroup, raw: readonly number[]) {
+    this.address = address;
+    this.plane = plane;
+    this.udp = udp;
+    this.#raw = raw;
+  }
+
+  /** Without a `plane` one whose workers run in this thread. `raw` needs CAP_NET_RAW. */
+  static async start(address: string, options: SiteOptions = {}): Promise<MemorySite> {
+    const { workers = 1, slots = 64, raw = false } = options;
+    const plane = options.plane ?? (await Plane.start({ workers, slots, engine: "node", inThread: true }));
+    const steering = { workers, slotBits: plane.slotBits };
+    const udp = openUdpGroup({ address, port: 0, ...steering });
+    const rawFds = raw
+      ? Array.from({ length: workers }, (_, worker) => openRawEsp({ address, worker, ...steering }))
+      : [];
+    plane.addSockets({ address, udp: udp.workers, raw: rawFds });
+    return new MemorySite(address, plane, udp, rawFds);
+  }
+
+  addTunnel(worker?: number): { id: number; tun: MemoryTun } {
+    const tun = new MemoryTun();
+    this.#tuns.push(tun);
+    return { id: this.plane.addTunnel({ tunFd: tun.planeFd, ...(worker === undefined ? {} : { worker }) }), tun };
+  }
+
+  async stop(): Promise<void> {
+    await this.plane.stop();
+    closeUdpGroup(this.udp);
+    for (const fd of this.#raw) libc.close(fd);
+    for (const tun of this.#tuns) tun.close();
+  }
+}
+
+export interface PairOptions {
+  readonly suite?: Suite;
+  readonly esn?: boolean;
+  readonly encap?: boolean;
+  /** As the first site sees them. */
+  readonly local?: readonly TrafficSelector[];
+  readonly remote?: readonly TrafficSelector[];
+}
+
+const keyOf = (length: number, first: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i * 3 + first);
+
+/** Install a Child SA between tunnel `a` of one site and tunnel `b` of the other, as IKE would. Not yet in use. */
+export const installPair = (
+  [siteA, a]: readonly [MemorySite, number],
+  [siteB, b]: readonly [MemorySite, number],
+  options: PairOptions = {},
+): { readonly spiA: number; readonly spiB: number } => {
+  const suite = options.suite ?? suiteByName("aes256gcm16")!;
+  const spiA = siteA.plane.reserveSpi(a);
+  const spiB = siteB.plane.reserveSpi(b);
+  const aToB = keyOf(suite.keyLength, 11);
+  const bToA = keyOf(suite.keyLength, 77);
+  const local = options.local ?? anySelectors;
+  const remote = options.remote ?? anySelectors;
+  const path = (from: MemorySite, to: MemorySite): EspPath => ({
+    local: { address: from.address, port: from.udp.port },
+    remote: { address: to.address, port: to.udp.port },
+  });
+  const common = { suite, esn: options.esn ?? false, encap: options.encap ?? true };
+  const atA: ChildSa = {
+    ...common,
+    spiIn: spiA,
+    spiOut: spiB,
+    keyIn: bToA,
+    keyOut: aToB,
+    local,
+    remote,
+    path: path(siteA, siteB),
+  };
+  const atB: ChildSa = {
+    ...common,
+    spiIn: spiB,
+    spiOut: spiA,
+    keyIn: aToB,
+    keyOut: bToA,
+    local: remote,
+    remote: local,
+    path: path(siteB, siteA),
+  };
+  siteA.plane.install(a, atA);
+  siteB.plane.install(b, atB);
+  return { spiA, spiB };
+};
+
+/** Let all workers of all sites run until none has anything to do. */
+export const settle = (...sites: readonly MemorySite[]): void => {
+  let idle = 0;
+  while (idle < 3) idle = sites.some(({ plane }) => plane.step() > 0) ? 0 : idle + 1;
+};
