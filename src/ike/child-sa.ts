@@ -18,7 +18,7 @@ export type ChildSaState =
 
 const MAY_BECOME: Readonly<Record<ChildSaState["name"], readonly ChildSaState["name"][]>> = {
   installed: ["installed", "rekeying", "replaced", "deleting", "removed"],
-  rekeying: ["installed", "replaced", "deleting", "removed"],
+  rekeying: ["installed", "rekeying", "replaced", "deleting", "removed"],
   replaced: ["deleting", "removed"],
   deleting: ["removed"],
   removed: [],

@@ -194,7 +194,8 @@ export class CreateChild implements Task {
   #giveUp(turn: Turn, sa: IkeSa, within: number): void {
     const old = this.#old;
     if (old === undefined || old.state.name === "removed") {
-      if (!sa.peering?.childRetries.has(this.childName)) wantChild(turn, sa, this.#config, within);
+      const isComing = sa.peering?.childRetries.get(this.childName)?.at !== undefined;
+      if (!isComing) wantChild(turn, sa, this.#config, within === RETRY.temporary ? within : undefined);
     } else if (this.#owns(old)) old.become({ name: "installed", rekeyAt: turn.now + turn.jittered(within, 0.5) });
   }
 
