@@ -152,11 +152,12 @@ export class Gateway {
 
   async #stop(): Promise<void> {
     if (this.#parts !== undefined) {
-      this.#act((manager, now) => manager.stop(now));
       const { manager } = this.#parts;
-      const until = this.#clock.now() + FAREWELL;
+      for (const { name } of this.#config.connections) this.#act((ike, now) => ike.terminate(name, now));
+      const until = this.#clock.now() + FAREWELL; // a Delete that is lost is sent again meanwhile
       const isOpen = (): boolean => manager.status(this.#clock.now()).some(({ state }) => state !== "down");
       while (isOpen() && this.#clock.now() < until) await new Promise((wake) => setTimeout(wake, BEAT));
+      this.#act((ike, now) => ike.stop(now));
     }
     await this.#dismantle();
     this.#write("info", "stopped", "all SAs, interfaces, routes and sockets are gone");
