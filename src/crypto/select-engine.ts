@@ -44,6 +44,7 @@ export const selectEngine = (
   wanted: EngineName | "auto",
   suites: readonly Suite[],
   drivers: readonly EngineDriver[] = ENGINE_DRIVERS,
+  speedOf: typeof measure = measure,
 ): EngineChoice => {
   if (wanted !== "auto")
     return { driver: demand(driverByName(wanted, drivers), suites), refused: [], measured: undefined };
@@ -62,7 +63,7 @@ export const selectEngine = (
   }
   if (others.length === 0) return { driver: first, refused, measured: undefined };
   const measured: Measurement[] = [];
-  for (const driver of fit) measured.push(...measure(driver, suites, measured));
+  for (const driver of fit) measured.push(...speedOf(driver, suites, measured));
   return { driver: fastest(fit, measured), refused, measured };
 };
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Engine, EngineDriver, Key, Ops } from "../../src/crypto/engine.ts";
+import type { measure } from "../../src/crypto/engine-speed.ts";
 import { noble } from "../../src/crypto/engines/noble.ts";
 import { node } from "../../src/crypto/engines/node.ts";
 import { failedAnswer, KNOWN_ANSWERS, knownAnswers } from "../../src/crypto/known-answers.ts";
@@ -50,16 +51,27 @@ describe("choice", () => {
     expect(lines).toHaveLength(choice.refused.length + 1);
   });
 
-  test("auto takes the faster of two that are worlds apart, whatever their order", () => {
+  test("auto takes the faster one, whatever their order", () => {
+    const pace = { node: 3000, noble: 30_000, openssl: 500, "ipsec-mb": 300 };
+    const speedOf: typeof measure = ({ name }) => [{ engine: name, suite: GCM.name, nsPerPacket: pace[name] }];
     for (const drivers of [
       [node, noble],
       [noble, node],
     ]) {
-      const { driver, measured, refused } = selectEngine("auto", [GCM], drivers);
+      const { driver, measured, refused } = selectEngine("auto", [GCM], drivers, speedOf);
       expect(driver.name).toBe("node");
       expect(measured?.map(({ engine }) => engine).sort()).toEqual(["noble", "node"]);
       expect(refused).toEqual([]);
     }
+  });
+
+  test("what is measured is a time for each engine that was asked", () => {
+    const { measured } = selectEngine("auto", [GCM], [node, noble]);
+    expect(measured?.map(({ engine, suite }) => `${engine} ${suite}`)).toEqual([
+      `node ${GCM.name}`,
+      `noble ${GCM.name}`,
+    ]);
+    for (const { nsPerPacket } of measured ?? []) expect(nsPerPacket).toBeGreaterThan(0);
   });
 
   test("a missing library is a reason, not an error", () => {
