@@ -1,12 +1,18 @@
 /**
- * A worker's packet memory: two times 64 buffers, for packets on their way in and out, and the engine's scratch. Headroom
- * before each packet takes what is prepended, tailroom what is appended: nothing is copied or allocated for a packet.
+ * A worker's packet memory: buffers for packets on their way in, an area for packets on their way out, and the engine's
+ * scratch. Headroom before each packet takes what is prepended, tailroom what is appended: nothing is copied or allocated
+ * for a packet.
  */
 import { OP_SCRATCH, Ops } from "../crypto/engine.ts";
 import { Memory } from "../linux/memory.ts";
+import { type SlabSum, scalarSum, summedSlab } from "./slab-sum.ts";
 
-/** Packets of one batch: one engine call. */
+/** Packets of one batch on their way out. */
 export const BATCH = 64;
+/** Packets of one batch on their way in: the longest train of datagrams (UDP_MAX_SEGMENTS) is not divided. */
+export const INBOUND_BATCH = 128;
+/** Datagrams, or trains of them, received in one call. */
+export const RECEIVED = 64;
 /** Octets before a received or read packet: ESP header and IV are 24 at most, the rest is for IP and virtio headers. */
 export const HEADROOM = 128;
 /** Octets behind the longest packet: padding 15, trailer 2, ICV 32, and room for what engines touch. */
@@ -16,25 +22,68 @@ const STRIDE = 9728;
 /** The longest packet, inner or outer, that a buffer takes: an Ethernet jumbo frame fits. No outer MTU counts for more. */
 export const MAX_PACKET = STRIDE - HEADROOM - TAILROOM;
 
+/** Octets of the area for packets on their way out: they lie in it as close as their lengths allow. */
+export const OUTBOUND_AREA = BATCH * STRIDE;
+/** Octets from the end of a packet there to the next: tailroom of the one and headroom of the other. */
+const OUTBOUND_GAP = 128;
+const OUTBOUND_HEADROOM = 64;
+/** Room for a super-packet that cannot be cut where it was read: the longest IP packet, and more. */
+export const PARK = 65_536 + 256;
+/** Room for a virtio_net_hdr. */
+const HEADER_ROOM = 64;
+
+export interface ArenaOptions {
+  /** Sum with vector instructions, for who sums much: the memory then takes address space for as long as the thread lives. */
+  readonly vectors?: boolean;
+}
+
 export class Arena {
   /** For system calls. */
   readonly memory: Memory;
   readonly slab: Uint8Array;
   readonly ops: Ops;
+  /** Sums the slab, for checksums. */
+  readonly sum: SlabSum;
+  /** Where a super-packet is parked. */
+  readonly parkAt: number;
+  /** Where a virtio_net_hdr is read to. */
+  readonly virtioAt: number;
+  /** Octets that an inbound buffer takes. */
+  readonly inboundRoom: number;
+  readonly #inboundStride: number;
+  readonly #outbound: number;
 
-  constructor() {
-    const scratchAt = 2 * BATCH * STRIDE;
-    this.memory = Memory.allocate(scratchAt + BATCH * OP_SCRATCH);
+  /** `inboundRoom`: octets of the longest packet or train. */
+  constructor(inboundRoom: number = MAX_PACKET, { vectors = false }: ArenaOptions = {}) {
+    this.inboundRoom = inboundRoom;
+    this.#inboundStride = (HEADROOM + inboundRoom + TAILROOM + 63) & ~63;
+    this.#outbound = RECEIVED * this.#inboundStride;
+    this.parkAt = this.#outbound + OUTBOUND_AREA;
+    this.virtioAt = this.parkAt + PARK;
+    const scratchAt = this.virtioAt + HEADER_ROOM;
+    const size = scratchAt + INBOUND_BATCH * OP_SCRATCH;
+    const summed = vectors ? summedSlab(size) : undefined;
+    this.memory = summed === undefined ? Memory.allocate(size) : new Memory(summed.slab);
     this.slab = this.memory.bytes;
-    this.ops = new Ops(this.slab, scratchAt, BATCH);
+    this.sum = summed?.sum ?? scalarSum(this.slab);
+    this.ops = new Ops(this.slab, scratchAt, INBOUND_BATCH);
   }
 
   /** First octet after the headroom of inbound buffer `i`. */
   inboundAt(i: number): number {
-    return i * STRIDE + HEADROOM;
+    return i * this.#inboundStride + HEADROOM;
   }
 
+  /** The same of outbound buffer `i`, for who wants them of one size. */
   outboundAt(i: number): number {
-    return (BATCH + i) * STRIDE + HEADROOM;
+    return this.#outbound + i * STRIDE + HEADROOM;
+  }
+
+  /** First octet of a packet that lies at `offset` of the outbound area, headroom included: a multiple of 64. */
+  packetAt(offset: number): number {
+    return this.#outbound + offset + OUTBOUND_HEADROOM;
   }
 }
+
+/** Octets of the outbound area for a packet of `length` octets: whole cache lines. */
+export const outboundRoom = (length: number): number => (length + OUTBOUND_GAP + 63) & ~63;

@@ -105,7 +105,7 @@ export class EspSession {
     this.#family = familyOf(local);
     this.#encap = options.encap ?? false;
     const { slab, ops } = this.#arena;
-    const engine = openEngine(options.engine ?? "auto", slab, BATCH);
+    const engine = openEngine(options.engine ?? "auto", slab, ops.capacity);
     if (!engine.supports(suite)) {
       engine.close();
       throw new EspalierError("ESPALIER_PLATFORM", `the engine ${engine.name} does not do ${suite.name}`);

@@ -10,19 +10,19 @@
 import type { Engine, EngineName } from "../crypto/engine.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
-import { MsgBatch } from "../linux/msg-batch.ts";
-import { PacketBatch } from "../linux/packet-batch.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
-import { AF_INET } from "../linux/sockaddr.ts";
-import { Arena, BATCH, MAX_PACKET } from "./arena.ts";
+import { MAX_TRAIN } from "../linux/udp-gro.ts";
+import { Arena, BATCH, INBOUND_BATCH } from "./arena.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
 import { IvPool } from "./iv-pool.ts";
 import { openEngine } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
 import { OwnedSas } from "./owned-sas.ts";
 import { PlaneMemory, type SharedMemory } from "./plane-memory.ts";
+import { Receiver, SocketKind } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 import { MAX_ADDRESSES } from "./socket-table.ts";
+import { TunReader } from "./tun-reader.ts";
 import { TunWriter } from "./tun-writer.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
 import { WorkerStat } from "./worker-board.ts";
@@ -37,9 +37,7 @@ export interface WorkerInit {
 }
 
 /** What a watched descriptor is. */
-const UDP = 0;
-const RAW_IPV4 = 1;
-const RAW_IPV6 = 2;
+const { UDP, RAW_IPV4, RAW_IPV6 } = SocketKind;
 const TUN = 3;
 const MAX_WATCHED = 1 + MAX_ADDRESSES * 2 + MAX_TUNNELS;
 
@@ -47,15 +45,15 @@ export class EspWorker {
   readonly #worker: number;
   readonly #wakeFd: number;
   readonly #tables: PlaneMemory;
-  readonly #arena = new Arena();
+  readonly #arena = new Arena(MAX_TRAIN, { vectors: true });
   readonly #engine: Engine;
   readonly #owned: OwnedSas;
   readonly #inbound: Inbound;
   readonly #outbound: Outbound;
   readonly #received: InboundBatch;
   readonly #read: OutboundBatch;
-  readonly #datagrams: MsgBatch;
-  readonly #packets: PacketBatch;
+  readonly #receiver: Receiver;
+  readonly #tunReader: TunReader;
   readonly #sender: Sender;
   readonly #tunWriter: TunWriter;
   readonly #polls = new PollSet(MAX_WATCHED);
@@ -72,24 +70,19 @@ export class EspWorker {
     this.#tables = new PlaneMemory(memory);
     const { sad, spd, counters, blocks } = this.#tables;
     const { slab, ops } = this.#arena;
-    this.#engine = openEngine(engine, slab, BATCH);
+    this.#engine = openEngine(engine, slab, ops.capacity);
     this.#owned = new OwnedSas(sad, this.#engine);
     const shared = { sad, spd, counters, owned: this.#owned, engine: this.#engine, ops };
     this.#inbound = new Inbound(Object.assign({ worker, workers, block: blocks.workerIn(worker) }, shared));
     this.#outbound = new Outbound(Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared));
 
     const packetMemory = this.#arena.memory;
-    this.#datagrams = new MsgBatch({ slab: packetMemory, capacity: BATCH });
-    this.#packets = new PacketBatch(packetMemory, BATCH);
-    for (let i = 0; i < BATCH; i++) {
-      this.#datagrams.setBuffer(i, this.#arena.inboundAt(i), MAX_PACKET);
-      this.#packets.at[i] = this.#arena.outboundAt(i);
-      this.#packets.length[i] = MAX_PACKET + 1; // one more than may be: so a packet that was cut short shows
-    }
-    this.#received = new InboundBatch(BATCH, this.#datagrams.bytes);
+    this.#receiver = new Receiver(this.#arena);
+    this.#received = new InboundBatch(INBOUND_BATCH, this.#receiver.sources);
     this.#read = new OutboundBatch(BATCH);
+    this.#tunReader = new TunReader(this.#arena, this.#tables);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
-    this.#tunWriter = new TunWriter(packetMemory, this.#tables);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum);
   }
 
   /** One round; sleeps up to `timeout` ms for work. Returns how many packets were judged. */
@@ -100,15 +93,8 @@ export class EspWorker {
     if (this.#polls.wait(timeout) <= 0) return 0;
     if (this.#polls.ready(0) !== 0) drainEventfd(this.#wakeFd);
     let packets = 0;
-    this.#read.count = 0;
-    for (let i = 1; i < this.#watched; i++) {
-      if (this.#polls.ready(i) === 0) continue;
-      if (this.#kind[i] !== TUN) packets += this.#receive(i);
-      else {
-        this.#readTun(i);
-        if (this.#read.count === BATCH) packets += this.#flush();
-      }
-    }
+    for (let i = 1; i < this.#watched; i++)
+      if (this.#polls.ready(i) !== 0) packets += this.#kind[i] === TUN ? this.#readTun(i) : this.#receive(i);
     return packets + this.#flush();
   }
 
@@ -154,68 +140,54 @@ export class EspWorker {
   }
 
   #receive(i: number): number {
-    const datagrams = this.#datagrams;
     const batch = this.#received;
-    const count = datagrams.receive(this.#fd[i]!, 0, BATCH);
+    const count = this.#receiver.receive(this.#fd[i]!, this.#kind[i]!);
     if (count <= 0) {
       this.#mute(i, count);
       return 0;
     }
-    const kind = this.#kind[i]!;
-    const { slab } = this.#arena;
-    batch.count = count;
-    for (let n = 0; n < count; n++) {
-      const at = this.#arena.inboundAt(n);
-      // A raw IPv4 socket shows the outer header.
-      const header = kind === RAW_IPV4 ? (slab[at]! & 15) * 4 : 0;
-      const length = datagrams.length(n) - header;
-      batch.at[n] = at + header;
-      batch.length[n] = Math.max(length, 0);
-      batch.truncated[n] = datagrams.isTruncated(n) ? 1 : 0;
-      batch.sourceLength[n] = 0;
-      if (kind !== UDP) continue;
-      batch.sourceAt[n] = datagrams.peerAddressAt(n);
-      batch.sourceLength[n] = datagrams.peerFamily(n) === AF_INET ? 4 : 16;
-      batch.sourcePort[n] = datagrams.peerPort(n);
+    let packets = 0;
+    while (this.#receiver.take(batch) > 0) {
+      this.#inbound.open(batch);
+      this.#tunWriter.write(batch);
+      this.#inbound.settle(batch);
+      this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_IN);
+      packets += batch.count;
     }
-    this.#inbound.open(batch);
-    this.#tunWriter.write(batch);
-    this.#inbound.settle(batch);
-    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_IN);
-    return count;
+    return packets;
   }
 
-  /** Append what waits in a TUN queue to the outbound batch. */
-  #readTun(i: number): void {
+  /** Append what waits in a TUN queue to the outbound batch, and send that whenever it is full. */
+  #readTun(i: number): number {
     const batch = this.#read;
-    const packets = this.#packets;
-    const first = batch.count;
-    const count = packets.read(this.#fd[i]!, first, BATCH - first);
-    if (count <= 0) {
-      this.#mute(i, count);
-      return;
-    }
+    const reader = this.#tunReader;
+    const fd = this.#fd[i]!;
     const tunnel = this.#tunnel[i]!;
-    const slot = this.#tables.tunnels.current(tunnel);
-    const block = this.#tables.blocks.tunnelOwn(tunnel);
-    for (let n = first; n < first + count; n++) {
-      batch.at[n] = packets.at[n]!;
-      batch.length[n] = packets.result[n]!;
-      batch.slot[n] = slot;
-      batch.tunnelBlock[n] = block;
-    }
-    batch.count = first + count;
+    let packets = reader.hasRoom(tunnel, batch) ? 0 : this.#flush();
+    do {
+      const result = reader.read(fd, tunnel, batch);
+      if (result < 0) {
+        this.#mute(i, result);
+        return packets;
+      }
+      while (reader.pending) {
+        packets += this.#flush();
+        reader.resume(batch);
+      }
+    } while (reader.hasRoom(tunnel, batch));
+    return packets + this.#flush();
   }
 
   #flush(): number {
     const batch = this.#read;
     const { count } = batch;
-    if (count === 0) return 0;
-    this.#outbound.seal(batch);
-    this.#sender.send(batch);
-    this.#outbound.settle(batch);
-    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_OUT);
-    batch.count = 0;
+    if (count > 0) {
+      this.#outbound.seal(batch);
+      this.#sender.send(batch);
+      this.#outbound.settle(batch);
+      this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_OUT);
+    }
+    this.#tunReader.clear(batch);
     return count;
   }
 }

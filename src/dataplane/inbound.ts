@@ -90,6 +90,13 @@ export class Inbound {
   readonly #packet: Int32Array;
   readonly #sa: (OwnedSa | undefined)[];
   readonly #seq: Float64Array;
+  /** The SPI looked up last in this batch, -1 for none, and what it names. */
+  #spi = -1;
+  #slot = -1;
+  #named: OwnedSa | undefined;
+  /** Where the source lies that was compared last in this batch, and for which slot. */
+  #seenAt = -1;
+  #seenFor = -1;
 
   constructor(parts: InboundParts) {
     this.#sad = parts.sad;
@@ -110,6 +117,8 @@ export class Inbound {
   open(batch: InboundBatch): void {
     const ops = this.#ops;
     ops.count = 0;
+    this.#spi = -1;
+    this.#seenAt = -1;
     for (let n = 0; n < batch.count; n++) {
       batch.slot[n] = -1;
       batch.verdict[n] = this.#prepare(batch, n);
@@ -121,16 +130,32 @@ export class Inbound {
       this.#sa[op] = undefined;
       ops.keys[op] = undefined;
     }
+    this.#named = undefined;
   }
 
   /** Count every packet of the batch by its verdict. */
   settle(batch: InboundBatch): void {
+    let slot = -1;
+    let verdict = -1;
+    let packets = 0;
+    let bytes = 0;
     for (let n = 0; n < batch.count; n++) {
-      const verdict = batch.verdict[n]!;
-      const bytes = batch.innerLength[n]!;
-      this.#counters.count(this.#block, verdict, bytes);
-      if (batch.slot[n]! >= 0) this.#counters.count(batch.slot[n]!, verdict, bytes);
+      if (batch.slot[n] !== slot || batch.verdict[n] !== verdict) {
+        if (packets > 0) this.#count(slot, verdict, packets, bytes);
+        slot = batch.slot[n]!;
+        verdict = batch.verdict[n]!;
+        packets = 0;
+        bytes = 0;
+      }
+      packets++;
+      bytes += batch.innerLength[n]!;
     }
+    if (packets > 0) this.#count(slot, verdict, packets, bytes);
+  }
+
+  #count(slot: number, verdict: number, packets: number, bytes: number): void {
+    this.#counters.add(this.#block, verdict, packets, bytes);
+    if (slot >= 0) this.#counters.add(slot, verdict, packets, bytes);
   }
 
   /** PASS: it is an op now. UDP-encapsulated or raw, an SA takes both (RFC 7296 §2.23). */
@@ -140,11 +165,13 @@ export class Inbound {
     const length = batch.length[n]!;
     if (length === 1 && slab[at] === 0xff) return Verdict.KEEPALIVE;
     if (length < ESP_HEADER) return Verdict.RUNT;
-    const slot = this.#sad.find(spiOf(slab, at));
-    if (slot < 0) return Verdict.NO_SA;
-    if (slot % this.#workers !== this.#worker) return Verdict.HANDOFF;
-    const sa = this.#owned.get(slot);
-    if (sa === undefined) return Verdict.NO_SA;
+    const spi = spiOf(slab, at);
+    if (spi !== this.#spi) {
+      const refused = this.#lookUp(spi);
+      if (refused !== Verdict.PASS) return refused;
+    }
+    const slot = this.#slot;
+    const sa = this.#named!;
     batch.slot[n] = slot;
     if (batch.truncated[n] === 1) return Verdict.TOO_BIG;
 
@@ -166,6 +193,20 @@ export class Inbound {
     this.#packet[op] = n;
     this.#sa[op] = sa;
     this.#seq[op] = seq;
+    return Verdict.PASS;
+  }
+
+  /** Find the SA of `spi` among ours. Packets that follow one another mostly have the same. */
+  #lookUp(spi: number): number {
+    this.#spi = -1;
+    const slot = this.#sad.find(spi);
+    if (slot < 0) return Verdict.NO_SA;
+    if (slot % this.#workers !== this.#worker) return Verdict.HANDOFF;
+    const sa = this.#owned.get(slot);
+    if (sa === undefined) return Verdict.NO_SA;
+    this.#spi = spi;
+    this.#slot = slot;
+    this.#named = sa;
     return Verdict.PASS;
   }
 
@@ -208,6 +249,9 @@ export class Inbound {
   /** A NAT may give the peer another address or port at any time; authentic packets tell (RFC 7296 §2.23). */
   #watchPeer(batch: InboundBatch, n: number, slot: number, sa: OwnedSa): void {
     const { sources } = batch;
+    if (batch.sourceAt[n] === this.#seenAt && slot === this.#seenFor) return; // of one train
+    this.#seenAt = batch.sourceAt[n]!;
+    this.#seenFor = slot;
     const { remote, remotePort } = this.#owned.path(slot, sa);
     const length = batch.sourceLength[n]!;
     const at = batch.sourceAt[n]!;

@@ -20,6 +20,7 @@ import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
 /** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 export class OutboundBatch {
   count = 0;
+  readonly capacity: number;
   /** The inner packet, with headroom before it. */
   readonly at: Int32Array;
   readonly length: Int32Array;
@@ -27,6 +28,8 @@ export class OutboundBatch {
   readonly slot: Int32Array;
   /** Counter block of its tunnel, for what meets no SA. */
   readonly tunnelBlock: Int32Array;
+  /** The reason why it is dropped unseen, or PASS. */
+  readonly refused: Uint8Array;
 
   readonly verdict: Uint8Array;
   /** The ESP packet, when the verdict is PASS. */
@@ -35,10 +38,12 @@ export class OutboundBatch {
   readonly sa: (OwnedSa | undefined)[];
 
   constructor(capacity: number) {
+    this.capacity = capacity;
     this.at = new Int32Array(capacity);
     this.length = new Int32Array(capacity);
     this.slot = new Int32Array(capacity);
     this.tunnelBlock = new Int32Array(capacity);
+    this.refused = new Uint8Array(capacity);
     this.verdict = new Uint8Array(capacity);
     this.sealedAt = new Int32Array(capacity);
     this.sealedLength = new Int32Array(capacity);
@@ -70,6 +75,10 @@ export class Outbound {
   readonly #fields = new Fields();
   /** By op: its packet in the batch. */
   readonly #packet: Int32Array;
+  /** The slot looked at last in this batch, its outbound record and what lives there. */
+  #slot = -1;
+  #record = -1;
+  #sa: OwnedSa | undefined;
 
   constructor(parts: OutboundParts) {
     this.#sad = parts.sad;
@@ -87,6 +96,7 @@ export class Outbound {
   seal(batch: OutboundBatch): void {
     const ops = this.#ops;
     ops.count = 0;
+    this.#slot = -1;
     for (let n = 0; n < batch.count; n++) {
       batch.sa[n] = undefined;
       batch.verdict[n] = this.#prepare(batch, n);
@@ -100,14 +110,37 @@ export class Outbound {
 
   /** Count every packet of the batch by its verdict: with its SA, or with its tunnel when it met none. */
   settle(batch: OutboundBatch): void {
+    let block = -1;
+    let verdict = -1;
+    let packets = 0;
+    let bytes = 0;
     for (let n = 0; n < batch.count; n++) {
-      const verdict = batch.verdict[n]!;
-      const bytes = batch.length[n]!;
-      const met = batch.sa[n] !== undefined;
-      this.#counters.count(this.#block, verdict, bytes);
-      this.#counters.count(met ? this.#sad.outbound(batch.slot[n]!) : batch.tunnelBlock[n]!, verdict, bytes);
+      const own = batch.sa[n] !== undefined ? this.#sad.outbound(batch.slot[n]!) : batch.tunnelBlock[n]!;
       batch.sa[n] = undefined;
+      if (own !== block || batch.verdict[n] !== verdict) {
+        if (packets > 0) this.#count(block, verdict, packets, bytes);
+        block = own;
+        verdict = batch.verdict[n]!;
+        packets = 0;
+        bytes = 0;
+      }
+      packets++;
+      bytes += batch.length[n]!;
     }
+    if (packets > 0) this.#count(block, verdict, packets, bytes);
+  }
+
+  #count(block: number, verdict: number, packets: number, bytes: number): void {
+    this.#counters.add(this.#block, verdict, packets, bytes);
+    this.#counters.add(block, verdict, packets, bytes);
+  }
+
+  /** What lives in the slot, asked once for packets of one SA in a row. */
+  #enter(slot: number): OwnedSa | undefined {
+    this.#slot = slot;
+    this.#record = this.#sad.outbound(slot);
+    this.#sa = this.#owned.get(this.#record);
+    return this.#sa;
   }
 
   /** PASS: it is an op now. */
@@ -116,9 +149,9 @@ export class Outbound {
     const at = batch.at[n]!;
     const length = batch.length[n]!;
     const slot = batch.slot[n]!;
+    if (batch.refused[n] !== Verdict.PASS) return batch.refused[n]!;
     if (slot < 0) return Verdict.NO_SA;
-    const record = this.#sad.outbound(slot);
-    const sa = this.#owned.get(record);
+    const sa = slot === this.#slot ? this.#sa : this.#enter(slot);
     if (sa === undefined) return Verdict.NO_SA;
     batch.sa[n] = sa;
     if (length > MAX_PACKET) return Verdict.TOO_BIG;
@@ -128,9 +161,9 @@ export class Outbound {
       readFields(slab, at, length, this.#fields);
       if (!this.#spd.matchesOutbound(slot, slab, this.#fields)) return Verdict.POLICY;
     }
-    const seq = this.#sad.top(record) + 1;
+    const seq = this.#sad.top(this.#record) + 1;
     if (seq > sa.lastSeq) return Verdict.SEQ_CYCLED; // never wraps (RFC 4303 §3.3.3)
-    this.#sad.setTop(record, seq);
+    this.#sad.setTop(this.#record, seq);
 
     const headAt = at - sa.headLength;
     writeHeader(slab, headAt, sa.spi, seq);

@@ -9,6 +9,7 @@ import { EspalierError } from "../errors.ts";
 import { addressText, type Endpoint, familyOf } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
 import { SaEvent } from "../ipsec/sad.ts";
+import { enableUdpGro } from "../linux/udp-gro.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import { PlaneMemory } from "./plane-memory.ts";
@@ -40,6 +41,8 @@ export interface PlaneOptions {
 export interface TunnelOptions {
   /** Non-blocking; one IP packet a read or write, no packet information header. */
   readonly tunFd: number;
+  /** Each packet of it, read or written, begins with a virtio_net_hdr (see `openTun`); default false. */
+  readonly vnetHdr?: boolean;
   /** Default: tunnel id mod workers. */
   readonly worker?: number;
 }
@@ -116,7 +119,7 @@ export class Plane {
   // Tunnels and sockets
 
   /** Returns the tunnel's id. */
-  addTunnel({ tunFd, worker }: TunnelOptions): number {
+  addTunnel({ tunFd, vnetHdr = false, worker }: TunnelOptions): number {
     let tunnel = 0;
     while (this.#tunnels.has(tunnel)) tunnel++;
     if (tunnel === MAX_TUNNELS) throw usage(`more than ${MAX_TUNNELS} tunnels`);
@@ -125,7 +128,7 @@ export class Plane {
     const { blocks, counters, tunnels } = this.#memory;
     for (const block of [blocks.tunnelOwn(tunnel), blocks.tunnelEndedIn(tunnel), blocks.tunnelEndedOut(tunnel)])
       counters.clear(block);
-    tunnels.publish(tunnel, owner, tunFd);
+    tunnels.publish(tunnel, owner, tunFd, vnetHdr);
     this.#tunnels.add(tunnel);
     this.#announce();
     return tunnel;
@@ -155,6 +158,9 @@ export class Plane {
     for (const fds of [udp, raw])
       if (fds.length !== 0 && fds.length !== this.workers)
         throw usage(`${fds.length} sockets for ${this.workers} workers`);
+    // A train holds packets of several SPIs when they come from one peer and port, and the kernel steers it by the first of
+    // them: only a worker that owns all SAs may get trains.
+    if (this.workers === 1) for (const fd of udp) enableUdpGro(fd);
     this.#addresses.push(address);
     this.#memory.sockets.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
     this.#announce();

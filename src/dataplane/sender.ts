@@ -1,66 +1,107 @@
 // HOT PATH
 /**
  * Sends sealed packets, as UDP datagrams (RFC 3948) or as IP protocol 50: one sendmmsg(2) for each run of packets that
- * leave by the same socket. A full socket is waited for once a run and briefly; then what is left of the run is dropped.
+ * leave by the same socket. Encapsulated packets of one length that follow one another to the same peer are one message
+ * of the run, a train that the kernel takes apart (UDP_SEGMENT); the last of it may be shorter:
+ *
+ *   | ESP | ESP | ESP | ESP | ES |
+ *
+ * Where the kernel refuses a train its packets are sent one by one, and so are the next ones of that socket for a while.
+ * A full socket is waited for once a run and briefly; then what is left of the run is dropped.
  */
 
+import type { SaPath } from "../ipsec/sad.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
 import type { Memory } from "../linux/memory.ts";
 import { MsgBatch } from "../linux/msg-batch.ts";
 import { POLLOUT, PollSet } from "../linux/poll.ts";
 import { AF_INET, AF_INET6 } from "../linux/sockaddr.ts";
+import { SOL_UDP, UDP_SEGMENT } from "../linux/socket.ts";
 import { BATCH } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
-import type { OwnedSas } from "./owned-sas.ts";
+import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
+import { MAX_ADDRESSES } from "./socket-table.ts";
 
 /** How long a full socket is waited for, in ms. */
 const PATIENCE = 5;
+/** What the kernel takes in one train: UDP_MAX_SEGMENTS of its older versions, and the payload of the longest datagram. */
+const TRAIN_PACKETS = 64;
+const TRAIN_OCTETS = 65_507;
+/** Batches that are sent one by one after a train was refused. */
+const CAUTION = 1000;
+const CONTROL_ROOM = 24;
 
 export class Sender {
   readonly #tables: PlaneMemory;
   readonly #owned: OwnedSas;
   readonly #worker: number;
-  readonly #datagrams: MsgBatch;
+  readonly #messages: MsgBatch;
+  /** For the packets of a refused train. */
+  readonly #singles: MsgBatch;
   readonly #writable = new PollSet(1);
-  /** By datagram: its packet in the batch. */
+  /** By buffer of `#messages`: its packet in the batch. */
   readonly #packet = new Int32Array(BATCH);
+  /** By message: its first buffer, and how many. */
+  readonly #first = new Int32Array(BATCH);
+  readonly #of = new Int32Array(BATCH);
+  /** By row of the socket table: batches to go without trains. */
+  readonly #cautious = new Int32Array(MAX_ADDRESSES);
+
+  /** Messages that are complete. */
+  #count = 0;
+  // The one behind them, which may still grow: packets and octets it has, and octets of each packet but the last.
+  #path: SaPath | undefined;
+  #open = false;
+  #pieces = 0;
+  #octets = 0;
+  #segment = 0;
 
   constructor(slab: Memory, tables: PlaneMemory, owned: OwnedSas, worker: number) {
     this.#tables = tables;
     this.#owned = owned;
     this.#worker = worker;
-    this.#datagrams = new MsgBatch({ slab, capacity: BATCH });
+    this.#messages = new MsgBatch({ slab, capacity: BATCH, controlRoom: CONTROL_ROOM });
+    this.#singles = new MsgBatch({ slab, capacity: BATCH });
     this.#writable.add(-1, POLLOUT);
   }
 
   /** Send what passed; a packet that cannot be sent gets the reason as its verdict. */
   send(batch: OutboundBatch): void {
-    const datagrams = this.#datagrams;
+    const messages = this.#messages;
+    let sa: OwnedSa | undefined;
+    let slot = -1;
+    let path = this.#path;
+    let to = -1;
     let fd = -1;
-    let first = 0;
-    let next = 0;
+    let buffers = 0;
     for (let n = 0; n < batch.count; n++) {
       if (batch.verdict[n] !== Verdict.PASS) continue;
-      const sa = batch.sa[n]!;
-      const path = this.#owned.path(this.#tables.sad.outbound(batch.slot[n]!), sa);
-      const to = this.#fd(path.socket, sa.encap);
-      if (to < 0) {
+      if (batch.sa[n] !== sa || batch.slot[n] !== slot) {
+        sa = batch.sa[n]!;
+        slot = batch.slot[n]!;
+        path = this.#owned.path(this.#tables.sad.outbound(slot), sa);
+        to = this.#fd(path.socket, sa.encap);
+      }
+      if (to < 0 || path === undefined) {
         batch.verdict[n] = Verdict.NO_SOCKET;
         continue;
       }
-      if (to !== fd && next > first) {
-        this.#run(batch, fd, first, next);
-        first = next;
+      if (to !== fd && buffers > 0) {
+        this.#run(batch, fd);
+        buffers = 0;
       }
       fd = to;
-      datagrams.setBuffer(next, batch.sealedAt[n]!, batch.sealedLength[n]!);
-      const family = path.family === 4 ? AF_INET : AF_INET6;
-      datagrams.setPeer(next, family, path.remote, 0, sa.encap ? path.remotePort : 0);
-      this.#packet[next++] = n;
+      const length = batch.sealedLength[n]!;
+      messages.setBuffer(buffers, batch.sealedAt[n]!, length);
+      this.#packet[buffers] = n;
+      if (buffers > 0 && path === this.#path && this.#fits(length)) this.#grow(length);
+      else this.#begin(buffers, path, sa!.encap, length);
+      buffers++;
     }
-    if (next > first) this.#run(batch, fd, first, next);
+    if (buffers > 0) this.#run(batch, fd);
+    this.#path = undefined;
   }
 
   #fd(row: number, encap: boolean): number {
@@ -68,11 +109,52 @@ export class Sender {
     return encap ? this.#tables.sockets.udp(row, this.#worker) : this.#tables.sockets.raw(row, this.#worker);
   }
 
-  #run(batch: OutboundBatch, fd: number, first: number, end: number): void {
-    let at = first;
+  /** The last message takes a packet of `length` octets more. */
+  #fits(length: number): boolean {
+    return (
+      this.#open && length <= this.#segment && this.#pieces < TRAIN_PACKETS && this.#octets + length <= TRAIN_OCTETS
+    );
+  }
+
+  #grow(length: number): void {
+    this.#pieces++;
+    this.#octets += length;
+    if (length < this.#segment) this.#open = false; // only the last may be shorter
+  }
+
+  #begin(buffer: number, path: SaPath, encap: boolean, length: number): void {
+    if (this.#pieces > 0) this.#end();
+    const family = path.family === 4 ? AF_INET : AF_INET6;
+    this.#messages.setPeer(this.#count, family, path.remote, 0, encap ? path.remotePort : 0);
+    this.#first[this.#count] = buffer;
+    this.#path = path;
+    this.#open = encap && this.#cautious[path.socket]! === 0;
+    this.#segment = length;
+    this.#pieces = 1;
+    this.#octets = length;
+  }
+
+  /** The last message is complete. */
+  #end(): void {
+    const message = this.#count++;
+    this.#of[message] = this.#pieces;
+    this.#messages.setPieces(message, this.#first[message]!, this.#pieces);
+    if (this.#pieces > 1) this.#messages.setControl16(message, SOL_UDP, UDP_SEGMENT, this.#segment);
+    else this.#messages.setControlLength(message, 0);
+    this.#pieces = 0;
+  }
+
+  /** Send all messages. */
+  #run(batch: OutboundBatch, fd: number): void {
+    this.#end();
+    const row = this.#path!.socket;
+    const messages = this.#count;
+    this.#count = 0;
+    if (this.#cautious[row]! > 0) this.#cautious[row] = this.#cautious[row]! - 1;
+    let at = 0;
     let waited = false;
-    while (at < end) {
-      const sent = this.#datagrams.send(fd, at, end - at);
+    while (at < messages) {
+      const sent = this.#messages.send(fd, at, messages - at);
       if (sent > 0) {
         at += sent;
         continue;
@@ -85,10 +167,45 @@ export class Sender {
           this.#writable.wait(PATIENCE);
           continue;
         }
-        while (at < end) batch.verdict[this.#packet[at++]!] = Verdict.SOCKET_FULL;
+        while (at < messages) this.#judge(batch, at++, Verdict.SOCKET_FULL);
         return;
       }
-      batch.verdict[this.#packet[at++]!] = sent === -ERRNO.EMSGSIZE ? Verdict.MESSAGE_TOO_LONG : Verdict.SEND_ERROR;
+      if (this.#of[at] === 1) this.#judge(batch, at, verdictOf(sent));
+      else {
+        this.#cautious[row] = CAUTION;
+        this.#split(batch, fd, at);
+      }
+      at++;
+    }
+  }
+
+  /** All packets of a message share its fate. */
+  #judge(batch: OutboundBatch, message: number, verdict: number): void {
+    const first = this.#first[message]!;
+    for (let i = first; i < first + this.#of[message]!; i++) batch.verdict[this.#packet[i]!] = verdict;
+  }
+
+  /** Send the packets of a refused train one by one. */
+  #split(batch: OutboundBatch, fd: number, message: number): void {
+    const singles = this.#singles;
+    const first = this.#first[message]!;
+    const count = this.#of[message]!;
+    const peerAt = this.#messages.peerAt(message);
+    for (let i = 0; i < count; i++) {
+      const n = this.#packet[first + i]!;
+      singles.setBuffer(i, batch.sealedAt[n]!, batch.sealedLength[n]!);
+      singles.copyPeer(i, this.#messages.bytes, peerAt, this.#messages.peerLength(message));
+    }
+    let at = 0;
+    while (at < count) {
+      const sent = singles.send(fd, at, count - at);
+      if (sent > 0) at += sent;
+      else if (sent === -ERRNO.EAGAIN)
+        while (at < count) batch.verdict[this.#packet[first + at++]!] = Verdict.SOCKET_FULL;
+      else if (sent !== -ERRNO.EINTR) batch.verdict[this.#packet[first + at++]!] = verdictOf(sent);
     }
   }
 }
+
+const verdictOf = (errno: number): number =>
+  errno === -ERRNO.EMSGSIZE ? Verdict.MESSAGE_TOO_LONG : Verdict.SEND_ERROR;

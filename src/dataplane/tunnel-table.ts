@@ -11,6 +11,7 @@ const STATE = 0;
 const WORKER = 1;
 const FD = 2;
 const CURRENT = 3;
+const VNET_HDR = 4;
 
 export class TunnelTable {
   readonly memory: SharedArrayBuffer;
@@ -25,10 +26,12 @@ export class TunnelTable {
     return new TunnelTable(new SharedArrayBuffer(MAX_TUNNELS * ROW * 4));
   }
 
-  publish(tunnel: number, worker: number, fd: number): void {
+  /** `vnetHdr`: a virtio_net_hdr of 10 octets stands before each packet that `fd` gives and takes. */
+  publish(tunnel: number, worker: number, fd: number, vnetHdr: boolean): void {
     const at = tunnel * ROW;
     this.#words[at + WORKER] = worker;
     this.#words[at + FD] = fd;
+    this.#words[at + VNET_HDR] = vnetHdr ? 1 : 0;
     Atomics.store(this.#words, at + CURRENT, -1);
     Atomics.store(this.#words, at + STATE, 1);
   }
@@ -47,6 +50,10 @@ export class TunnelTable {
 
   fd(tunnel: number): number {
     return this.#words[tunnel * ROW + FD]!;
+  }
+
+  vnetHdr(tunnel: number): boolean {
+    return this.#words[tunnel * ROW + VNET_HDR] === 1;
   }
 
   /** Slot of the pair that carries what leaves the tunnel, or -1: then nothing leaves. */

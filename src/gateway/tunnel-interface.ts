@@ -8,7 +8,7 @@ import { familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
 import { addAddress } from "../linux/address.ts";
 import { setMtu, setTxQueueLength, setUp } from "../linux/link.ts";
 import { addRoute, removeRoute, replaceRoute, routeTo } from "../linux/route.ts";
-import { closeTun, openTun, type TunDevice } from "../linux/tun.ts";
+import { askForOffloads, closeTun, openTun, type TunDevice } from "../linux/tun.ts";
 
 /** Worse than any route a person would add, better than none. */
 const SHADOW_METRIC = 0x7fff_ffff;
@@ -35,8 +35,9 @@ export class TunnelInterface {
 
   /** Create the device, down. Throws EspalierError as openTun and addRoute do, and leaves nothing behind then. */
   static open(settings: InterfaceSettings): TunnelInterface {
-    const tunnel = new TunnelInterface(settings, openTun({ name: settings.name }));
+    const tunnel = new TunnelInterface(settings, openTun({ name: settings.name, vnetHdr: true }));
     try {
+      askForOffloads(tunnel.fd);
       setTxQueueLength(settings.name, QUEUE_LENGTH);
       for (const prefix of settings.routes) {
         addRoute(prefix, undefined, SHADOW);
@@ -53,6 +54,7 @@ export class TunnelInterface {
     return this.#device.name;
   }
 
+  /** Its packets begin with a virtio_net_hdr. */
   get fd(): number {
     return this.#device.fds[0]!;
   }

@@ -43,6 +43,14 @@ export class Counters {
     if (verdict === Verdict.PASS) words[at + BYTES] = words[at + BYTES]! + bytes;
   }
 
+  /** Count several packets of one verdict, of `bytes` inner octets together. */
+  add(block: number, verdict: number, packets: number, bytes: number): void {
+    const words = this.#words;
+    const at = block * BLOCK;
+    words[at + verdict] = words[at + verdict]! + packets;
+    if (verdict === Verdict.PASS) words[at + BYTES] = words[at + BYTES]! + bytes;
+  }
+
   /** Packets of `block` that got this verdict. */
   get(block: number, verdict: number): number {
     return this.#words[block * BLOCK + verdict]!;

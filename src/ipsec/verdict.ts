@@ -42,6 +42,7 @@ const ROWS = {
   KEEPALIVE: { number: 17, name: "keepalive", text: "a NAT keepalive (RFC 3948 §2.3): no error" },
   ENGINE_ERROR: { number: 18, name: "crypto-engine-error", text: "the crypto engine did not seal it" },
   NO_SOCKET: { number: 19, name: "no-socket", text: "no socket is bound to the SA's local address" },
+  OFFLOAD: { number: 20, name: "unsup-offload", text: "wants an offload that was not asked for, or is cut wrongly" },
 } as const satisfies Record<string, Row>;
 
 type Rows = typeof ROWS;

@@ -26,6 +26,17 @@ export const MSGHDR = {
 export const MMSGHDR = { size: 64, header: 0, length: 56 } as const;
 export const CMSGHDR = { size: 16, length: 0, level: 8, type: 12 } as const;
 
+/** Before each packet of a TUN device with vnetHdr; the numbers in it are of the machine's byte order. */
+export const VIRTIO_NET_HDR = {
+  size: 10,
+  flags: 0,
+  gsoType: 1,
+  headerLength: 2,
+  gsoSize: 4,
+  checksumStart: 6,
+  checksumOffset: 8,
+} as const;
+
 export const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
 export const TIMEVAL = { size: 16, seconds: 0, microseconds: 8 } as const;
 

@@ -22,6 +22,7 @@ const MSG_DONTWAIT = 0x40;
 /** Offsets in words of 32 bits. */
 const HEADER_WORDS = MMSGHDR.size / 4;
 const NAME_LENGTH = MSGHDR.nameLength / 4;
+const IOV = MSGHDR.iov / 4; // and iovLength behind it
 const CONTROL_LENGTH = MSGHDR.controlLength / 4;
 const FLAGS = MSGHDR.flags / 4;
 const LENGTH = MMSGHDR.length / 4;
@@ -89,6 +90,20 @@ export class MsgBatch {
   }
 
   /**
+   * Datagram `i` is sent from the buffers `first` to `first + count - 1`, one behind the other, instead of from buffer `i`:
+   * so it may be a train of datagrams for the kernel to take apart (UDP_SEGMENT).
+   */
+  setPieces(i: number, first: number, count: number): void {
+    this.#check(i);
+    this.#checkRange(first, count);
+    const address = this.memory.at(this.#iovecs + first * IOVEC.size, count * IOVEC.size);
+    const word = i * HEADER_WORDS + IOV;
+    this.#words[word] = address >>> 0;
+    this.#words[word + 1] = (address / 0x1_0000_0000) >>> 0;
+    this.#words[word + 2] = count;
+  }
+
+  /**
    * Receive into datagrams `first` to `first + count - 1`, without waiting. Returns how many came, or -errno (-EAGAIN:
    * none). Their `length`, peer, `isTruncated` and control messages are then set.
    */
@@ -127,6 +142,11 @@ export class MsgBatch {
   /** Offset in `bytes` of the socket address of datagram `i`. */
   peerAt(i: number): number {
     return this.#peers + i * SOCKADDR_ROOM;
+  }
+
+  /** Octets of that socket address. */
+  peerLength(i: number): number {
+    return this.#words[i * HEADER_WORDS + NAME_LENGTH]!;
   }
 
   /** AF_INET or AF_INET6. */

@@ -19,6 +19,8 @@ export const SO_ATTACH_FILTER = 26;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_ATTACH_REUSEPORT_CBPF = 51;
+export const SOL_UDP = 17;
+export const UDP_SEGMENT = 103;
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
 

@@ -87,6 +87,18 @@ export const closeTun = (device: TunDevice): void => {
 /** Say which offloads (sum of TUN_F) the reader of a device with vnetHdr understands. Returns 0 or -errno. */
 export const setTunOffload = (fd: number, offloads: number): number => libc.ioctlNumber(fd, TUNSETOFFLOAD, offloads);
 
+/** From what we like best to what every kernel takes. */
+const OFFERS = [
+  TUN_F.CSUM | TUN_F.TSO4 | TUN_F.TSO6 | TUN_F.USO4 | TUN_F.USO6,
+  TUN_F.CSUM | TUN_F.TSO4 | TUN_F.TSO6, // before Linux 6.2
+] as const;
+
+/**
+ * Ask the kernel to leave checksums and segmentation to the reader of a device with vnetHdr, as far as it can: one read
+ * then gives up to 64 KiB of a flow. Returns the sum of TUN_F that it agreed to; 0 for none.
+ */
+export const askForOffloads = (fd: number): number => OFFERS.find((offer) => setTunOffload(fd, offer) === 0) ?? 0;
+
 const openDevice = (): number => {
   const fd = libc.open(DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd >= 0) return fd;

@@ -72,6 +72,26 @@ test.each([
     });
 });
 
+test("over interfaces whose packets begin with a virtio header too", async () => {
+  const a = await start("127.0.0.2");
+  const b = await start("127.0.0.3");
+  const tunnelA = a.addTunnel(undefined, { vnetHdr: true });
+  const tunnelB = b.addTunnel(undefined, { vnetHdr: true });
+  const { spiA, spiB } = installPair([a, tunnelA.id], [b, tunnelB.id]);
+  a.plane.use(spiA);
+  b.plane.use(spiB);
+  const framed = (packet: Uint8Array) => Uint8Array.from([...new Uint8Array(10), ...packet]);
+  for (const packet of PACKETS) tunnelA.tun.inject(framed(packet));
+  tunnelA.tun.inject(new Uint8Array(7)); // no whole header
+  settle(a, b);
+  expect(tunnelB.tun.delivered()).toEqual(PACKETS.map(framed));
+  expect(a.plane.totals().out).toEqual({
+    packets: PACKETS.length,
+    bytes: octets(PACKETS),
+    drops: { "bad-inner": 1 },
+  });
+});
+
 for (const family of [4, 6] as const)
   test.skipIf(!isRoot)(`packets cross as IP protocol 50 over IPv${family} (needs root)`, async () => {
     const { a, b, tunnelA, tunnelB, spiB } = await connected({ encap: false, raw: true, v6: family === 6 });

@@ -71,10 +71,33 @@ test.skipIf(!separated)(`a socket that stays full drops the rest of the batch${r
   setUp("dptap0", true);
   const { a, b, tunnelA, spiA } = await sending("198.18.0.1", "198.18.0.2");
   setOption(a.udp.workers[0]!, SOL_SOCKET, SO_SNDBUF, 4608);
-  for (let i = 0; i < 40; i++) tunnelA.tun.inject(ipPacket({ version: 4, length: 1000 }));
+  // Each longer than the one before: no two of them are a train.
+  for (let i = 0; i < 40; i++) tunnelA.tun.inject(ipPacket({ version: 4, length: 800 + i * 8 }));
   settle(a, b);
   const { packetsOut, drops } = a.plane.counters(spiA)!;
   expect(drops["socket-full"]).toBeGreaterThan(0);
   expect(packetsOut + drops["socket-full"]!).toBe(40);
   closeTun(tap);
+});
+
+test.skipIf(!separated)(`packets of a train that the kernel refuses go one by one${reason}`, async () => {
+  const { a, b, tunnelA, tunnelB, spiA } = await sending("127.0.0.2", "127.0.0.3");
+  // ESP packets longer than the loopback's MTU: not to be cut into, but fragmented each they pass.
+  const packets = Array.from({ length: 20 }, (_, i) => ipPacket({ version: 4, length: 1400, sourcePort: i }));
+  for (let round = 0; round < 2; round++) {
+    for (const packet of packets) tunnelA.tun.inject(packet);
+    settle(a, b);
+    expect(tunnelB.tun.delivered()).toEqual(packets);
+  }
+  expect(a.plane.counters(spiA)).toMatchObject({ packetsOut: 40, drops: {} });
+});
+
+test.skipIf(!separated)(`one packet too long for the path does not take its train along${reason}`, async () => {
+  const { a, b, tunnelA, tunnelB, spiA } = await sending("127.0.0.2", "127.0.0.3");
+  setOption(a.udp.workers[0]!, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+  const long = ipPacket({ version: 4, length: 1390 });
+  for (const packet of [long, SMALL, long, long, SMALL]) tunnelA.tun.inject(packet);
+  settle(a, b);
+  expect(tunnelB.tun.delivered()).toEqual([SMALL, SMALL]);
+  expect(a.plane.counters(spiA)).toMatchObject({ packetsOut: 2, drops: { "message-too-long": 3 } });
 });

@@ -39,6 +39,17 @@ const STRUCTURES: Readonly<Record<string, readonly [type: string, members: Reado
   ],
   MMSGHDR: ["struct mmsghdr", { header: "msg_hdr", length: "msg_len" }],
   CMSGHDR: ["struct cmsghdr", { length: "cmsg_len", level: "cmsg_level", type: "cmsg_type" }],
+  VIRTIO_NET_HDR: [
+    "struct virtio_net_hdr",
+    {
+      flags: "flags",
+      gsoType: "gso_type",
+      headerLength: "hdr_len",
+      gsoSize: "gso_size",
+      checksumStart: "csum_start",
+      checksumOffset: "csum_offset",
+    },
+  ],
   POLLFD: ["struct pollfd", { fd: "fd", events: "events", revents: "revents" }],
   TIMEVAL: ["struct timeval", { seconds: "tv_sec", microseconds: "tv_usec" }],
   SOCK_FILTER: ["struct sock_filter", { code: "code", jt: "jt", jf: "jf", k: "k" }],
@@ -91,6 +102,7 @@ const INCLUDES = [
   "linux/filter.h",
   "linux/netlink.h",
   "linux/rtnetlink.h",
+  "linux/virtio_net.h",
 ];
 
 const ours: Readonly<Record<string, Readonly<Record<string, number>>>> = Object.fromEntries(

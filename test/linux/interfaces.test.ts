@@ -22,7 +22,7 @@ scenario("names", "a TUN device has the name that was asked for, and is gone whe
 });
 
 scenario("queues", "a device has one descriptor per queue and takes offloads", (seen) => {
-  expect(seen).toEqual({ count: 4, name: "many", offload: 0 });
+  expect(seen).toEqual({ count: 4, name: "many", offload: 0, asked: true, none: 0 });
 });
 
 scenario("taken", "a name that is taken, and one that cannot be, are told apart", (seen) => {

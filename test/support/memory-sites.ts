@@ -42,10 +42,11 @@ export class MemorySite {
     return new MemorySite(address, plane, udp, rawFds);
   }
 
-  addTunnel(worker?: number): { id: number; tun: MemoryTun } {
+  addTunnel(worker?: number, { vnetHdr = false } = {}): { id: number; tun: MemoryTun } {
     const tun = new MemoryTun();
     this.#tuns.push(tun);
-    return { id: this.plane.addTunnel({ tunFd: tun.planeFd, ...(worker === undefined ? {} : { worker }) }), tun };
+    const id = this.plane.addTunnel({ tunFd: tun.planeFd, vnetHdr, ...(worker === undefined ? {} : { worker }) });
+    return { id, tun };
   }
 
   async stop(): Promise<void> {

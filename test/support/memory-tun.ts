@@ -2,6 +2,7 @@
 import koffi from "koffi";
 import * as libc from "../../src/linux/libc.ts";
 import { Memory } from "../../src/linux/memory.ts";
+import { enlargeBuffers } from "../../src/linux/socket.ts";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -16,7 +17,7 @@ export class MemoryTun {
   /** What the plane reads and writes. */
   readonly planeFd: number;
   readonly #fd: number;
-  readonly #memory = Memory.allocate(65536);
+  readonly #memory = Memory.allocate(65536 + 64);
 
   constructor() {
     const pair = Memory.allocate(8);
@@ -24,6 +25,8 @@ export class MemoryTun {
       throw new Error("no socket pair");
     this.planeFd = pair.view.getInt32(0, true);
     this.#fd = pair.view.getInt32(4, true);
+    enlargeBuffers(this.planeFd);
+    enlargeBuffers(this.#fd);
   }
 
   /** As if the host had routed a packet into the interface. */

@@ -1,0 +1,224 @@
+// HOT PATH
+/**
+ * Reads packets from TUN devices into the outbound area, and cuts super-packets into the packets they stand for.
+ *
+ * A super-packet is read as it will be cut: readv(2) leaves a gap before each piece for the headers of its segment, so no
+ * payload is copied. That takes knowing the sizes before, and they are those of the device's last super-packet:
+ *
+ *   | head | IP TCP payload ... | gap, IP TCP | payload ... | gap, IP TCP | payload ... |      | what is left |
+ *     ^ virtio_net_hdr            ^ piece 1                   ^ piece 2                           ^ the park
+ *
+ * When they are not, or when the batch has no room for all segments, the pieces are put together in the park and the
+ * segments copied out of there, over as many batches as it takes.
+ */
+
+import { Verdict } from "../ipsec/verdict.ts";
+import { VIRTIO_NET_HDR } from "../linux/abi.ts";
+import { IoVectors } from "../linux/io-vectors.ts";
+import { type Arena, BATCH, MAX_PACKET, OUTBOUND_AREA, outboundRoom, PARK } from "./arena.ts";
+import type { OutboundBatch } from "./outbound.ts";
+import type { PlaneMemory } from "./plane-memory.ts";
+import { MAX_HEADERS, Segmenter, Wish } from "./segment.ts";
+import { MAX_TUNNELS } from "./tunnel-table.ts";
+
+/** Sizes are not foreseen when the first piece would be shorter than this. */
+const LEAST_PIECE = MAX_HEADERS;
+const LONGEST = 65_536;
+
+export class TunReader {
+  readonly #arena: Arena;
+  readonly #slab: Uint8Array;
+  readonly #tables: PlaneMemory;
+  readonly #iovecs: IoVectors;
+  readonly #segmenter: Segmenter;
+  /** By tunnel: the sizes of its last super-packet, 0 before the first; whether the last packet was one. */
+  readonly #headers = new Uint16Array(MAX_TUNNELS);
+  readonly #sizes = new Uint16Array(MAX_TUNNELS);
+  readonly #busy = new Uint8Array(MAX_TUNNELS);
+  /** Octets of the outbound area that the batch has taken. */
+  #used = 0;
+
+  // What the iovecs are prepared for: pieces of `size` octets from `start` on, the first with `headers` more.
+  #start = -1;
+  #header = 0;
+  #size = 0;
+  #pieces = 0;
+  #spacing = 0;
+
+  /** Next segment of the super-packet in the park, or -1. */
+  #parked = -1;
+  /** The tunnel read from last, the pair that carries what leaves it, and its counters. */
+  #tunnel = -1;
+  #slot = -1;
+  #block = 0;
+
+  constructor(arena: Arena, tables: PlaneMemory) {
+    this.#arena = arena;
+    this.#slab = arena.slab;
+    this.#tables = tables;
+    this.#iovecs = new IoVectors(arena.memory, BATCH + 2);
+    this.#segmenter = new Segmenter(arena.slab, arena.sum);
+  }
+
+  /** Begin an empty batch. */
+  clear(batch: OutboundBatch): void {
+    batch.count = 0;
+    this.#used = 0;
+  }
+
+  /** The rest of a super-packet waits for the next batch: call `resume` once that is clear, before any `read`. */
+  get pending(): boolean {
+    return this.#parked >= 0;
+  }
+
+  /** There is room for what the tunnel is likely to give. */
+  hasRoom(tunnel: number, batch: OutboundBatch): boolean {
+    const free = batch.capacity - batch.count;
+    const size = this.#sizes[tunnel]!;
+    const segments = this.#busy[tunnel] === 1 ? Math.min(Math.ceil(LONGEST / size), batch.capacity) : 1;
+    const room = outboundRoom(segments === 1 ? MAX_PACKET : this.#headers[tunnel]! + size);
+    return segments <= free && this.#used + segments * room <= OUTBOUND_AREA;
+  }
+
+  /** Append one packet of `fd`, or the segments of one super-packet. Returns its octets, or -errno (-EAGAIN: none). */
+  read(fd: number, tunnel: number, batch: OutboundBatch): number {
+    const header = this.#tables.tunnels.vnetHdr(tunnel) ? VIRTIO_NET_HDR.size : 0;
+    this.#enter(tunnel);
+    this.#prepare(header, tunnel, batch);
+    const result = this.#iovecs.read(fd, 0, this.#pieces + 2);
+    if (result < 0) return result;
+    const length = result - header;
+    if (length < 0) this.#refuse(batch, 0, Verdict.BAD_INNER);
+    else if (header === 0) this.#single(batch, length, Verdict.PASS);
+    else this.#judge(batch, tunnel, length);
+    return result;
+  }
+
+  /** Append more segments of the super-packet in the park. */
+  resume(batch: OutboundBatch): void {
+    this.#enter(this.#tunnel);
+    const segmenter = this.#segmenter;
+    const { headerLength, segmentSize, count } = segmenter;
+    const room = outboundRoom(headerLength + segmentSize);
+    while (this.#parked < count && batch.count < batch.capacity && this.#used + room <= OUTBOUND_AREA) {
+      const k = this.#parked++;
+      const at = this.#arena.packetAt(this.#used);
+      const from = this.#arena.parkAt + headerLength + k * segmentSize;
+      this.#slab.copyWithin(at + headerLength, from, from + segmenter.length(k) - headerLength);
+      this.#append(batch, at, segmenter.write(k, at), Verdict.PASS);
+      this.#used += room;
+    }
+    if (this.#parked === count) this.#parked = -1;
+  }
+
+  #enter(tunnel: number): void {
+    this.#tunnel = tunnel;
+    this.#slot = this.#tables.tunnels.current(tunnel);
+    this.#block = this.#tables.blocks.tunnelOwn(tunnel);
+  }
+
+  #judge(batch: OutboundBatch, tunnel: number, length: number): void {
+    const segmenter = this.#segmenter;
+    const { virtioAt } = this.#arena;
+    const at = this.#arena.packetAt(this.#start);
+    const wish = segmenter.wish(virtioAt);
+    this.#busy[tunnel] = 0;
+    if (wish === Wish.NOTHING || wish === Wish.CHECKSUM) {
+      this.#gather(at, Math.min(length, MAX_PACKET));
+      const done = wish === Wish.NOTHING || length > MAX_PACKET || segmenter.complete(virtioAt, at, length);
+      this.#single(batch, length, done ? Verdict.PASS : Verdict.OFFLOAD);
+    } else if (wish === Wish.SEGMENTS && segmenter.begin(virtioAt, at, length)) this.#cut(batch, tunnel, length);
+    else this.#refuse(batch, length, Verdict.OFFLOAD);
+  }
+
+  #cut(batch: OutboundBatch, tunnel: number, length: number): void {
+    const segmenter = this.#segmenter;
+    const { headerLength, segmentSize, count } = segmenter;
+    if (headerLength + segmentSize > MAX_PACKET) {
+      this.#refuse(batch, length, Verdict.TOO_BIG);
+      return;
+    }
+    this.#headers[tunnel] = headerLength;
+    this.#sizes[tunnel] = segmentSize;
+    this.#busy[tunnel] = 1;
+    if (headerLength !== this.#header || segmentSize !== this.#size || count > this.#pieces) {
+      this.#gather(this.#arena.parkAt, length);
+      this.#parked = 0;
+      this.resume(batch);
+      return;
+    }
+    for (let k = 0; k < count; k++) {
+      const at = this.#arena.packetAt(this.#used);
+      this.#append(batch, at, segmenter.write(k, at), Verdict.PASS);
+      this.#used += this.#spacing;
+    }
+  }
+
+  /** A packet as it was read. A longer one than a buffer takes is judged by its length alone. */
+  #single(batch: OutboundBatch, length: number, refused: number): void {
+    this.#append(batch, this.#arena.packetAt(this.#start), length, refused);
+    this.#used += outboundRoom(Math.min(length, MAX_PACKET));
+  }
+
+  #refuse(batch: OutboundBatch, length: number, reason: number): void {
+    this.#append(batch, this.#arena.packetAt(this.#start), length, reason);
+  }
+
+  #append(batch: OutboundBatch, at: number, length: number, refused: number): void {
+    const n = batch.count++;
+    batch.at[n] = at;
+    batch.length[n] = length;
+    batch.slot[n] = this.#slot;
+    batch.tunnelBlock[n] = this.#block;
+    batch.refused[n] = refused;
+  }
+
+  /** Lay out where the next packet is read to. */
+  #prepare(header: number, tunnel: number, batch: OutboundBatch): void {
+    const headers = this.#headers[tunnel]!;
+    const size = this.#sizes[tunnel]!;
+    const foreseen = header > 0 && headers + size >= LEAST_PIECE;
+    this.#lay(header, foreseen ? headers : 0, foreseen ? size : MAX_PACKET, batch.capacity - batch.count);
+  }
+
+  #lay(header: number, headers: number, size: number, free: number): void {
+    const spacing = outboundRoom(headers + size);
+    const most = Math.min(free, Math.floor((OUTBOUND_AREA - this.#used) / spacing));
+    const pieces = Math.max(1, Math.min(headers === 0 ? 1 : Math.ceil(LONGEST / size), most));
+    const iovecs = this.#iovecs;
+    iovecs.set(0, this.#arena.virtioAt, header);
+    if (this.#start === this.#used && this.#header === headers && this.#size === size && this.#pieces === pieces)
+      return;
+    this.#start = this.#used;
+    this.#header = headers;
+    this.#size = size;
+    this.#pieces = pieces;
+    this.#spacing = spacing;
+    iovecs.set(1, this.#arena.packetAt(this.#start), headers + size);
+    for (let k = 1; k < pieces; k++) iovecs.set(1 + k, this.#pieceAt(k), size);
+    const parked = headers + pieces * size;
+    iovecs.set(1 + pieces, this.#arena.parkAt + parked, Math.max(PARK - parked, 0));
+  }
+
+  /** Where piece `k` was read to. */
+  #pieceAt(k: number): number {
+    const at = this.#arena.packetAt(this.#start + k * this.#spacing);
+    return k === 0 ? at : at + this.#header;
+  }
+
+  /** Once: put the first `length` octets of what was read together at `to`, where the first piece is, or in the park. */
+  #gather(to: number, length: number): void {
+    const slab = this.#slab;
+    const first = this.#header + this.#size;
+    const { parkAt } = this.#arena;
+    const at = this.#pieceAt(0);
+    if (to !== at) slab.copyWithin(to, at, at + Math.min(first, length));
+    let done = first;
+    for (let k = 1; k < this.#pieces && done < length; k++) {
+      const from = this.#pieceAt(k);
+      slab.copyWithin(to + done, from, from + Math.min(this.#size, length - done));
+      done += this.#size;
+    }
+    if (done < length && to !== parkAt) slab.copyWithin(to + done, parkAt + done, parkAt + length);
+  }
+}
