@@ -2,6 +2,11 @@
 /**
  * UDP_GRO (udp(7)): the kernel gives several datagrams of one peer and port at once, behind each other, all of one size but
  * the last, and tells that size in a control message. It looks at addresses, ports and lengths only.
+ *
+ * In a SO_REUSEPORT group the kernel asks the filter for the socket of a datagram, but before, when it merges, it picks one
+ * by a hash of addresses and ports and merges only if that one has the option. So of peers whose packets come singly only
+ * some get trains while a member of the group, such as the control thread's, is without it. Trains that are trains already
+ * on their way (over veth or virtio) come whole to all.
  */
 import type { MsgBatch } from "./msg-batch.ts";
 import { setOption } from "./socket.ts";
