@@ -1,8 +1,7 @@
 /**
  * How long does a packet take in each engine? ESP packets sealed and opened in bursts of 64, one thread.
  *
- *   npx tsc -p tsconfig.json --noEmit false --outDir node_modules/.cache/bench
- *   node node_modules/.cache/bench/bench/engines.js [suite ...]
+ *   npm run bench:engines [suite ...]
  *
  * Before anything is timed every engine must give the same octets. Engines take turns, so that a busy moment of the
  * machine hits all of them; the median of the rounds is printed, and the first engine's twice as the floor of the noise.
