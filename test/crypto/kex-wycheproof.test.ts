@@ -25,7 +25,8 @@ const FILES = [
 describe.each(FILES)("Wycheproof vectors of $name", ({ name, file, octets }) => {
   const url = new URL(file, FOLDER);
 
-  it.skipIf(!existsSync(url))("all get the result that they call for", () => {
+  it("all get the result that they call for", (context) => {
+    if (!existsSync(url)) context.skip(`the vectors are not here: ${file}`);
     const { testGroups } = JSON.parse(readFileSync(url, "utf8")) as { testGroups: { tests: Vector[] }[] };
     const method = kexByName(name)!;
     let valid = 0;

@@ -3,13 +3,6 @@ import { closeSync, existsSync, openSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { run } from "./run.ts";
 
-declare module "vitest" {
-  interface TaskMeta {
-    /** Why this test was skipped: scripts/test prints it. */
-    skipped?: string;
-  }
-}
-
 export const ROOT = join(import.meta.dirname, "../../..");
 export const MAIN = join(ROOT, "dist/cli/main.js");
 export const LIBRARY = join(ROOT, "dist/index.js");
