@@ -6,8 +6,18 @@ export interface Clock {
   iso(at: number): string;
 }
 
+/** A wall clock that was set by more than this is believed, ms; less is how two clocks are read one after the other. */
+const JUMP = 500;
+
+const offsetNow = (): number => Date.now() - performance.now();
+
+let offset = offsetNow();
+
 export const systemClock: Clock = {
   now: () => performance.now(),
-  // The offset is taken anew each time: a wall clock that was set is believed at once.
-  iso: (at) => new Date(Date.now() - performance.now() + at).toISOString(),
+  iso: (at) => {
+    const fresh = offsetNow();
+    if (Math.abs(fresh - offset) > JUMP) offset = fresh;
+    return new Date(offset + at).toISOString();
+  },
 };
