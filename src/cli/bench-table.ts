@@ -1,7 +1,6 @@
 /** What was measured, for people. */
-import { arch, cpus, loadavg, release } from "node:os";
 import pc from "picocolors";
-import type { EspBenchRow } from "../index.ts";
+import type { EspBenchRow, TunnelBenchResult } from "../index.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import { packets } from "./units.ts";
 
@@ -40,8 +39,27 @@ export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readon
   return plainTable(ESP_COLUMNS, cells, { colour });
 };
 
-/** How busy the machine is, and what it is. */
-export const loadLine = (): string => loadavg()[0]!.toFixed(2);
+/** One line a figure. Text without a final newline. */
+export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readonly colour: boolean }): string => {
+  const { peer, streams, udp, suite, engine, workers, encap, offloads, seconds, lossPercent, retransmits } = result;
+  const payload = udp === null ? "TCP" : `UDP of ${udp} octets`;
+  const tunnel = peer === "plain" ? "none: plain forwarding" : `${suite}, ${engine}, encap ${encap}`;
+  const threads = `${workers} each, ${result.gatewayCores.toFixed(2)} processors busy in both gateways`;
+  const lines: (readonly [string, string])[] = [
+    ["tunnel", tunnel],
+    ["workers", peer === "plain" ? "none" : threads],
+    ["offloads of the links", offloads],
+    ["traffic", `${payload}, ${streams} ${streams === 1 ? "stream" : "streams"}, ${seconds.toFixed(1)} s`],
+    ["arrived", `${result.gbps.toFixed(2)} Gbit/s, ${packets(result.pps)} packets/s`],
+    ...(lossPercent === null ? [] : [["lost", `${lossPercent.toFixed(2)} %`] as const]),
+    ...(retransmits === null ? [] : [["retransmits", `${retransmits}`] as const]),
+    ["ping", `${result.ping.averageMs.toFixed(3)} ms`],
+  ];
+  const paint = pc.createColors(colour);
+  return lines.map(([name, value]) => `${paint.dim(name.padEnd(WIDTH))}${value}`).join("\n");
+};
 
-export const machineLine = (): string =>
-  `${cpus()[0]?.model ?? arch()}, ${cpus().length} processors, Linux ${release()}, Node ${process.version}`;
+const WIDTH = 23;
+
+export const machineLine = ([before, after]: readonly [number, number], machine: string): string =>
+  `load ${before.toFixed(2)}, then ${after.toFixed(2)}; ${machine}`;

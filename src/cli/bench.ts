@@ -1,7 +1,17 @@
 /** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways. */
 import { type Command, InvalidArgumentError } from "commander";
-import { benchEsp, type EngineName, type EspBenchOptions, type EspDirection, SUITES } from "../index.ts";
-import { espBenchTable, loadLine, machineLine } from "./bench-table.ts";
+import {
+  benchEsp,
+  benchTunnel,
+  describeMachine,
+  type EngineName,
+  type EspBenchOptions,
+  type EspDirection,
+  loadAverage,
+  SUITES,
+  type TunnelBenchOptions,
+} from "../index.ts";
+import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface EspOptions {
@@ -20,6 +30,7 @@ interface EspOptions {
 export const addBench = (program: Command, terminal: Terminal): void => {
   const bench = program.command("bench").description("measure ESP on this machine");
   addEsp(bench, terminal);
+  addTunnel(bench, terminal);
 };
 
 const addEsp = (bench: Command, terminal: Terminal): void => {
@@ -39,7 +50,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
     .option("--seconds <number>", "that are timed for each row (1)", number)
     .option("--json", "an array of rows as JSON")
     .action(async (options: EspOptions) => {
-      const before = loadLine();
+      const before = loadAverage();
       let done = 0;
       const rows = await benchEsp(espOptions(options), (_, of) => {
         done++;
@@ -49,7 +60,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
       terminal.out(
         options.json === true
           ? `${JSON.stringify(rows, null, 2)}\n`
-          : `${espBenchTable(rows, terminal)}\n\nload ${before}, then ${loadLine()}; ${machineLine()}\n`,
+          : `${espBenchTable(rows, terminal)}\n\n${machineLine([before, loadAverage()], describeMachine())}\n`,
       );
     });
 };
@@ -88,3 +99,54 @@ const wholes = (text: string): number[] =>
     if (!/^\d+$/.test(word)) throw new InvalidArgumentError("Expected whole numbers with commas between them.");
     return Number(word);
   });
+
+const addTunnel = (bench: Command, terminal: Terminal): void => {
+  bench
+    .command("tunnel")
+    .description(
+      "two gateways in network namespaces of their own, and iperf3 between the hosts behind them; needs root",
+    )
+    .option("--streams <number>", "of iperf3 (1)", number)
+    .option("--udp <bytes>", "datagrams of so many octets of payload, not TCP", number)
+    .option("--rate <number>", "datagrams a second (as many as the sender can, whatever is lost)", number)
+    .option("--seconds <number>", "that are measured (5)", number)
+    .option("--suite <name>", "of ESP (aes256gcm16)")
+    .option("--workers <number>", "of each gateway (1)", number)
+    .option("--engine <name>", "auto, ipsec-mb, openssl, node, noble (auto)")
+    .option("--encap <when>", "ESP in UDP: auto, force, never (auto)")
+    .option("--offloads <on|off>", "segmentation offloads of the virtual links (on)", onOff)
+    .option("--peer <what>", "self: a tunnel; plain: none, which shows the limit (self)")
+    .option("--json", "one object as JSON")
+    .action(async ({ json, ...options }: TunnelBenchOptions & { readonly json?: boolean }) => {
+      const result = await untilSignal((signal) => benchTunnel({ ...options, signal }));
+      terminal.out(
+        json === true
+          ? `${JSON.stringify(result, null, 2)}\n`
+          : `${tunnelBenchTable(result, terminal)}\n\n${machineLine(result.load, result.machine)}\n`,
+      );
+    });
+};
+
+const onOff = (text: string): boolean => {
+  if (text !== "on" && text !== "off") throw new InvalidArgumentError("Expected on or off.");
+  return text === "on";
+};
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** A signal lets `act` clean up; then it ends this process as it would have without. */
+const untilSignal = async <T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+  const abort = new AbortController();
+  let got: NodeJS.Signals | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    got ??= signal;
+    abort.abort(new Error(`ended by ${signal}`));
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  try {
+    return await act(abort.signal);
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+    if (got !== undefined) process.kill(process.pid, got);
+  }
+};
