@@ -29,7 +29,7 @@ const READY = 0;
 const DONE = 1;
 const FAILED = 2;
 
-const WARM_UP = 150; // ms: V8 needs about 40 before it has compiled the loops
+const WARM_UP = 150; // ms: V8 needs about 40 before it has compiled the loops; less before what is short anyway
 const STEP = 5; // ms between two looks at the others
 
 export default function run(init: EspThreadInit): EspThreadResult {
@@ -49,7 +49,8 @@ const measured = (init: EspThreadInit, board: Int32Array): EspThreadResult => {
   const passed = init.direction === "seal" ? () => load.sealed() : () => load.opened();
   load.check();
   load.meetAll();
-  for (const begin = performance.now(); performance.now() - begin < WARM_UP; ) batch();
+  const warmUp = Math.min(WARM_UP, init.seconds * 500);
+  for (const begin = performance.now(); performance.now() - begin < warmUp; ) batch();
   meet(board, init.workers);
 
   const before = passed();

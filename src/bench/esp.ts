@@ -2,17 +2,13 @@
  * `espalier bench esp`: what a packet costs in the workers' own code, in memory. SPD or SPI lookup, sequence number and
  * replay window, framing, padding and engine are in it, a batch at a time as in a worker; sockets and TUN devices are not.
  */
-import { randomBytes } from "node:crypto";
 import { Piscina } from "piscina";
 import type { EngineName } from "../crypto/engine.ts";
 import { selectEngine } from "../crypto/select-engine.ts";
-import { saPath } from "../dataplane/child-sa.ts";
-import { PlaneMemory } from "../dataplane/plane-memory.ts";
 import { EspalierError } from "../errors.ts";
-import { parseSelector } from "../ipsec/selector.ts";
 import { type EspBenchOptions, type EspBenchRow, type EspTask, espTasks } from "./esp-rows.ts";
+import { tablesOf } from "./esp-tables.ts";
 import { BOARD_SIZE, type EspThreadInit, type EspThreadResult } from "./esp-thread.ts";
-import { INNER_NET } from "./inner-packets.ts";
 
 type Task = EspTask & { readonly engine: EngineName };
 
@@ -69,7 +65,7 @@ const rowOf = async (task: Task): Promise<EspBenchRow> => {
 
 const inThreads = async (task: Task): Promise<EspThreadResult[]> => {
   const { suite, direction, size, workers, sas, engine, esn, seconds } = task;
-  const memory = tablesOf(task).shared;
+  const memory = tablesOf({ ...task, pairs: workers * sas }).shared;
   const board = new SharedArrayBuffer(BOARD_SIZE);
   const pool = new Piscina<EspThreadInit, EspThreadResult>({
     filename: new URL("./esp-thread.js", import.meta.url).href,
@@ -85,21 +81,4 @@ const inThreads = async (task: Task): Promise<EspThreadResult[]> => {
     if (end.status === "rejected") throw end.reason;
     return end.value;
   });
-};
-
-const PATH = saPath({ local: { address: "192.0.2.1", port: 0 }, remote: { address: "192.0.2.2", port: 0 } }, -1);
-const SPIS = 0x4000_0000;
-
-/** Every slot has an inbound SA and its other end: what the outbound SA seals, the inbound one opens. */
-const tablesOf = ({ suite, esn, window, workers, sas }: Task): PlaneMemory => {
-  const tables = PlaneMemory.create(2 ** Math.ceil(Math.log2(workers * sas)));
-  const net = [parseSelector(INNER_NET)!];
-  for (let slot = 0; slot < workers * sas; slot++) {
-    const key = randomBytes(suite.keyLength);
-    const sa = { spi: SPIS + slot, suite, esn, encap: false, tunnel: 0, window, key, path: PATH };
-    tables.spd.set(slot, net, net);
-    tables.sad.publish(slot, sa);
-    tables.sad.publish(tables.sad.outbound(slot), sa);
-  }
-  return tables;
 };
