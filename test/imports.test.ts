@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   dataplane: ["crypto", "ipsec", "linux", "errors.ts", "ip-address.ts"],
   config: ["bytes.ts", "errors.ts", "ip-address.ts", "crypto", "ipsec", "ike"],
   control: ["bytes.ts", "errors.ts", "ip-address.ts"],
+  bench: ["errors.ts", "ip-address.ts", "crypto", "ipsec", "linux", "dataplane", "control/client.ts"],
   "tuntap2.ts": ["linux", "errors.ts", "ip-address.ts"],
   gateway: [
     "bytes.ts",
@@ -45,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "index.ts": [
     "errors.ts",
+    "bench",
     "crypto",
     "ipsec",
     "dataplane",

@@ -1,6 +1,7 @@
 /** The commands of `espalier`, and the exit status of each: 0 done, 1 failed at run time, 2 wrong usage or configuration. */
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../index.ts";
+import { addBench } from "./bench.ts";
 import { addCheck } from "./check.ts";
 import { addInitiate } from "./initiate.ts";
 import { addRekey } from "./rekey.ts";
@@ -47,6 +48,7 @@ const buildProgram = (terminal: Terminal): Command => {
       writeErr: (text) => terminal.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, "espalier: ")),
     });
-  for (const add of [addRun, addCheck, addStatus, addInitiate, addTerminate, addRekey]) add(program, terminal);
+  for (const add of [addRun, addCheck, addStatus, addInitiate, addTerminate, addRekey, addBench])
+    add(program, terminal);
   return program;
 };

@@ -1,7 +1,7 @@
 /** A gateway's status for people: one row a tunnel, then what went wrong, then the workers. */
-import Table from "cli-table3";
 import pc from "picocolors";
 import type { ChildSaReport, ConnectionReport, Counters, GatewayStatus, WorkerReport } from "../index.ts";
+import { plainTable } from "./plain-table.ts";
 import { octets, packets, span } from "./units.ts";
 
 type Paint = ReturnType<typeof pc.createColors>;
@@ -34,29 +34,14 @@ const summary = ({ version, engine, uptime, connections, workers }: GatewayStatu
 };
 
 const tunnelTable = (status: GatewayStatus, paint: Paint): string => {
-  const table = new Table({
-    head: HEAD.map((title) => paint.dim(title)),
-    colAligns: HEAD.map((title) => (RIGHT.has(title) ? "right" : "left")),
-    chars: BORDERLESS,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 2 },
-  });
   const now = Date.parse(status.startedAt) + status.uptime * 1000;
-  for (const connection of status.connections) table.push(...rows(connection, now, paint));
-  return trimLines(table.toString());
+  const columns = HEAD.map((title) => ({ title, right: RIGHT.has(title) }));
+  return plainTable(
+    columns,
+    status.connections.flatMap((connection) => rows(connection, now, paint)),
+    { colour: paint.isColorSupported },
+  );
 };
-
-const BORDERLESS = Object.fromEntries(
-  [
-    ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"],
-    ["left", "left-mid", "mid", "mid-mid", "right", "right-mid", "middle"],
-  ].flatMap((names) => names.map((name) => [name, ""] as const)),
-);
-
-const trimLines = (text: string): string =>
-  text
-    .split("\n")
-    .map((line) => line.trimEnd())
-    .join("\n");
 
 /** A connection is named once, in the row of its first tunnel. */
 const rows = ({ name, state, remote, childSas }: ConnectionReport, now: number, paint: Paint): string[][] => {

@@ -61,6 +61,7 @@ const REQUIREMENTS = {
   tun,
   transfer: binary("socat", "socat"),
   iperf: binary("iperf3", "iperf3"),
+  ethtool: binary("ethtool", "ethtool"),
   capture: binary("tcpdump", "tcpdump"),
   nat: binary("nft", "nftables"),
   strongswan: () =>

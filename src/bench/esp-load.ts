@@ -1,0 +1,186 @@
+/**
+ * A worker without its sockets and interfaces: the passes over packets that it makes of what it receives and reads, on
+ * batches of packets that are made here. Only the passes are timed, from the packet in its buffer to the packet in its
+ * buffer: making packets, which stands for the kernel's copy into or out of the buffers, is not.
+ */
+import type { EngineName } from "../crypto/engine.ts";
+import type { Suite } from "../crypto/suites.ts";
+import { Arena, BATCH, outboundRoom } from "../dataplane/arena.ts";
+import { EspSession } from "../dataplane/esp-session.ts";
+import { Inbound, InboundBatch } from "../dataplane/inbound.ts";
+import { IvPool } from "../dataplane/iv-pool.ts";
+import { openEngine } from "../dataplane/open-engine.ts";
+import { Outbound, OutboundBatch } from "../dataplane/outbound.ts";
+import { OwnedSas } from "../dataplane/owned-sas.ts";
+import { PlaneMemory, type SharedMemory } from "../dataplane/plane-memory.ts";
+import { MAX_TRAIN } from "../linux/udp-gro.ts";
+import { innerPackets } from "./inner-packets.ts";
+
+export interface EspLoadOptions {
+  readonly memory: SharedMemory;
+  readonly worker: number;
+  readonly workers: number;
+  /** SAs of this worker. */
+  readonly sas: number;
+  readonly engine: EngineName;
+  readonly suite: Suite;
+  readonly esn: boolean;
+  readonly size: number;
+}
+
+/** What passed and what did not, so far. */
+export interface Passed {
+  readonly packets: number;
+  readonly drops: number;
+}
+
+export class EspLoad {
+  readonly #options: EspLoadOptions;
+  readonly #tables: PlaneMemory;
+  readonly #arena = new Arena(MAX_TRAIN);
+  readonly #owned: OwnedSas;
+  readonly #inbound: Inbound;
+  readonly #outbound: Outbound;
+  readonly #toOpen = new InboundBatch(BATCH, new Uint8Array(0));
+  readonly #toSeal = new OutboundBatch(BATCH);
+  readonly #packets: readonly Uint8Array[];
+  readonly #closeEngine: () => void;
+  /** The SA that has the next packet. */
+  #next = 0;
+
+  constructor(options: EspLoadOptions) {
+    this.#options = options;
+    const { worker, workers, size } = options;
+    this.#tables = new PlaneMemory(options.memory);
+    const { sad, spd, counters, blocks } = this.#tables;
+    const { slab, ops } = this.#arena;
+    const engine = openEngine(options.engine, slab, ops.capacity);
+    this.#closeEngine = () => engine.close();
+    this.#owned = new OwnedSas(sad, engine);
+    const parts = { sad, spd, counters, owned: this.#owned, engine, ops };
+    this.#inbound = new Inbound({ ...parts, worker, workers, block: blocks.workerIn(worker) });
+    this.#outbound = new Outbound({ ...parts, ivs: new IvPool(), block: blocks.workerOut(worker) });
+    this.#packets = innerPackets(BATCH, size);
+  }
+
+  /** Seal a batch; ms that it took. */
+  seal(): number {
+    this.#fill();
+    const begin = performance.now();
+    this.#outbound.seal(this.#toSeal);
+    this.#outbound.settle(this.#toSeal);
+    return performance.now() - begin;
+  }
+
+  /** Seal a fresh batch on the SAs' other ends, untimed, then open it; ms that the opening took. */
+  open(): number {
+    this.seal();
+    this.#carry();
+    const begin = performance.now();
+    this.#inbound.open(this.#toOpen);
+    this.#inbound.settle(this.#toOpen);
+    return performance.now() - begin;
+  }
+
+  /** Use every SA once, so that its keys are expanded. */
+  meetAll(): void {
+    for (let met = 0; met < this.#options.sas; met += BATCH) this.open();
+  }
+
+  /** Throws when a batch, sealed and opened, is not what it was, or when node:crypto does not open what was sealed. */
+  check(): void {
+    this.seal();
+    this.#checkElsewhere();
+    this.#carry();
+    this.#inbound.open(this.#toOpen);
+    this.#inbound.settle(this.#toOpen);
+    this.checkOpened();
+  }
+
+  /** Throws when the batch opened last is not what was sealed. */
+  checkOpened(): void {
+    const { slab } = this.#arena;
+    const { suite, engine } = this.#options;
+    this.#packets.forEach((packet, n) => {
+      const at = this.#toOpen.innerAt[n]!;
+      const opened = slab.subarray(at, at + this.#toOpen.innerLength[n]!);
+      if (this.#toOpen.verdict[n] !== 0 || Buffer.compare(opened, packet) !== 0)
+        throw new Error(`${engine} did not open what it sealed: ${suite.name}, ${packet.length} octets`);
+    });
+  }
+
+  sealed(): Passed {
+    return this.#passed(this.#tables.blocks.workerOut(this.#options.worker));
+  }
+
+  opened(): Passed {
+    return this.#passed(this.#tables.blocks.workerIn(this.#options.worker));
+  }
+
+  close(): void {
+    this.#owned.close();
+    this.#closeEngine();
+  }
+
+  #passed(block: number): Passed {
+    const packets = this.#tables.counters.get(block, 0);
+    return { packets, drops: this.#tables.counters.sum(block) - packets };
+  }
+
+  /** A batch of packets where TunReader would put them, each for the SA after that of the one before. */
+  #fill(): void {
+    const { worker, workers, sas, size } = this.#options;
+    const { slab } = this.#arena;
+    const batch = this.#toSeal;
+    const room = outboundRoom(size);
+    const own = this.#tables.blocks.tunnelOwn(0);
+    batch.count = BATCH;
+    for (let n = 0; n < BATCH; n++) {
+      const at = this.#arena.packetAt(n * room);
+      slab.set(this.#packets[n]!, at);
+      batch.at[n] = at;
+      batch.length[n] = size;
+      batch.slot[n] = worker + workers * this.#next;
+      batch.tunnelBlock[n] = own;
+      if (++this.#next === sas) this.#next = 0;
+    }
+  }
+
+  /** What was sealed, to where Receiver would put it. */
+  #carry(): void {
+    const { slab } = this.#arena;
+    const batch = this.#toOpen;
+    batch.count = BATCH;
+    for (let n = 0; n < BATCH; n++) {
+      const from = this.#toSeal.sealedAt[n]!;
+      const length = this.#toSeal.sealedLength[n]!;
+      const at = this.#arena.inboundAt(n);
+      slab.copyWithin(at, from, from + length);
+      batch.at[n] = at;
+      batch.length[n] = length;
+      batch.truncated[n] = 0;
+      batch.sourceLength[n] = 0;
+    }
+  }
+
+  /** Another implementation must understand us: two mistakes that cancel each other out are found here. */
+  #checkElsewhere(): void {
+    const { suite, engine, esn } = this.#options;
+    const { sad } = this.#tables;
+    const slot = this.#toSeal.slot[0]!;
+    const { slab } = this.#arena;
+    const at = this.#toSeal.sealedAt[0]!;
+    const session = EspSession.open({
+      direction: "open",
+      suite,
+      spi: sad.spi(slot),
+      key: sad.key(slot, suite.keyLength),
+      esn,
+      engine: "node",
+    });
+    const [first] = session.open([slab.slice(at, at + this.#toSeal.sealedLength[0]!)]);
+    session.close();
+    if (first?.packet === undefined || Buffer.compare(first.packet, this.#packets[0]!) !== 0)
+      throw new Error(`node:crypto does not open what ${engine} sealed: ${suite.name} (${first?.verdict})`);
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * What one thread of `espalier bench esp` runs, a piscina task: check, warm up, wait for the others, measure, and keep the
+ * processor as busy as before until the others have measured too.
+ */
+import { readFileSync } from "node:fs";
+import { type Suite, suiteByName } from "../crypto/suites.ts";
+import { EspLoad, type EspLoadOptions } from "./esp-load.ts";
+import type { EspDirection } from "./esp-rows.ts";
+
+export interface EspThreadInit extends Omit<EspLoadOptions, "suite"> {
+  readonly suite: string;
+  readonly direction: EspDirection;
+  readonly seconds: number;
+  /** Words: threads that are ready, that are done, that failed. */
+  readonly board: SharedArrayBuffer;
+}
+
+export interface EspThreadResult {
+  readonly packets: number;
+  readonly drops: number;
+  /** ms in which they were sealed or opened. */
+  readonly spent: number;
+  /** ns of processor time in those; undefined where the kernel does not tell. */
+  readonly cpu: number | undefined;
+}
+
+export const BOARD_SIZE = 12;
+const READY = 0;
+const DONE = 1;
+const FAILED = 2;
+
+const WARM_UP = 150; // ms: V8 needs about 40 before it has compiled the loops; less before what is short anyway
+const STEP = 5; // ms between two looks at the others
+
+export default function run(init: EspThreadInit): EspThreadResult {
+  const board = new Int32Array(init.board);
+  try {
+    return measured(init, board);
+  } catch (error) {
+    Atomics.store(board, FAILED, 1);
+    Atomics.notify(board, READY);
+    throw error;
+  }
+}
+
+const measured = (init: EspThreadInit, board: Int32Array): EspThreadResult => {
+  const load = new EspLoad({ ...init, suite: suiteByName(init.suite) as Suite });
+  const batch = init.direction === "seal" ? () => load.seal() : () => load.open();
+  const passed = init.direction === "seal" ? () => load.sealed() : () => load.opened();
+  load.check();
+  load.meetAll();
+  const warmUp = Math.min(WARM_UP, init.seconds * 500);
+  for (const begin = performance.now(); performance.now() - begin < warmUp; ) batch();
+  meet(board, init.workers);
+
+  const before = passed();
+  const cpuBefore = cpuTime();
+  const begin = performance.now();
+  let spent = 0;
+  do spent += batch();
+  while (spent < init.seconds * 1000);
+  const whole = performance.now() - begin;
+  const cpu = cpuTime();
+  const after = passed();
+  Atomics.add(board, DONE, 1);
+  while (Atomics.load(board, DONE) < init.workers && Atomics.load(board, FAILED) === 0) batch();
+  if (init.direction === "open") load.checkOpened();
+  load.close();
+  return {
+    packets: after.packets - before.packets,
+    drops: after.drops - before.drops,
+    spent,
+    // Making packets takes processor time at the same rate as what is measured.
+    cpu: cpu === undefined || cpuBefore === undefined ? undefined : (cpu - cpuBefore) * (spent / whole),
+  };
+};
+
+/** Returns when all threads have called it, or one has failed. */
+const meet = (board: Int32Array, threads: number): void => {
+  Atomics.add(board, READY, 1);
+  Atomics.notify(board, READY);
+  for (let ready = 0; ready < threads && Atomics.load(board, FAILED) === 0; ) {
+    ready = Atomics.load(board, READY);
+    if (ready < threads) Atomics.wait(board, READY, ready, STEP);
+  }
+};
+
+const idle = new Int32Array(new SharedArrayBuffer(4));
+
+/** ns of processor time of this thread. The kernel brings the figure up to date when the thread pauses. */
+const cpuTime = (): number | undefined => {
+  Atomics.wait(idle, 0, 0, 1);
+  try {
+    const ns = Number(readFileSync("/proc/thread-self/schedstat", "utf8").split(" ")[0]);
+    return ns > 0 ? ns : undefined;
+  } catch {
+    return undefined; // a kernel without these statistics
+  }
+};

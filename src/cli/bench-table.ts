@@ -1,0 +1,65 @@
+/** What was measured, for people. */
+import pc from "picocolors";
+import type { EspBenchRow, TunnelBenchResult } from "../index.ts";
+import { type Column, plainTable } from "./plain-table.ts";
+import { packets } from "./units.ts";
+
+const ESP_COLUMNS: readonly Column[] = [
+  { title: "suite" },
+  { title: "direction" },
+  { title: "engine" },
+  { title: "size", right: true },
+  { title: "workers", right: true },
+  { title: "SAs", right: true },
+  { title: "ESN" },
+  { title: "window", right: true },
+  { title: "packets/s", right: true },
+  { title: "Gbit/s", right: true },
+  { title: "CPU ns/packet", right: true },
+  { title: "drops", right: true },
+];
+
+/** Text without a final newline. */
+export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readonly colour: boolean }): string => {
+  const paint = pc.createColors(colour);
+  const cells = rows.map((row) => [
+    row.suite,
+    row.direction,
+    row.engine,
+    `${row.size}`,
+    `${row.workers}`,
+    `${row.sas}`,
+    row.esn ? "yes" : "no",
+    `${row.window}`,
+    packets(row.pps),
+    row.gbps.toFixed(2),
+    row.cpuNsPerPacket === null ? "-" : row.cpuNsPerPacket.toFixed(0),
+    row.drops === 0 ? "0" : paint.red(packets(row.drops)),
+  ]);
+  return plainTable(ESP_COLUMNS, cells, { colour });
+};
+
+/** One line a figure. Text without a final newline. */
+export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readonly colour: boolean }): string => {
+  const { peer, streams, udp, suite, engine, workers, encap, offloads, seconds, lossPercent, retransmits } = result;
+  const payload = udp === null ? "TCP" : `UDP of ${udp} octets`;
+  const tunnel = peer === "plain" ? "none: plain forwarding" : `${suite}, ${engine}, encap ${encap}`;
+  const threads = `${workers} each, ${result.gatewayCores.toFixed(2)} processors busy in both gateways`;
+  const lines: (readonly [string, string])[] = [
+    ["tunnel", tunnel],
+    ["workers", peer === "plain" ? "none" : threads],
+    ["offloads of the links", offloads],
+    ["traffic", `${payload}, ${streams} ${streams === 1 ? "stream" : "streams"}, ${seconds.toFixed(1)} s`],
+    ["arrived", `${result.gbps.toFixed(2)} Gbit/s, ${packets(result.pps)} packets/s`],
+    ...(lossPercent === null ? [] : [["lost", `${lossPercent.toFixed(2)} %`] as const]),
+    ...(retransmits === null ? [] : [["retransmits", `${retransmits}`] as const]),
+    ["ping", `${result.ping.averageMs.toFixed(3)} ms`],
+  ];
+  const paint = pc.createColors(colour);
+  return lines.map(([name, value]) => `${paint.dim(name.padEnd(WIDTH))}${value}`).join("\n");
+};
+
+const WIDTH = 23;
+
+export const machineLine = ([before, after]: readonly [number, number], machine: string): string =>
+  `load ${before.toFixed(2)}, then ${after.toFixed(2)}; ${machine}`;

@@ -1,0 +1,152 @@
+/** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways. */
+import { type Command, InvalidArgumentError } from "commander";
+import {
+  benchEsp,
+  benchTunnel,
+  describeMachine,
+  type EngineName,
+  type EspBenchOptions,
+  type EspDirection,
+  loadAverage,
+  SUITES,
+  type TunnelBenchOptions,
+} from "../index.ts";
+import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface EspOptions {
+  readonly suite?: readonly string[];
+  readonly direction?: readonly EspDirection[];
+  readonly size?: readonly number[];
+  readonly workers?: readonly number[];
+  readonly sas?: readonly number[];
+  readonly engine?: readonly EngineName[];
+  readonly esn?: boolean;
+  readonly window?: readonly number[];
+  readonly seconds?: number;
+  readonly json?: boolean;
+}
+
+export const addBench = (program: Command, terminal: Terminal): void => {
+  const bench = program.command("bench").description("measure ESP on this machine");
+  addEsp(bench, terminal);
+  addTunnel(bench, terminal);
+};
+
+const addEsp = (bench: Command, terminal: Terminal): void => {
+  bench
+    .command("esp")
+    .description(
+      "what a packet costs the workers in memory, without sockets and interfaces; a row for every combination",
+    )
+    .option("--suite <list>", "suites, or all (aes256gcm16,aes128-sha256,chacha20poly1305)", suites)
+    .option("--direction <list>", "seal, open or both (seal,open)", directions)
+    .option("--size <list>", "octets of the inner packet, 28 to 9000 (64,1400)", wholes)
+    .option("--workers <list>", "threads (1)", wholes)
+    .option("--sas <list>", "SAs of each worker, one after the other (1)", wholes)
+    .option("--engine <list>", "auto, ipsec-mb, openssl, node, noble (auto)", words)
+    .option("--esn", "extended sequence numbers")
+    .option("--window <list>", "replay window in packets, 64 to 4096 (1024)", wholes)
+    .option("--seconds <number>", "that are timed for each row (1)", number)
+    .option("--json", "an array of rows as JSON")
+    .action(async (options: EspOptions) => {
+      const before = loadAverage();
+      let done = 0;
+      const rows = await benchEsp(espOptions(options), (_, of) => {
+        done++;
+        if (terminal.columns !== undefined && options.json !== true)
+          terminal.err(done === of ? "\r\x1b[K" : `\r${done} of ${of} rows`);
+      });
+      terminal.out(
+        options.json === true
+          ? `${JSON.stringify(rows, null, 2)}\n`
+          : `${espBenchTable(rows, terminal)}\n\n${machineLine([before, loadAverage()], describeMachine())}\n`,
+      );
+    });
+};
+
+/** Only what was given: the rest has its defaults where it is measured. */
+const espOptions = (given: EspOptions): EspBenchOptions => ({
+  ...(given.suite === undefined ? {} : { suites: given.suite }),
+  ...(given.direction === undefined ? {} : { directions: given.direction }),
+  ...(given.size === undefined ? {} : { sizes: given.size }),
+  ...(given.workers === undefined ? {} : { workers: given.workers }),
+  ...(given.sas === undefined ? {} : { sas: given.sas }),
+  ...(given.engine === undefined ? {} : { engines: given.engine }),
+  ...(given.esn === undefined ? {} : { esn: given.esn }),
+  ...(given.window === undefined ? {} : { windows: given.window }),
+  ...(given.seconds === undefined ? {} : { seconds: given.seconds }),
+});
+
+const words = (text: string): string[] => {
+  const list = text.split(",").map((word) => word.trim());
+  if (list.includes("")) throw new InvalidArgumentError("Expected words with commas between them.");
+  return list;
+};
+
+const suites = (text: string): string[] => (text === "all" ? SUITES.map(({ name }) => name) : words(text));
+
+const directions = (text: string): string[] => (text === "both" ? ["seal", "open"] : words(text));
+
+const number = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
+  return value;
+};
+
+const wholes = (text: string): number[] =>
+  words(text).map((word) => {
+    if (!/^\d+$/.test(word)) throw new InvalidArgumentError("Expected whole numbers with commas between them.");
+    return Number(word);
+  });
+
+const addTunnel = (bench: Command, terminal: Terminal): void => {
+  bench
+    .command("tunnel")
+    .description(
+      "two gateways in network namespaces of their own, and iperf3 between the hosts behind them; needs root",
+    )
+    .option("--streams <number>", "of iperf3 (1)", number)
+    .option("--udp <bytes>", "datagrams of so many octets of payload, not TCP", number)
+    .option("--rate <number>", "datagrams a second (as many as the sender can, whatever is lost)", number)
+    .option("--seconds <number>", "that are measured (5)", number)
+    .option("--suite <name>", "of ESP (aes256gcm16)")
+    .option("--workers <number>", "of each gateway (1)", number)
+    .option("--engine <name>", "auto, ipsec-mb, openssl, node, noble (auto)")
+    .option("--encap <when>", "ESP in UDP: auto, force, never (auto)")
+    .option("--offloads <on|off>", "segmentation offloads of the virtual links (on)", onOff)
+    .option("--peer <what>", "self: a tunnel; plain: none, which shows the limit (self)")
+    .option("--json", "one object as JSON")
+    .action(async ({ json, ...options }: TunnelBenchOptions & { readonly json?: boolean }) => {
+      const result = await untilSignal((signal) => benchTunnel({ ...options, signal }));
+      terminal.out(
+        json === true
+          ? `${JSON.stringify(result, null, 2)}\n`
+          : `${tunnelBenchTable(result, terminal)}\n\n${machineLine(result.load, result.machine)}\n`,
+      );
+    });
+};
+
+const onOff = (text: string): boolean => {
+  if (text !== "on" && text !== "off") throw new InvalidArgumentError("Expected on or off.");
+  return text === "on";
+};
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** A signal lets `act` clean up; then it ends this process as it would have without. */
+const untilSignal = async <T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+  const abort = new AbortController();
+  let got: NodeJS.Signals | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    got ??= signal;
+    abort.abort(new Error(`ended by ${signal}`));
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  try {
+    return await act(abort.signal);
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+    if (got !== undefined) process.kill(process.pid, got);
+  }
+};

@@ -1,0 +1,56 @@
+import { expect, test } from "vitest";
+import { EspLoad } from "../../src/bench/esp-load.ts";
+import { tablesOf } from "../../src/bench/esp-tables.ts";
+import { SUITES } from "../../src/crypto/suites.ts";
+
+const make = ({ suite = SUITES[0]!, sas = 1, esn = false, size = 100 }) => {
+  const tables = tablesOf({ suite, esn, window: 64, pairs: sas });
+  const load = new EspLoad({
+    memory: tables.shared,
+    worker: 0,
+    workers: 1,
+    sas,
+    engine: "node",
+    suite,
+    esn,
+    size,
+  });
+  return { tables, load };
+};
+
+test("every opened packet is a fresh one, and all are counted", () => {
+  const { tables, load } = make({ sas: 3 });
+  for (let batch = 0; batch < 10; batch++) load.open();
+  expect(load.opened()).toEqual({ packets: 640, drops: 0 });
+  expect(load.sealed()).toEqual({ packets: 640, drops: 0 });
+  const tops = [0, 1, 2].map((slot) => tables.sad.top(slot));
+  expect(tops.reduce((a, b) => a + b)).toBe(640);
+  expect(Math.max(...tops) - Math.min(...tops)).toBeLessThanOrEqual(1);
+  load.checkOpened();
+  load.close();
+});
+
+test.each(SUITES)("$name: what is sealed is opened to what it was, and node:crypto agrees", (suite) => {
+  for (const esn of [false, true]) {
+    const { load } = make({ suite, esn });
+    load.check();
+    load.close();
+  }
+});
+
+test("packets that do not pass are counted, and the check says so", () => {
+  const { tables, load } = make({});
+  load.open();
+  tables.sad.setTop(0, 1_000_000); // of the inbound SA: what comes now is older than its window
+  load.open();
+  expect(load.opened()).toEqual({ packets: 64, drops: 64 });
+  expect(() => load.check()).toThrow("node did not open what it sealed: aes128gcm16, 100 octets");
+  load.close();
+});
+
+test("an opener with another key is found out", () => {
+  const { tables, load } = make({});
+  tables.sad.key(0, 1)[0]! ^= 1;
+  expect(() => load.check()).toThrow("node:crypto does not open what node sealed: aes128gcm16 (integ-error)");
+  load.close();
+});

@@ -1,0 +1,115 @@
+/** In threads of their own, so this needs `npm run build` first. How fast it is does not matter here. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import type * as EspModule from "../../src/bench/esp.ts";
+import type { EspBenchOptions, EspBenchRow } from "../../src/bench/esp-rows.ts";
+import type { EngineName } from "../../src/crypto/engine.ts";
+import { driverByName } from "../../src/crypto/select-engine.ts";
+import { SUITES } from "../../src/crypto/suites.ts";
+
+const BUILT = resolve(import.meta.dirname, "../../dist/bench/esp.js");
+const isBuilt = existsSync(BUILT);
+const reason = isBuilt ? "" : " (skipped: dist/ is not built)";
+const SHORT = 0.02;
+
+const measured = async (options: EspBenchOptions): Promise<EspBenchRow[]> => {
+  const { benchEsp } = (await import(BUILT)) as typeof EspModule;
+  return benchEsp({ seconds: SHORT, ...options });
+};
+
+const ROW = {
+  suite: expect.any(String),
+  direction: expect.stringMatching(/^(seal|open)$/),
+  size: expect.any(Number),
+  workers: expect.any(Number),
+  sas: expect.any(Number),
+  engine: expect.any(String),
+  esn: expect.any(Boolean),
+  window: expect.any(Number),
+  seconds: expect.any(Number),
+  packets: expect.any(Number),
+  pps: expect.any(Number),
+  gbps: expect.any(Number),
+  cpuNsPerPacket: expect.any(Number),
+  drops: 0,
+};
+
+const checkRows = (rows: readonly EspBenchRow[], seconds: number): void => {
+  for (const row of rows) {
+    expect(row).toEqual(ROW);
+    expect(row.packets).toBeGreaterThan(0);
+    expect(row.packets % 64).toBe(0);
+    expect(row.seconds).toBeGreaterThanOrEqual(seconds);
+    expect(row.pps).toBeCloseTo(row.packets / row.seconds, 3);
+    expect(row.gbps).toBeCloseTo((row.packets * row.size * 8) / row.seconds / 1e9, 6);
+  }
+};
+
+const ENGINES: readonly EngineName[] = ["node", "ipsec-mb", "openssl"];
+
+describe.each(ENGINES)("engine %s", (engine) => {
+  const missing = isBuilt ? driverByName(engine).unavailable() : "dist/ is not built";
+
+  test.skipIf(missing !== undefined)(
+    `every suite passes all packets, sealing and opening, with 1 and 2 workers${missing === undefined ? "" : ` (skipped: ${missing})`}`,
+    async () => {
+      const suites = SUITES.map(({ name }) => name);
+      const rows = await measured({ suites, engines: [engine], sizes: [100], workers: [1, 2] });
+      expect(rows.map((row) => `${row.suite} ${row.workers} ${row.direction}`)).toEqual(
+        suites.flatMap((suite) =>
+          [1, 2].flatMap((workers) => ["seal", "open"].map((direction) => `${suite} ${workers} ${direction}`)),
+        ),
+      );
+      expect(new Set(rows.map((row) => row.engine))).toEqual(new Set([engine]));
+      checkRows(rows, SHORT);
+    },
+    120_000,
+  );
+});
+
+test.skipIf(!isBuilt)(`a row of 0.2 s, and defaults${reason}`, async () => {
+  const rows = await measured({ suites: ["aes256gcm16"], seconds: 0.2 });
+  expect(rows.map(({ size, direction }) => `${size} ${direction}`)).toEqual([
+    "64 seal",
+    "64 open",
+    "1400 seal",
+    "1400 open",
+  ]);
+  checkRows(rows, 0.2);
+});
+
+test.skipIf(!isBuilt)(
+  `many SAs, extended numbers, the least window, the least and the greatest packets${reason}`,
+  async () => {
+    const rows = await measured({
+      suites: ["aes256gcm16", "aes256-sha512"],
+      engines: ["node"],
+      sizes: [28, 9000],
+      workers: [2],
+      sas: [1000],
+      windows: [64],
+      esn: true,
+    });
+    expect(rows).toHaveLength(8);
+    expect(rows[0]).toMatchObject({ sas: 1000, window: 64, esn: true, workers: 2 });
+    checkRows(rows, SHORT);
+  },
+);
+
+test.skipIf(!isBuilt)(`each row is told as soon as it is there${reason}`, async () => {
+  const { benchEsp } = (await import(BUILT)) as typeof EspModule;
+  const told: string[] = [];
+  const rows = await benchEsp({ suites: ["aes128gcm16"], engines: ["node"], sizes: [64], seconds: SHORT }, (row, of) =>
+    told.push(`${row.direction} of ${of}`),
+  );
+  expect(told).toEqual(["seal of 2", "open of 2"]);
+  expect(rows).toHaveLength(2);
+});
+
+test.skipIf(!isBuilt)(`an engine that does not exist is refused before anything is measured${reason}`, async () => {
+  await expect(measured({ engines: ["node", "quantum" as EngineName] })).rejects.toMatchObject({
+    code: "ESPALIER_USAGE",
+    message: "no engine is called quantum",
+  });
+});

@@ -1,0 +1,175 @@
+/** `espalier bench`: options, and what is printed. The measuring itself needs the build. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { espBenchTable, machineLine, tunnelBenchTable } from "../../src/cli/bench-table.ts";
+import { runCommand } from "../../src/cli/program.ts";
+import type { EspBenchRow, TunnelBenchResult } from "../../src/index.ts";
+
+const PROGRAM = resolve(import.meta.dirname, "../../dist/cli/program.js");
+const isBuilt = existsSync(PROGRAM);
+const reason = isBuilt ? "" : " (skipped: dist/ is not built)";
+
+const espalier = async (words: readonly string[], run = runCommand) => {
+  let out = "";
+  let err = "";
+  const status = await run(["bench", ...words], {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    columns: undefined,
+    colour: false,
+    environment: {},
+  });
+  return { status, out, err };
+};
+
+describe("wrong options end with status 2 and say what is right", () => {
+  test.each([
+    [[], /^Usage: espalier bench/],
+    [["speed"], /^espalier: unknown command 'speed'/],
+    [["esp", "--suite", "aes"], /^espalier: no suite is called aes\n {2}Suites: aes128gcm16, /],
+    [["esp", "--suite", "aes256gcm16,,aes128gcm16"], /commas between them/],
+    [["esp", "--engine", "quantum"], /^espalier: no engine is called quantum\n {2}Engines: ipsec-mb, /],
+    [["esp", "--direction", "up"], /^espalier: a direction is seal or open, not up\n/],
+    [["esp", "--size", "1x"], /^espalier: option '--size <list>' argument '1x' is invalid\. Expected whole numbers/],
+    [["esp", "--size", "1e3"], /Expected whole numbers/],
+    [["esp", "--size", "10"], /^espalier: size: expected a whole number from 28 to 9000, not 10\n/],
+    [["esp", "--workers", "0"], /^espalier: workers: expected a whole number from 1 to 64/],
+    [["esp", "--window", "32"], /^espalier: window: expected a whole number from 64 to 4096/],
+    [["esp", "--seconds", ""], /Expected a number/],
+    [["esp", "--seconds", "0"], /^espalier: seconds: expected 0\.01 to 600/],
+    [["esp", "--sizes", "64"], /^espalier: unknown option '--sizes'\n\(Did you mean --size\?\)/],
+    [["tunnel", "--streams", "0"], /^espalier: streams: expected a whole number from 1 to 128, not 0\n/],
+    [["tunnel", "--udp", "1373"], /^espalier: udp: expected a whole number from 16 to 1372/],
+    [["tunnel", "--rate", "1000"], /^espalier: a rate is for UDP\n {2}Give --udp as well\.\n/],
+    [["tunnel", "--seconds", "0.5"], /^espalier: seconds: expected a whole number/],
+    [["tunnel", "--offloads", "maybe"], /Expected on or off/],
+    [["tunnel", "--encap", "yes"], /^espalier: encap: expected auto, force, never, not yes\n/],
+    [["tunnel", "--peer", "wireguard"], /^espalier: peer: expected self, plain, not wireguard\n/],
+    [["tunnel", "--engine", "quantum"], /^espalier: engine: expected auto, /],
+    [["tunnel", "--suite", "aes"], /^espalier: no suite is called aes\n/],
+  ])("bench %j", async (words, message) => {
+    const { status, out, err } = await espalier(words);
+    expect({ status, out }).toEqual({ status: 2, out: "" });
+    expect(err).toMatch(message);
+  });
+});
+
+const KEYS = "suite direction size workers sas engine esn window seconds packets pps gbps cpuNsPerPacket drops".split(
+  " ",
+);
+
+const built = async () => ((await import(PROGRAM)) as { runCommand: typeof runCommand }).runCommand;
+const QUICK = ["--suite", "aes256gcm16,chacha20poly1305", "--size", "64", "--seconds", "0.02"];
+
+test.skipIf(!isBuilt)(`--json prints an array of rows and nothing else${reason}`, async () => {
+  const { status, out, err } = await espalier(["esp", ...QUICK, "--esn", "--json"], await built());
+  expect({ status, err }).toEqual({ status: 0, err: "" });
+  const rows = JSON.parse(out) as EspBenchRow[];
+  expect(rows).toHaveLength(4);
+  for (const row of rows) expect(Object.keys(row)).toEqual(KEYS);
+  expect(rows[3]).toMatchObject({ suite: "chacha20poly1305", direction: "open", size: 64, esn: true, drops: 0 });
+});
+
+test.skipIf(!isBuilt)(`all suites have a name${reason}`, async () => {
+  const words = [
+    "esp",
+    "--suite",
+    "all",
+    "--direction",
+    "both",
+    "--engine",
+    "node",
+    "--size",
+    "64",
+    "--seconds",
+    "0.01",
+  ];
+  const { out } = await espalier([...words, "--json"], await built());
+  expect(JSON.parse(out)).toHaveLength(22);
+});
+
+test.skipIf(!isBuilt)(`without it a table, the load and the machine are shown${reason}`, async () => {
+  const { status, out } = await espalier(["esp", ...QUICK], await built());
+  expect(status).toBe(0);
+  const lines = out.trimEnd().split("\n");
+  expect(lines).toHaveLength(7);
+  expect(lines[0]).toMatch(/^suite +direction +engine +size +workers +SAs +ESN +window +packets\/s +Gbit\/s/);
+  expect(lines[1]).toMatch(/^aes256gcm16 +seal/);
+  expect(lines[6]).toMatch(/^load \d+\.\d\d, then \d+\.\d\d; .*, Node v/);
+});
+
+const ROW: EspBenchRow = {
+  suite: "aes256gcm16",
+  direction: "open",
+  size: 1400,
+  workers: 2,
+  sas: 10,
+  engine: "node",
+  esn: true,
+  window: 64,
+  seconds: 1.001,
+  packets: 1_001_000,
+  pps: 1_000_000,
+  gbps: 11.2,
+  cpuNsPerPacket: 998.7,
+  drops: 0,
+};
+
+test("a table of rows", () => {
+  const rows = [ROW, { ...ROW, direction: "seal", esn: false, cpuNsPerPacket: null, drops: 64 } as const];
+  expect(espBenchTable(rows, { colour: false })).toBe(
+    [
+      "suite        direction  engine  size  workers  SAs  ESN  window  packets/s  Gbit/s  CPU ns/packet  drops",
+      "aes256gcm16  open       node    1400        2   10  yes      64     1.00 M   11.20            999      0",
+      "aes256gcm16  seal       node    1400        2   10  no       64     1.00 M   11.20              -     64",
+    ].join("\n"),
+  );
+});
+
+const TUNNEL: TunnelBenchResult = {
+  peer: "self",
+  streams: 4,
+  udp: null,
+  gbps: 2.345,
+  pps: 217_000,
+  lossPercent: null,
+  gatewayCores: 1.5,
+  ping: { averageMs: 0.6 },
+  retransmits: 3,
+  suite: "aes256gcm16",
+  engine: "ipsec-mb",
+  workers: 2,
+  encap: "force",
+  offloads: "on",
+  seconds: 5.003,
+  load: [0.5, 1.25],
+  machine: "a machine",
+};
+
+test("a tunnel over TCP", () => {
+  expect(tunnelBenchTable(TUNNEL, { colour: false })).toBe(
+    [
+      "tunnel                 aes256gcm16, ipsec-mb, encap force",
+      "workers                2 each, 1.50 processors busy in both gateways",
+      "offloads of the links  on",
+      "traffic                TCP, 4 streams, 5.0 s",
+      "arrived                2.35 Gbit/s, 217 k packets/s",
+      "retransmits            3",
+      "ping                   0.600 ms",
+    ].join("\n"),
+  );
+  expect(machineLine(TUNNEL.load, TUNNEL.machine)).toBe("load 0.50, then 1.25; a machine");
+});
+
+test("no tunnel, UDP", () => {
+  const none = { suite: null, engine: null, workers: null, encap: null, gatewayCores: 0, retransmits: null };
+  const plain: TunnelBenchResult = { ...TUNNEL, ...none, peer: "plain", streams: 1, udp: 64, lossPercent: 12.345 };
+  expect(tunnelBenchTable(plain, { colour: false })).toMatch(/^tunnel +none: plain forwarding\nworkers +none\n/);
+  expect(tunnelBenchTable(plain, { colour: false })).toMatch(/\ntraffic +UDP of 64 octets, 1 stream, /);
+  expect(tunnelBenchTable(plain, { colour: false })).toMatch(/\nlost +12\.3[45] %\nping/);
+});
