@@ -97,7 +97,7 @@ export const benchTunnel = async (options: TunnelBenchOptions = {}): Promise<Tun
   const processes = new Processes(options.signal);
   processes.proceed();
   const sites = new Sites(processes, `esb${process.pid}`);
-  const directory = mkdtempSync(join(tmpdir(), "espalier-bench-"));
+  const directory = mkdtempSync(join(tmpdir(), `espalier-bench-${process.pid}-`));
   try {
     await sites.make(settings);
     const gateways = settings.peer === "self" ? await startGateways(processes, sites, settings, directory, main) : [];
