@@ -20,6 +20,8 @@ export interface Carried {
   readonly bytes: number;
   /** UDP: datagrams that the receiver got. TCP: its octets in segments of the greatest size. */
   readonly packets: number;
+  /** UDP datagrams that the sender sent. */
+  readonly offered: number | null;
   /** Of UDP datagrams. */
   readonly lossPercent: number | null;
   /** Of TCP segments. */
@@ -60,14 +62,14 @@ const tcp = (text: string): Carried => {
   const { start, end } = understood(tcpReport, text);
   const { seconds, bytes } = end.sum_received;
   const packets = bytes / start.tcp_mss_default;
-  return { seconds, bytes, packets, lossPercent: null, retransmits: end.sum_sent.retransmits };
+  return { seconds, bytes, packets, offered: null, lossPercent: null, retransmits: end.sum_sent.retransmits };
 };
 
 /** The kernels at both ends count datagrams; iperf3 does not see those lost at the end. */
 const udpCarried = (text: string, size: number, sent: number, got: number): Carried => {
   const { seconds } = understood(udpReport, text).end.sum;
   const lossPercent = sent === 0 ? 0 : Math.max(0, (1 - got / sent) * 100);
-  return { seconds, bytes: got * size, packets: got, lossPercent, retransmits: null };
+  return { seconds, bytes: got * size, packets: got, offered: sent, lossPercent, retransmits: null };
 };
 
 const understood = <T>(report: z.ZodType<T>, text: string): T => {

@@ -13,9 +13,10 @@ import { SUITES, suiteByName } from "../crypto/suites.ts";
 import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
-import { moveTraffic } from "./iperf.ts";
+import { type Carried, moveTraffic } from "./iperf.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes, type Running } from "./processes.ts";
+import { searchRate } from "./rate-search.ts";
 import { INNER, INNER_MTU, OUTER, Sites } from "./sites.ts";
 
 export interface TunnelBenchOptions {
@@ -27,6 +28,8 @@ export interface TunnelBenchOptions {
   readonly udp?: number;
   /** Datagrams a second; default as many as the sender can, whatever is lost. */
   readonly rate?: number;
+  /** Percent of UDP datagrams, 0 to 99: the highest rate is searched at which no more are lost. Takes some 20 s more. */
+  readonly maxLoss?: number;
   /** 1 to 3600; default 5. */
   readonly seconds?: number;
   /** Default aes256gcm16. */
@@ -53,6 +56,8 @@ export interface TunnelBenchResult {
   readonly gbps: number;
   /** Datagrams that arrived a second; of TCP, its octets in segments of the greatest size. */
   readonly pps: number;
+  /** Datagrams that were sent a second; null: TCP. */
+  readonly offeredPps: number | null;
   readonly lossPercent: number | null;
   /** Processors that both gateways together kept busy. What the kernel does on its own account is not in it. */
   readonly gatewayCores: number;
@@ -71,12 +76,14 @@ export interface TunnelBenchResult {
   readonly machine: string;
 }
 
-type Settings = Required<Omit<TunnelBenchOptions, "signal" | "udp" | "rate">> & {
+type Settings = Required<Omit<TunnelBenchOptions, "signal" | "udp" | "rate" | "maxLoss">> & {
   readonly udp: number | undefined;
   readonly rate: number | undefined;
+  readonly maxLoss: number | undefined;
 };
 
 const WARM_UP = 1; // seconds of the same traffic before the one that counts
+const SEARCH = 2; // seconds of each step of a search
 const PATIENCE = 15_000; // ms for IKE
 
 /**
@@ -90,7 +97,7 @@ export const benchTunnel = async (options: TunnelBenchOptions = {}): Promise<Tun
   const processes = new Processes(options.signal);
   processes.proceed();
   const sites = new Sites(processes, `esb${process.pid}`);
-  const directory = mkdtempSync(join(tmpdir(), "espalier-bench-"));
+  const directory = mkdtempSync(join(tmpdir(), `espalier-bench-${process.pid}-`));
   try {
     await sites.make(settings);
     const gateways = settings.peer === "self" ? await startGateways(processes, sites, settings, directory, main) : [];
@@ -115,7 +122,7 @@ const wrong = (message: string, remedy?: string): never => {
 
 const checked = (options: TunnelBenchOptions): Settings => {
   const { peer = "self", streams = 1, seconds = 5, suite = "aes256gcm16", workers = 1, engine = "auto" } = options;
-  const { encap = "auto", offloads = true, udp, rate } = options;
+  const { encap = "auto", offloads = true, udp, rate, maxLoss } = options;
   const inRange = (what: string, value: number, least: number, most: number): void => {
     if (!(value >= least && value <= most && Number.isInteger(value)))
       wrong(`${what}: expected a whole number from ${least} to ${most}, not ${value}`);
@@ -131,10 +138,15 @@ const checked = (options: TunnelBenchOptions): Settings => {
   inRange("workers", workers, 1, MAX_WORKERS);
   if (udp !== undefined) inRange("udp", udp, 16, INNER_MTU - 28);
   if (rate !== undefined) inRange("rate", rate, 1, 1e9);
+  if (maxLoss !== undefined && !(maxLoss >= 0 && maxLoss <= 99))
+    wrong(`max-loss: expected 0 to 99 percent, not ${maxLoss}`);
+  if (maxLoss !== undefined && udp === undefined) wrong("a greatest loss is for UDP", "Give --udp as well.");
+  if (maxLoss !== undefined && rate !== undefined)
+    wrong("the rate is either given or searched", "Leave one of them out.");
   if (rate !== undefined && udp === undefined) wrong("a rate is for UDP", "Give --udp as well.");
   if (suiteByName(suite) === undefined)
     wrong(`no suite is called ${suite}`, `Suites: ${SUITES.map(({ name }) => name).join(", ")}.`);
-  return { peer, streams, seconds, suite, workers, engine, encap, offloads, udp, rate };
+  return { peer, streams, seconds, suite, workers, engine, encap, offloads, udp, rate, maxLoss };
 };
 
 const mainProgram = (): string => {
@@ -224,14 +236,15 @@ const measure = async (
   settings: Settings,
   gateways: readonly BenchGateway[],
 ): Promise<TunnelBenchResult> => {
-  const { peer, streams, udp, rate, seconds: wanted, offloads } = settings;
+  const { peer, streams, udp, offloads } = settings;
   const before = loadAverage();
   const averageMs = await pingTime(processes, sites);
-  await moveTraffic(processes, sites, { streams, udp, rate, seconds: WARM_UP });
-  const cpuBefore = cpuSeconds(gateways);
-  const carried = await moveTraffic(processes, sites, { streams, udp, rate, seconds: wanted });
-  const cpu = cpuSeconds(gateways) - cpuBefore;
-  const { seconds, bytes, packets, lossPercent, retransmits } = carried;
+  const run = async (seconds: number, rate: number | undefined): Promise<Measured> => {
+    const cpuBefore = cpuSeconds(gateways);
+    const carried = await moveTraffic(processes, sites, { streams, udp, rate, seconds });
+    return { ...carried, cpu: cpuSeconds(gateways) - cpuBefore };
+  };
+  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu } = await bestRun(settings, run);
   const status = gateways[0] === undefined ? undefined : await upReport(gateways[0]);
   return {
     peer,
@@ -239,6 +252,7 @@ const measure = async (
     udp: udp ?? null,
     gbps: (bytes * 8) / seconds / 1e9,
     pps: packets / seconds,
+    offeredPps: offered === null ? null : offered / seconds,
     lossPercent,
     gatewayCores: cpu / seconds,
     ping: { averageMs },
@@ -252,6 +266,30 @@ const measure = async (
     load: [before, loadAverage()],
     machine: describeMachine(),
   };
+};
+
+type Measured = Carried & { readonly cpu: number };
+
+/** A short run to warm up, then the one that counts. With a greatest loss, a search between them. */
+const bestRun = async (
+  { rate, maxLoss, seconds }: Settings,
+  run: (seconds: number, rate: number | undefined) => Promise<Measured>,
+): Promise<Measured> => {
+  const warm = await run(WARM_UP, rate);
+  if (maxLoss === undefined) return run(seconds, rate);
+  const judged = async (length: number, tried: number) => {
+    const measured = await run(length, tried);
+    return { ...measured, isGood: (measured.lossPercent ?? 0) <= maxLoss };
+  };
+  const most = (warm.offered ?? 0) / warm.seconds;
+  return searchRate(
+    most,
+    async (tried) => {
+      const short = await judged(SEARCH, tried);
+      return { offered: (short.offered ?? 0) / short.seconds, isGood: short.isGood };
+    },
+    (tried) => judged(seconds, tried),
+  );
 };
 
 /** ms there and back, the mean of 100, once the way is warm. */

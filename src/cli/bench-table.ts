@@ -51,7 +51,9 @@ export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readon
     ["offloads of the links", offloads],
     ["traffic", `${payload}, ${streams} ${streams === 1 ? "stream" : "streams"}, ${seconds.toFixed(1)} s`],
     ["arrived", `${result.gbps.toFixed(2)} Gbit/s, ${packets(result.pps)} packets/s`],
-    ...(lossPercent === null ? [] : [["lost", `${lossPercent.toFixed(2)} %`] as const]),
+    ...(lossPercent === null
+      ? []
+      : [["lost", `${lossPercent.toFixed(2)} % of ${packets(result.offeredPps ?? 0)} packets/s`] as const]),
     ...(retransmits === null ? [] : [["retransmits", `${retransmits}`] as const]),
     ["ping", `${result.ping.averageMs.toFixed(3)} ms`],
   ];

@@ -109,6 +109,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
     .option("--streams <number>", "of iperf3 (1)", number)
     .option("--udp <bytes>", "datagrams of so many octets of payload, not TCP", number)
     .option("--rate <number>", "datagrams a second (as many as the sender can, whatever is lost)", number)
+    .option("--max-loss <percent>", "search the highest rate at which no more datagrams are lost", number)
     .option("--seconds <number>", "that are measured (5)", number)
     .option("--suite <name>", "of ESP (aes256gcm16)")
     .option("--workers <number>", "of each gateway (1)", number)

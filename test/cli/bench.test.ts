@@ -46,6 +46,9 @@ describe("wrong options end with status 2 and say what is right", () => {
     [["tunnel", "--streams", "0"], /^espalier: streams: expected a whole number from 1 to 128, not 0\n/],
     [["tunnel", "--udp", "1373"], /^espalier: udp: expected a whole number from 16 to 1372/],
     [["tunnel", "--rate", "1000"], /^espalier: a rate is for UDP\n {2}Give --udp as well\.\n/],
+    [["tunnel", "--max-loss", "1"], /^espalier: a greatest loss is for UDP\n/],
+    [["tunnel", "--udp", "64", "--max-loss", "100"], /^espalier: max-loss: expected 0 to 99 percent, not 100\n/],
+    [["tunnel", "--udp", "64", "--max-loss", "1", "--rate", "9"], /^espalier: the rate is either given or searched\n/],
     [["tunnel", "--seconds", "0.5"], /^espalier: seconds: expected a whole number/],
     [["tunnel", "--offloads", "maybe"], /Expected on or off/],
     [["tunnel", "--encap", "yes"], /^espalier: encap: expected auto, force, never, not yes\n/],
@@ -137,6 +140,7 @@ const TUNNEL: TunnelBenchResult = {
   udp: null,
   gbps: 2.345,
   pps: 217_000,
+  offeredPps: null,
   lossPercent: null,
   gatewayCores: 1.5,
   ping: { averageMs: 0.6 },
@@ -168,8 +172,16 @@ test("a tunnel over TCP", () => {
 
 test("no tunnel, UDP", () => {
   const none = { suite: null, engine: null, workers: null, encap: null, gatewayCores: 0, retransmits: null };
-  const plain: TunnelBenchResult = { ...TUNNEL, ...none, peer: "plain", streams: 1, udp: 64, lossPercent: 12.345 };
+  const plain: TunnelBenchResult = {
+    ...TUNNEL,
+    ...none,
+    peer: "plain",
+    streams: 1,
+    udp: 64,
+    offeredPps: 90_000,
+    lossPercent: 12.3,
+  };
   expect(tunnelBenchTable(plain, { colour: false })).toMatch(/^tunnel +none: plain forwarding\nworkers +none\n/);
   expect(tunnelBenchTable(plain, { colour: false })).toMatch(/\ntraffic +UDP of 64 octets, 1 stream, /);
-  expect(tunnelBenchTable(plain, { colour: false })).toMatch(/\nlost +12\.3[45] %\nping/);
+  expect(tunnelBenchTable(plain, { colour: false })).toMatch(/\nlost +12\.30 % of 90\.0 k packets\/s\nping/);
 });
