@@ -1,13 +1,12 @@
 /** What no single value can break: what must be there, what belongs together, and what must differ. */
 import { addressText, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
+import { IPV6_MIN_MTU } from "../ipsec/mtu.ts";
 import { parseSelector } from "../ipsec/selector.ts";
 import { type Fault, isWithin } from "./complaints.ts";
 import { ANY } from "./scalars.ts";
 import type { ChildSettings, ConnectionSettings, Settings } from "./schema.ts";
 import { formatPath, type Path } from "./source.ts";
 
-/** Octets that a link must carry for IPv6 (RFC 8200 §5). */
-const LEAST_MTU_V6 = 1280;
 const LONGEST_NAME = 64;
 
 /** Faults of `settings`; `known` are places that were refused already, of which nothing more is said. */
@@ -107,10 +106,10 @@ const checkChild = (child: ChildSettings, path: Path, complain: Complain): void 
   }
   const { addresses, mtu, routes } = settings;
   const v6 = [...addresses, ...routes].find((prefix) => familyOf(prefix) === 6);
-  if (mtu !== "auto" && mtu < LEAST_MTU_V6 && v6 !== undefined)
+  if (mtu !== "auto" && mtu < IPV6_MIN_MTU && v6 !== undefined)
     complain(
       [...path, "interface", "mtu"],
-      `expected auto or at least ${LEAST_MTU_V6}, as ${v6} is IPv6, found ${mtu}`,
+      `expected auto or at least ${IPV6_MIN_MTU}, as ${v6} is IPv6, found ${mtu}`,
     );
 };
 

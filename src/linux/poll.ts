@@ -7,8 +7,6 @@ import { Memory, outOfRange } from "./memory.ts";
 
 export const POLLIN = 0x001;
 export const POLLOUT = 0x004;
-export const POLLERR = 0x008;
-export const POLLHUP = 0x010;
 export const POLLNVAL = 0x020;
 
 export class PollSet {
