@@ -156,9 +156,8 @@ export class Plane {
     for (const fds of [udp, raw])
       if (fds.length !== 0 && fds.length !== this.workers)
         throw usage(`${fds.length} sockets for ${this.workers} workers`);
-    // A train holds packets of several SPIs when they come from one peer and port, and the kernel steers it by the first of
-    // them: only a worker that owns all SAs may get trains.
-    if (this.workers === 1) for (const fd of udp) enableUdpGro(fd);
+    // The kernel merges what one peer and port send, whatever the SPIs, and steers a train by the first: see `poll`.
+    for (const fd of udp) enableUdpGro(fd);
     this.#addresses.push(address);
     this.#memory.sockets.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
     this.#announce(TABLES_CHANGED);
