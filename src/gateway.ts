@@ -253,6 +253,9 @@ export class Gateway {
         if (this.#installed.has(event.spiIn))
           this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
         break;
+      case "replaced":
+        this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);
+        break;
       case "failed":
         this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));
         break;

@@ -63,7 +63,9 @@ export type PlaneEvent =
   | { readonly kind: "first-packet"; readonly spiIn: number }
   /** An authentic UDP-encapsulated packet came from elsewhere than `path.remote` (RFC 7296 §2.23). */
   | { readonly kind: "peer-moved"; readonly spiIn: number; readonly remote: Endpoint }
-  /** A worker met a bug and stopped: its SAs carry nothing any more. */
+  /** A worker died, and another took over its SAs: what it had in hand is lost. */
+  | { readonly kind: "replaced"; readonly worker: number; readonly message: string }
+  /** A worker died again and again and stays dead: its SAs carry nothing any more. */
   | { readonly kind: "failed"; readonly worker: number; readonly message: string };
 
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
@@ -83,7 +85,6 @@ export class Plane {
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
-  readonly #reported = new Set<number>();
   #order = 0;
   #stopped: Promise<void> | undefined;
 
@@ -211,8 +212,16 @@ export class Plane {
     sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn });
     this.#reserved.delete(child.spiIn);
     tunnel.reserved.delete(child.spiIn);
-    const worker = slot % this.workers;
-    const pair = { spiIn: child.spiIn, slot, worker, resource, order: this.#order++, tunnel, path: child.path };
+    const pair: Pair = {
+      spiIn: child.spiIn,
+      slot,
+      worker: slot % this.workers,
+      resource,
+      order: this.#order++,
+      tunnel,
+      path: child.path,
+      met: false,
+    };
     this.#pairs.set(child.spiIn, pair);
     tunnel.add(pair);
   }
@@ -272,7 +281,10 @@ export class Plane {
 
   workerStats(): WorkerStats[] {
     return Array.from({ length: this.workers }, (_, worker) =>
-      reportWorker(this.#memory, worker, this.#threads.cpuTime(worker)),
+      reportWorker(this.#memory, worker, {
+        cpuTime: this.#threads.cpuTime(worker),
+        replaced: this.#threads.replaced(worker),
+      }),
     );
   }
 
@@ -287,9 +299,13 @@ export class Plane {
     this.#reclaim();
     const { sad } = this.#memory;
     const events: PlaneEvent[] = [];
-    for (const [spiIn, { slot, path }] of this.#pairs) {
+    for (const [spiIn, pair] of this.#pairs) {
+      const { slot, path } = pair;
       const bits = sad.takeEvents(slot);
-      if (bits & SaEvent.FIRST_PACKET) events.push({ kind: "first-packet", spiIn });
+      if (bits & SaEvent.FIRST_PACKET && !pair.met) {
+        pair.met = true; // a worker that took over from another meets the SA anew
+        events.push({ kind: "first-packet", spiIn });
+      }
       if (bits & SaEvent.PEER_MOVED) {
         const seen = sad.seenPeer(slot);
         if (seen === undefined) continue; // being written: its writer raises the event again
@@ -298,11 +314,7 @@ export class Plane {
           events.push({ kind: "peer-moved", spiIn, remote });
       }
     }
-    for (const { worker, message } of this.#threads.failures()) {
-      if (this.#reported.has(worker)) continue;
-      this.#reported.add(worker);
-      events.push({ kind: "failed", worker, message });
-    }
+    events.push(...this.#threads.takeDeaths());
     return events;
   }
 
