@@ -89,6 +89,7 @@ export class Gateway {
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
       onMessage: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+      onEsp: (packet, remote) => this.#parts?.plane.deliver(packet, remote),
       onSendError: (path, error) =>
         this.#write("debug", "send-failed", `to ${formatEndpoint(path.remote)}: ${error.message}`),
     });
@@ -252,6 +253,9 @@ export class Gateway {
       case "peer-moved":
         if (this.#installed.has(event.spiIn))
           this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
+        break;
+      case "mixed-trains":
+        this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
         break;
       case "replaced":
         this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);

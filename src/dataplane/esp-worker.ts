@@ -250,10 +250,31 @@ export class EspWorker {
     const { inbound, outbound } = this.#intake;
     let packets = 0;
     for (let taken = 0; taken < MOST_TAKEN && this.#intake.take(); taken++) {
-      if (inbound.count > 0) packets += this.#open(inbound);
+      if (inbound.count > 0) {
+        packets += this.#open(inbound);
+        if (this.#intake.isFromWorker) this.#reportMixed(inbound);
+      }
       if (outbound.count > 0) packets += this.#seal(outbound);
     }
     return packets;
+  }
+
+  /**
+   * The kernel steers each datagram to its worker, so what another worker got for us was in a train behind a packet of its
+   * own: then packets of one SA may overtake each other on two ways. Only an authentic packet tells; a forger could say
+   * anything.
+   */
+  #reportMixed(batch: InboundBatch): void {
+    const { sockets } = this.#tables;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.verdict[n] !== Verdict.PASS) continue;
+      const slot = batch.slot[n]!;
+      const sa = this.#owned.get(slot);
+      if (sa === undefined) continue;
+      const row = this.#owned.path(slot, sa).socket;
+      if (row >= 0) sockets.reportMixed(row);
+      return;
+    }
   }
 
   /** What came in for SAs of others. */

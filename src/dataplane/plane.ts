@@ -6,12 +6,14 @@
  */
 import type { EngineName } from "../crypto/engine.ts";
 import { EspalierError } from "../errors.ts";
-import { addressText, type Endpoint, familyOf } from "../ip-address.ts";
+import { addressBytes, addressText, type Endpoint, familyOf } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
+import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { SaEvent } from "../ipsec/sad.ts";
-import { enableUdpGro } from "../linux/udp-gro.ts";
+import { disableUdpGro, enableUdpGro } from "../linux/udp-gro.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
+import { Handoff } from "./handoff.ts";
 import { PlaneMemory } from "./plane-memory.ts";
 import {
   type PairCounters,
@@ -56,6 +58,11 @@ export interface SocketOptions {
   /** Non-blocking; one a worker, or none at all. */
   readonly udp: readonly number[];
   readonly raw: readonly number[];
+  /**
+   * A UDP socket of the same port that the caller reads. It gets trains of datagrams too (see udp-gro.ts), which begin with
+   * one that is no ESP: what is ESP in them goes to `deliver`.
+   */
+  readonly control?: number;
 }
 
 export type PlaneEvent =
@@ -63,10 +70,20 @@ export type PlaneEvent =
   | { readonly kind: "first-packet"; readonly spiIn: number }
   /** An authentic UDP-encapsulated packet came from elsewhere than `path.remote` (RFC 7296 §2.23). */
   | { readonly kind: "peer-moved"; readonly spiIn: number; readonly remote: Endpoint }
+  /** Trains of this local address held SAs of several workers: from now on its datagrams come singly, and in order. */
+  | { readonly kind: "mixed-trains"; readonly address: string }
   /** A worker died, and another took over its SAs: what it had in hand is lost. */
   | { readonly kind: "replaced"; readonly worker: number; readonly message: string }
   /** A worker died again and again and stays dead: its SAs carry nothing any more. */
   | { readonly kind: "failed"; readonly worker: number; readonly message: string };
+
+interface LocalAddress {
+  readonly address: string;
+  /** Its UDP sockets. */
+  readonly group: readonly number[];
+  /** They ask for trains. */
+  trains: boolean;
+}
 
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
 const DEFAULT_SLOTS = 4096;
@@ -79,7 +96,8 @@ export class Plane {
   readonly #threads: Workers;
   readonly #slots: Slots;
   readonly #tunnels = new Map<number, PlaneTunnel>();
-  readonly #addresses: string[] = [];
+  readonly #addresses: LocalAddress[] = [];
+  readonly #handoff: Handoff;
   /** By inbound SPI. */
   readonly #reserved = new Map<number, { slot: number; tunnel: PlaneTunnel; resource: number }>();
   readonly #pairs = new Map<number, Pair>();
@@ -95,6 +113,7 @@ export class Plane {
     this.#memory = memory;
     this.#threads = threads;
     this.#slots = new Slots(options.slots, options.workers);
+    this.#handoff = new Handoff({ memory: memory.handoff, thread: options.workers, wakeFds: threads.wakeFds });
   }
 
   /** Resolves once every worker runs. Throws ESPALIER_USAGE for options out of range, ESPALIER_PLATFORM for no engine. */
@@ -151,17 +170,30 @@ export class Plane {
   }
 
   /** Sockets of a local address: before the first SA that uses it. They are used until `stop`. */
-  addSockets({ address, udp, raw }: SocketOptions): void {
-    if (this.#addresses.includes(address)) throw usage(`${address} has its sockets already`);
+  addSockets({ address, udp, raw, control }: SocketOptions): void {
+    if (this.#row(address) >= 0) throw usage(`${address} has its sockets already`);
     if (this.#addresses.length === MAX_ADDRESSES) throw usage(`more than ${MAX_ADDRESSES} local addresses`);
     for (const fds of [udp, raw])
       if (fds.length !== 0 && fds.length !== this.workers)
         throw usage(`${fds.length} sockets for ${this.workers} workers`);
-    // The kernel merges what one peer and port send, whatever the SPIs, and steers a train by the first: see `poll`.
-    for (const fd of udp) enableUdpGro(fd);
-    this.#addresses.push(address);
+    const group = control === undefined ? udp : [control, ...udp];
+    for (const fd of group) enableUdpGro(fd);
+    this.#addresses.push({ address, group, trains: true });
     this.#memory.sockets.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
     this.#announce(TABLES_CHANGED);
+  }
+
+  /**
+   * An ESP packet that came to a socket of the caller's, from `remote`: it goes to the worker of its SA, who judges and
+   * counts it. When that one has too much to do it is lost, as on the wire.
+   */
+  deliver(packet: Uint8Array, remote: Endpoint): void {
+    if (packet.length < ESP_HEADER) return;
+    const worker = this.workerOf(spiOf(packet, 0));
+    if (!this.#handoff.give(worker, packet, 0, packet.length, -1)) return;
+    const source = addressBytes(remote.address);
+    this.#handoff.giveSource(worker, packet.length, source, 0, source.length, remote.port);
+    this.#handoff.publish();
   }
 
   // SAs
@@ -201,7 +233,7 @@ export class Plane {
     checkKey(child.suite, child.keyIn);
     checkKey(child.suite, child.keyOut);
     const window = checkWindow(child.replayWindow);
-    const path = saPath(child.path, this.#addresses.indexOf(child.path.local.address));
+    const path = saPath(child.path, this.#row(child.path.local.address));
     const { slot, resource } = reserved;
     const { sad, spd, counters, blocks } = this.#memory;
     spd.set(slot, child.local, child.remote);
@@ -253,7 +285,7 @@ export class Plane {
   move(spiIn: number, path: EspPath): void {
     const pair = this.#pair(spiIn);
     const { sad } = this.#memory;
-    const moved = saPath(path, this.#addresses.indexOf(path.local.address));
+    const moved = saPath(path, this.#row(path.local.address));
     sad.move(pair.slot, moved);
     sad.move(sad.outbound(pair.slot), moved);
     pair.path = path;
@@ -314,6 +346,12 @@ export class Plane {
           events.push({ kind: "peer-moved", spiIn, remote });
       }
     }
+    this.#addresses.forEach((local, row) => {
+      if (!this.#memory.sockets.takeMixed(row) || !local.trains) return;
+      local.trains = false;
+      for (const fd of local.group) disableUdpGro(fd);
+      events.push({ kind: "mixed-trains", address: local.address });
+    });
     events.push(...this.#threads.takeDeaths());
     return events;
   }
@@ -358,6 +396,11 @@ export class Plane {
       tunnel.retired.delete(slot);
       this.#retiredFrom.delete(slot);
     }
+  }
+
+  /** Of the socket table, -1 for an address without sockets. */
+  #row(address: string): number {
+    return this.#addresses.findIndex((local) => local.address === address);
   }
 
   #tunnel(id: number): PlaneTunnel {

@@ -24,6 +24,8 @@ export interface WorkerDeath {
 }
 
 export interface Workers {
+  /** An eventfd of each, in which it sleeps. */
+  readonly wakeFds: readonly number[];
   /** Make all look at the tables. */
   wake(): void;
   /** Resolves when `condition` holds; looks every ms or so. */
@@ -67,7 +69,7 @@ export const startWorkers = (options: WorkersOptions): Promise<Workers> =>
 class Threads implements Workers {
   readonly #memory: PlaneMemory;
   readonly #pool: Piscina;
-  readonly #wakeFds: readonly number[];
+  readonly wakeFds: readonly number[];
   readonly #tasks: readonly Promise<void>[];
   readonly #history: Deaths;
   readonly #deaths: WorkerDeath[] = [];
@@ -76,7 +78,7 @@ class Threads implements Workers {
   private constructor(memory: PlaneMemory, pool: Piscina, inits: readonly WorkerInit[]) {
     this.#memory = memory;
     this.#pool = pool;
-    this.#wakeFds = inits[0]!.wakeFds;
+    this.wakeFds = inits[0]!.wakeFds;
     this.#history = new Deaths(inits.length);
     this.#tasks = inits.map((init) => this.#run(init));
   }
@@ -133,7 +135,7 @@ class Threads implements Workers {
   }
 
   wake(): void {
-    for (const fd of this.#wakeFds) wake(fd);
+    for (const fd of this.wakeFds) wake(fd);
   }
 
   async until(condition: () => boolean): Promise<void> {
@@ -172,13 +174,13 @@ class Threads implements Workers {
     await Promise.race([Promise.all(this.#tasks), late]);
     clearTimeout(deadline);
     await this.#pool.destroy();
-    for (const fd of this.#wakeFds) close(fd);
+    for (const fd of this.wakeFds) close(fd);
   }
 }
 
 class InThread implements Workers {
   readonly #options: WorkersOptions;
-  readonly #wakeFds: readonly number[];
+  readonly wakeFds: readonly number[];
   readonly #workers: EspWorker[];
   readonly #history: Deaths;
   readonly #deaths: WorkerDeath[] = [];
@@ -186,8 +188,8 @@ class InThread implements Workers {
   private constructor(options: WorkersOptions) {
     this.#options = options;
     this.#history = new Deaths(options.workers);
-    this.#wakeFds = Array.from({ length: options.workers }, () => openEventfd());
-    this.#workers = this.#wakeFds.map((_, worker) => this.#begin(worker));
+    this.wakeFds = Array.from({ length: options.workers }, () => openEventfd());
+    this.#workers = this.wakeFds.map((_, worker) => this.#begin(worker));
   }
 
   static async start(options: WorkersOptions): Promise<Workers> {
@@ -196,13 +198,13 @@ class InThread implements Workers {
 
   #begin(worker: number): EspWorker {
     const { engine, memory } = this.#options;
-    const begun = new EspWorker({ worker, engine, memory: memory.shared, wakeFds: this.#wakeFds });
+    const begun = new EspWorker({ worker, engine, memory: memory.shared, wakeFds: this.wakeFds });
     memory.board.setStatus(worker, WorkerStatus.RUNNING);
     return begun;
   }
 
   wake(): void {
-    for (const fd of this.#wakeFds) wake(fd);
+    for (const fd of this.wakeFds) wake(fd);
   }
 
   async until(condition: () => boolean): Promise<void> {
@@ -252,6 +254,6 @@ class InThread implements Workers {
       each.close();
       this.#options.memory.board.setStatus(worker, WorkerStatus.STOPPED);
     });
-    for (const fd of this.#wakeFds) close(fd);
+    for (const fd of this.wakeFds) close(fd);
   }
 }
