@@ -10,7 +10,7 @@ import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { chooseEsp, describeProposals, type EspSuite, type Proposal, spiBytes } from "./proposal.ts";
 
-export interface ChosenChild extends Omit<AgreedChild, "spiIn"> {
+export interface ChosenChild extends Omit<AgreedChild, "spiIn" | "resource"> {
   readonly chosen: Proposal;
 }
 

@@ -12,6 +12,7 @@ import type { Turn } from "./turn.ts";
 
 export interface ChildOffer {
   readonly config: ChildConfig;
+  readonly resource: number;
   /** Reserved: install it or release it. */
   readonly spiIn: number;
   readonly proposals: readonly Proposal[];
@@ -20,6 +21,7 @@ export interface ChildOffer {
 /** What both sides agreed on, seen from ours. */
 export interface AgreedChild {
   readonly config: ChildConfig;
+  readonly resource: number;
   readonly spiIn: number;
   readonly spiOut: number;
   readonly suite: EspSuite;
@@ -32,11 +34,11 @@ export const offerChild = (
   turn: Turn,
   connection: string,
   config: ChildConfig,
-  options: { readonly withKe: boolean },
+  { resource, withKe }: { readonly resource: number; readonly withKe: boolean },
 ): ChildOffer | undefined => {
-  const spiIn = turn.core.env.reserveSpi(connection, config.name);
+  const spiIn = turn.core.env.reserveSpi(connection, config.name, resource);
   if (spiIn === 0) return undefined;
-  return { config, spiIn, proposals: offerEsp(config.proposals, spiIn, options) };
+  return { config, resource, spiIn, proposals: offerEsp(config.proposals, spiIn, { withKe }) };
 };
 
 /** SA, TSi and TSr of the request. */
@@ -58,11 +60,12 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
     throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, "the peer's choice is none of what we offered", {
       context: `offered ${describeProposals(offer.proposals)}; peer chose ${describeProposals(sa)}`,
     });
-  const { config, spiIn } = offer;
+  const { config, resource, spiIn } = offer;
   within(config.local, tsi.selectors, "TSi");
   within(config.remote, tsr.selectors, "TSr");
   return {
     config,
+    resource,
     spiIn,
     spiOut: accepted.spi,
     suite: accepted.suite,

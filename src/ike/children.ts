@@ -25,7 +25,7 @@ interface Installing {
 
 export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): ChildSa => {
   const { agreed, keys, ni, nr, shared, weInitiated, use, replaces } = installing;
-  const { config, spiIn, spiOut, local, remote, suite } = agreed;
+  const { config, resource, spiIn, spiOut, local, remote, suite } = agreed;
   const { initiatorToResponder, responderToInitiator } = deriveChildKeys({
     prf: keys.prf,
     skD: keys.skD,
@@ -35,6 +35,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     suite: suite.suite,
   });
   const facts = {
+    resource,
     spiIn,
     spiOut,
     suite: suite.suite,
@@ -134,10 +135,12 @@ const heirOf = (sa: IkeSa, child: ChildSa): ChildSa | undefined => {
     .at(-1);
 };
 
-/** Other pairs of the same child with the same peer, whichever IKE SA they belong to. */
+const isSameResource = (a: ChildSa, b: ChildSa): boolean => a.config === b.config && a.resource === b.resource;
+
+/** Other pairs of the same child and resource with the same peer, whichever IKE SA they belong to. */
 const siblings = (sa: IkeSa, child: ChildSa): ChildSa[] =>
   samePeer(sa).flatMap((other) =>
-    [...other.children.values()].filter((sibling) => sibling !== child && sibling.config === child.config),
+    [...other.children.values()].filter((sibling) => sibling !== child && isSameResource(sibling, child)),
   );
 
 /** The IKE SAs of this connection with the peer of `sa`, itself too. */

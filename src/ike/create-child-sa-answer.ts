@@ -54,11 +54,12 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
     const isFree = ({ name }: { readonly name: string }): boolean => !hasLiveChild(sa, name);
     const chosen = chooseChild(payloads, children, { withKe: true, isFree });
     const exchanged = exchange(chosen, payloads);
-    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name);
+    const resource = old?.resource ?? 0;
+    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
     if (spiIn === 0) throw new IkeError(Notify.NO_ADDITIONAL_SAS, "no room for another Child SA");
     const nr = turn.random(NONCE_LENGTH);
     const child = installChild(turn, sa, {
-      agreed: { ...chosen, spiIn },
+      agreed: { ...chosen, resource, spiIn },
       keys,
       ni: nonce.data,
       nr,

@@ -69,7 +69,7 @@ export class CreateChild implements Task {
     const old = this.#old;
     // Meanwhile the peer may have done it, or deleted the pair.
     if (old === undefined ? isChildUp(sa, config.name) : !this.#owns(old)) return undefined;
-    const offer = offerChild(turn, sa.connection ?? "", config, { withKe: true });
+    const offer = offerChild(turn, sa.connection ?? "", config, { resource: old?.resource ?? 0, withKe: true });
     if (offer === undefined) {
       turn.log("error", "no-spi", sa, `no room for child ${config.name}: too many Child SAs`, { child: config.name });
       this.#giveUp(turn, sa, RETRY.refused);

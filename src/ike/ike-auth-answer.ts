@@ -117,9 +117,9 @@ const firstChild = (
   try {
     const isFree = ({ name }: { readonly name: string }): boolean => !hasLiveChild(sa, name);
     const chosen = chooseChild(payloads, config.children, { withKe: false, isFree });
-    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name);
+    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, 0);
     if (spiIn === 0) throw new IkeError(Notify.NO_ADDITIONAL_SAS, "no room for another Child SA");
-    installChild(turn, sa, { agreed: { ...chosen, spiIn }, ...secrets, weInitiated: false, use: "now" });
+    installChild(turn, sa, { agreed: { ...chosen, resource: 0, spiIn }, ...secrets, weInitiated: false, use: "now" });
     const { sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
     return [proposal, ...selectors];
   } catch (problem) {

@@ -43,7 +43,7 @@ export const sendIkeAuth = (
   const [child] = peering?.config.children ?? [];
   if (peering === undefined || child === undefined) throw new RangeError("IKE_AUTH needs a connection with a child");
   const { config } = peering;
-  const offer = offerChild(turn, config.name, child, { withKe: false });
+  const offer = offerChild(turn, config.name, child, { resource: 0, withKe: false });
   sa.requests.answered();
   sa.become({ name: "auth-sent", ...begun, offer });
   if (offer === undefined) {
