@@ -10,6 +10,7 @@
  * it goes into that worker's ring as it is, and is judged and counted there.
  */
 import type { Engine, EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { spiOf } from "../ipsec/esp.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
@@ -35,7 +36,7 @@ import { TABLES_CHANGED, WorkerStat } from "./worker-board.ts";
 
 export interface WorkerInit {
   readonly worker: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly memory: SharedMemory;
   /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
   readonly wakeFds: readonly number[];

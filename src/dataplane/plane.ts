@@ -5,6 +5,7 @@
  * Descriptors stay the caller's: it closes TUN descriptors after `removeTunnel` has resolved and sockets after `stop` has.
  */
 import type { EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { EspalierError } from "../errors.ts";
 import { addressBytes, addressText, type Endpoint, familyOf } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
@@ -33,8 +34,8 @@ import { startWorkers, type Workers } from "./workers.ts";
 export interface PlaneOptions {
   /** 1 to 64. */
   readonly workers: number;
-  /** One that this machine has: see `selectEngine`. */
-  readonly engine: EngineName;
+  /** One that this machine has, or the plan of several: see `selectEngine`. */
+  readonly engine: EngineName | EnginePlan;
   /** Pairs of SAs, a power of two from 64 to 65536; default 4096. The kernel's filters need log2 of it: `slotBits`. */
   readonly slots?: number;
   /** No threads: the caller runs the workers by `step`. For tests. */
@@ -91,7 +92,7 @@ const DEFAULT_SLOTS = 4096;
 export class Plane {
   readonly workers: number;
   readonly slots: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly #memory: PlaneMemory;
   readonly #threads: Workers;
   readonly #slots: Slots;
