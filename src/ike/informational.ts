@@ -5,7 +5,7 @@
  *                           <-- HDR, SK {[D,] ...}
  */
 import { type ChildSa, spiText } from "./child-sa.ts";
-import { isChildUp, removeChild } from "./children.ts";
+import { isChildUp, removeChild, useAnswered } from "./children.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
 import { Exchange, findAll, type Payload } from "./message.ts";
@@ -160,6 +160,7 @@ export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Pa
     return { payloads: [], after: () => end(turn, sa, "deleted by the peer") };
 
   if (deletions.length > 0) inheritByUse(turn, sa);
+  useAnswered(turn, sa);
   const paired: Uint8Array[] = [];
   for (const { protocol, spis } of deletions)
     if (protocol === Protocol.ESP) for (const spi of spis) paired.push(...deletedByPeer(turn, holderOf(sa), spi));
