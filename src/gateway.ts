@@ -123,6 +123,7 @@ export class Gateway {
         reserveSpi: (connection, child) => plane.reserveSpi(this.#tunnelOf(connection, child).id),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
+        pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
       },
       { ports },
     );

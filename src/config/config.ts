@@ -40,6 +40,10 @@ export interface Connection {
   readonly psk: { readonly local: Secret; readonly remote: Secret };
   readonly start: "initiate" | "none";
   readonly encap: "auto" | "force" | "never";
+  /** RFC 7383: when needed, never, or to the smallest size from the beginning. */
+  readonly fragmentation: "yes" | "no" | "force";
+  /** Octets of the longest IP packet that IKE is sent in; undefined: 1384 on IPv4, 1280 on IPv6. */
+  readonly fragmentSize: number | undefined;
   /** As users write them: `aes256gcm16-prfsha384-ecp384`. */
   readonly proposals: readonly string[];
   /** Until the IKE SA is rekeyed, ms. */

@@ -16,6 +16,7 @@ export const toConnections = (config: Config, sourceFor?: (remote: string) => st
 
 const toConnection = (connection: Connection, sourceFor?: (remote: string) => string): ConnectionConfig => {
   const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, children } = connection;
+  const { fragmentation, fragmentSize } = connection;
   const address = local.address ?? (remote.address === undefined ? undefined : sourceFor?.(remote.address));
   if (address === undefined)
     throw new EspalierError("ESPALIER_CONFIG", `connection ${name} has no local address`, {
@@ -33,6 +34,8 @@ const toConnection = (connection: Connection, sourceFor?: (remote: string) => st
     psk: new Psk(psk.local, psk.remote),
     start,
     encap,
+    fragmentation,
+    fragmentSize,
     proposals: proposals.map((text) => parseIkeProposal(text)),
     lifetime,
     liveness: liveness === undefined ? undefined : { interval: liveness },

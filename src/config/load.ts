@@ -102,7 +102,18 @@ const holdsKey = ({ psk, local, remote }: ConnectionSettings): boolean =>
 
 const connectionOf = (
   name: string,
-  { local, remote, start, encap, proposals, lifetime, liveness, children = {} }: ConnectionSettings,
+  {
+    local,
+    remote,
+    start,
+    encap,
+    fragmentation,
+    fragment_size,
+    proposals,
+    lifetime,
+    liveness,
+    children = {},
+  }: ConnectionSettings,
   psk: Connection["psk"],
 ): Connection => ({
   name,
@@ -111,6 +122,8 @@ const connectionOf = (
   psk,
   start,
   encap,
+  fragmentation,
+  fragmentSize: fragment_size.octets,
   proposals,
   lifetime,
   liveness: liveness.every,

@@ -31,6 +31,29 @@ export const yesNoEither = (about: string) =>
     },
   });
 
+export const yesNoForce = (about: string) =>
+  leaf({
+    expected: "one of yes, no, force",
+    about,
+    read: (value) => {
+      if (value === true) return "yes";
+      if (value === false) return "no";
+      return (["yes", "no", "force"] as const).find((word) => word === value);
+    },
+  });
+
+/** Undefined inside for `auto`. */
+export const autoOrWhole = (about: string, least: number, most: number) =>
+  leaf<{ readonly octets: number | undefined }>({
+    expected: `auto or a whole number from ${least} to ${most}`,
+    about,
+    read: (value) => {
+      if (value === "auto") return { octets: undefined };
+      const isIt = typeof value === "number" && Number.isInteger(value) && value >= least && value <= most;
+      return isIt ? { octets: value } : undefined;
+    },
+  });
+
 /** Milliseconds. */
 export const duration = (about: string, least: number, most: number) =>
   leaf({

@@ -10,6 +10,7 @@ import { LOG_LEVELS } from "./config.ts";
 import {
   address,
   addressOrAny,
+  autoOrWhole,
   duration,
   durationOrOff,
   interfaceAddress,
@@ -23,6 +24,7 @@ import {
   text,
   whole,
   yesNoEither,
+  yesNoForce,
 } from "./scalars.ts";
 
 const SECOND = 1000;
@@ -127,6 +129,14 @@ export const connectionSettings = z.strictObject({
   encap: oneOf("ESP in UDP (RFC 3948): behind a NAT, always, or not at all.", ["auto", "force", "never"]).prefault(
     "auto",
   ),
+  fragmentation: yesNoForce(
+    "IKE messages too long for their path are cut (RFC 7383): if the peer takes that, never, or to the smallest size at once.",
+  ).prefault("yes"),
+  fragment_size: autoOrWhole(
+    "Octets of the longest IP packet that IKE is sent in, where the path takes it; auto: 1384 on IPv4, 1280 on IPv6.",
+    460,
+    1932,
+  ).prefault("auto"),
   proposals: listOf(ikeProposal, 1).prefault([...DEFAULT_IKE_PROPOSALS]),
   lifetime: duration("Time until the IKE SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("24h"),
   liveness: durationOrOff(

@@ -29,6 +29,13 @@ export interface ConnectionConfig {
    * ignore the peer's (RFC 7296 §2.23).
    */
   readonly encap: "auto" | "force" | "never";
+  /**
+   * RFC 7383. `yes`: messages that are too long for their path are cut when the peer takes that. `force`: cut to what any
+   * path carries from the beginning. `no`: neither cut nor taken.
+   */
+  readonly fragmentation: "yes" | "no" | "force";
+  /** Octets of the longest IP packet to send IKE in, 460..1932; undefined: 1384 on IPv4, 1280 on IPv6. */
+  readonly fragmentSize: number | undefined;
   readonly proposals: readonly IkeProposal[];
   /** Until the IKE SA is rekeyed; up to 10 % earlier by jitter, closed when 10 % older. */
   readonly lifetime: number;

@@ -3,11 +3,12 @@
  * (RFC 7296 §2.1, §2.4).
  */
 import type { Retransmit } from "./connection.ts";
+import type { Outgoing } from "./outgoing.ts";
 
 export interface Pending {
   readonly exchange: number;
   readonly messageId: number;
-  readonly request: Uint8Array;
+  readonly request: Outgoing;
   readonly plan: Retransmit;
   readonly sent: number;
   readonly resendAt: number;
@@ -18,7 +19,7 @@ export interface Pending {
 export const begin = (
   exchange: number,
   messageId: number,
-  request: Uint8Array,
+  request: Outgoing,
   plan: Retransmit,
   now: number,
   patience = Number.POSITIVE_INFINITY,

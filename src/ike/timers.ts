@@ -12,6 +12,7 @@ import { heard, KEEPALIVE, USAGE_PERIOD } from "./ike-sa-established.ts";
 import { initiateIkeSa } from "./ike-sa-init.ts";
 import { deleteChild, Liveness } from "./informational.ts";
 import type { Peering } from "./peering.ts";
+import type { Reassembly } from "./reassembly.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import type { Turn } from "./turn.ts";
 
@@ -40,6 +41,8 @@ const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
   const { state } = sa;
   const { pending } = sa.requests;
   if (pending !== undefined) timers.push({ at: pending.resendAt, run: (turn) => resend(turn, sa) });
+  for (const pieces of [sa.arriving.requests, sa.arriving.answers])
+    if (pieces.until !== undefined) timers.push({ at: pieces.until, run: (turn) => forgetPieces(turn, pieces) });
   if (state.name === "init-answered")
     timers.push({ at: state.expiresAt, run: (turn) => closeIkeSa(turn, sa, "never authenticated") });
   if (state.name === "replaced")
@@ -66,6 +69,12 @@ const ofChild = (timers: Timer[], sa: IkeSa, child: ChildSa): void => {
         deleteChild(turn, sa, child, "rekeyed, and the peer did not delete it");
       },
     });
+};
+
+/** The rest never came: the peer sends all of them again, or has cut the message anew (RFC 7383 §2.6). */
+const forgetPieces = (turn: Turn, pieces: Reassembly): void => {
+  turn.count("fragments-timed-out");
+  pieces.forget();
 };
 
 const resend = (turn: Turn, sa: IkeSa): void => {

@@ -65,6 +65,8 @@ test("the defaults of the smallest configuration", () => {
             },
           ],
           "encap": "auto",
+          "fragmentSize": undefined,
+          "fragmentation": "yes",
           "lifetime": 86400000,
           "liveness": 30000,
           "local": {

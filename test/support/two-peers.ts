@@ -9,7 +9,7 @@ import type { ChildConfig, ConnectionConfig } from "../../src/ike/connection.ts"
 import type { Effect } from "../../src/ike/effect.ts";
 import { parseIdentity } from "../../src/ike/identity.ts";
 import { IkeManager, type IkeOptions } from "../../src/ike/manager.ts";
-import { Exchange, parseHeader } from "../../src/ike/message.ts";
+import { Exchange, parseHeader, parseMessage } from "../../src/ike/message.ts";
 import { parseEspProposal, parseIkeProposal } from "../../src/ike/proposal.ts";
 import type { ConnectionStatus } from "../../src/ike/status.ts";
 import { parseSelector, type TrafficSelector } from "../../src/ipsec/selector.ts";
@@ -59,6 +59,8 @@ export const connection = (me: "a" | "b", changes: Partial<ConnectionConfig> = {
   psk: { local: key("secret"), remote: key("secret") },
   start: "none",
   encap: "auto",
+  fragmentation: "yes",
+  fragmentSize: undefined,
   proposals: ike("aes256gcm16-prfsha256-x25519"),
   lifetime: 24 * HOUR,
   liveness: undefined,
@@ -72,6 +74,8 @@ export class Peer {
   readonly logs: LogLine[] = [];
   readonly address: string;
   keepalives = 0;
+  /** What the system says of the MTU of the way to the other. */
+  pathMtu: number | undefined = 1500;
   manager: IkeManager;
   readonly #clock: Clock;
   readonly #link: Link;
@@ -103,6 +107,7 @@ export class Peer {
       reserveSpi: () => this.data.reserveSpi(),
       releaseSpi: (spi: number) => this.data.releaseSpi(spi),
       usage: (spiIn: number) => this.data.packets.get(spiIn),
+      pathMtu: () => this.pathMtu,
     };
     return new IkeManager(this.#connections, env, this.#options);
   }
@@ -233,13 +238,18 @@ export const twoPeers = (setup: Setup = {}): TwoPeers => {
 
 const EXCHANGE_NAMES = Object.fromEntries(Object.entries(Exchange).map(([name, type]) => [type, name]));
 
-/** `a> IKE_SA_INIT request 0`: the messages sent, as a drawing. */
+/** `a> IKE_SA_INIT request 0`, `a> IKE_AUTH request 1 [2/3]` for a piece: the messages sent, as a drawing. */
 export const drawn = (sent: readonly Datagram[]): string[] =>
   sent.map(({ from, bytes }) => {
     const { exchange, isResponse, messageId } = parseHeader(bytes);
     const name = EXCHANGE_NAMES[exchange] ?? exchange;
-    return `${from.address === A ? "a" : "b"}> ${name} ${isResponse ? "answer" : "request"} ${messageId}`;
+    const piece = fragmentOf(bytes);
+    const which = piece === undefined ? "" : ` [${piece.number}/${piece.total}]`;
+    return `${from.address === A ? "a" : "b"}> ${name} ${isResponse ? "answer" : "request"} ${messageId}${which}`;
   });
+
+/** Which piece of a message a datagram is (RFC 7383); undefined for a whole one. */
+export const fragmentOf = (bytes: Uint8Array) => parseMessage(bytes).protected?.fragment;
 
 /** What is wrong between two data planes: pairs without their other half, half or unlike keys, SPIs never given back. */
 export const disagreements = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] => {
