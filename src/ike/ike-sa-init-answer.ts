@@ -139,8 +139,8 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
 const candidatesFor = (peerings: readonly Peering[], { local, remote }: Path): Peering[] => {
   const ours = peerings.filter(({ config, isHeldDown }) => !isHeldDown && config.local.address === local.address);
   return [
-    ...ours.filter(({ config }) => config.remote.address === remote.address),
-    ...ours.filter(({ config }) => config.remote.address === undefined),
+    ...ours.filter((peering) => peering.isAt(remote.address)),
+    ...ours.filter((peering) => peering.mayBeAnywhere && !peering.isAt(remote.address)),
   ];
 };
 

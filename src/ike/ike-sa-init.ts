@@ -43,14 +43,13 @@ export interface InitAttempt {
 const MOST_RESTARTS = 6;
 const NO_SPI = new Uint8Array(8);
 
-/** Begin an IKE SA with the peer of a connection whose address is known. */
-export const initiateIkeSa = (turn: Turn, peering: Peering): void => {
+/** Begin an IKE SA with the peer of a connection at this address. */
+export const initiateIkeSa = (turn: Turn, peering: Peering, address: string): void => {
   const { config } = peering;
   const group = kexById(firstGroup(config.proposals) ?? 0);
-  if (config.remote.address === undefined || group === undefined)
-    throw new RangeError(`connection ${config.name} cannot be initiated`);
+  if (group === undefined) throw new RangeError(`connection ${config.name} cannot be initiated`);
   const spiI = turn.core.newSpi();
-  const path = firstPath(config, config.remote.address, turn.core.options);
+  const path = firstPath(config, address, turn.core.options);
   const begun = {
     ni: turn.random(NONCE_LENGTH),
     keyPair: generateKeyPair(group),

@@ -44,8 +44,8 @@ export class Requests {
 
   /** Send a request that was made already and wait for its answer. */
   sent(turn: Turn, sa: IkeSa, exchange: number, request: Outgoing, task?: Task): void {
-    const plan = sa.peering?.config.retransmit ?? DEFAULT_RETRANSMIT;
-    this.#pending = begin(exchange, this.#nextId, request, plan, turn.now, task?.patience);
+    const plan = task?.plan ?? sa.peering?.config.retransmit ?? DEFAULT_RETRANSMIT;
+    this.#pending = begin(turn, { exchange, messageId: this.#nextId, request, plan }, task?.patience);
     this.#task = task;
     turn.sendAll(sa.path, request);
   }
@@ -96,10 +96,18 @@ export class Requests {
     if (isExhausted(pending, turn.now)) return false;
     // What was sent in vain twice may be too long for the path.
     const request = pending.sent < TRIES_BEFORE_CUTTING ? pending.request : cutSmaller(turn, sa, pending.request);
-    this.#pending = { ...resend(pending, turn.now), request };
+    this.#pending = { ...resend(turn, pending), request };
     turn.count("retransmissions");
     turn.sendAll(sa.path, request);
     return true;
+  }
+
+  /** The peer has shown that it lives without answering: begin to wait anew for the answer, with the same octets. */
+  renew(turn: Turn, sa: IkeSa): void {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    this.#pending = begin(turn, pending, this.#task?.patience);
+    turn.sendAll(sa.path, pending.request);
   }
 
   /** The tasks that have not been asked yet, no longer in the queue. */

@@ -75,6 +75,8 @@ export class Peer {
   readonly logs: LogLine[] = [];
   readonly address: string;
   keepalives = 0;
+  /** What the resolver knows. */
+  readonly names = new Map<string, readonly string[]>();
   /** What the system says of the MTU of the way to the other. */
   pathMtu: number | undefined = 1500;
   manager: IkeManager;
@@ -126,8 +128,21 @@ export class Peer {
       if (effect.kind === "send") this.#link.send(effect.path, effect.bytes);
       else if (effect.kind === "log") this.logs.push({ ...effect, at: this.#clock.now });
       else if (effect.kind === "keepalive") this.keepalives++;
+      else if (effect.kind === "resolve") this.#resolve(effect.connection, effect.host);
       else this.data.apply(effect);
     }
+  }
+
+  #resolve(connection: string, host: string): void {
+    const found = this.names.get(host);
+    if (found === undefined) return; // the resolver hangs
+    this.#clock.at(this.#clock.now + 5, () =>
+      this.apply(this.manager.resolved(connection, host, found, this.#clock.now)),
+    );
+  }
+
+  trapped(child = "net", name = "tunnel"): void {
+    this.apply(this.manager.trapped(name, child, this.#clock.now));
   }
 
   start(): void {
