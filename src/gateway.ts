@@ -3,6 +3,7 @@
  * carries, and here what one wants of the other becomes real: sockets, interfaces, SAs, timers, the control socket.
  */
 import { randomBytes } from "node:crypto";
+import { lookup } from "node:dns/promises";
 import { wipe } from "./bytes.ts";
 import type { Config } from "./config/config.ts";
 import { toConnections } from "./config/connections.ts";
@@ -124,6 +125,7 @@ export class Gateway {
         reserveSpi: (connection, child) => plane.reserveSpi(this.#tunnelOf(connection, child).id),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
+        pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
       },
       { ports },
     );
@@ -308,10 +310,23 @@ export class Gateway {
       case "move":
         this.#running().plane.move(effect.spiIn, effect.path);
         break;
+      case "resolve":
+        this.#resolve(effect.connection, effect.host);
+        break;
       case "log":
         this.#log.write(effect);
         break;
     }
+  }
+
+  /** By the system's resolver: its file of hosts, its name servers. */
+  #resolve(connection: string, host: string): void {
+    lookup(host, { all: true })
+      .then(
+        (found) => found.map(({ address }) => address),
+        () => [],
+      )
+      .then((addresses) => this.#act((manager, now) => manager.resolved(connection, host, addresses, now)));
   }
 
   #install(child: ChildSaParams, useNow: boolean): void {
