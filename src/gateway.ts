@@ -209,7 +209,7 @@ export class Gateway {
       for (const child of connection.children) {
         const tunnel = TunnelInterface.open(child.interface);
         this.#tunnels.set(tunnelKey(connection.name, child.name), tunnel);
-        tunnel.id = plane.addTunnel({ tunFd: tunnel.fd, vnetHdr: true });
+        tunnel.id = plane.addTunnel({ tunFds: [tunnel.fd], vnetHdr: true });
       }
   }
 

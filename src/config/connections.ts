@@ -47,6 +47,7 @@ const toChild = ({ name, proposals, esn, local, remote, lifetime }: Child): Chil
   local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
   remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
   lifetime,
+  sas: 1,
 });
 
 /** The keys as IKE asks for them, and nothing to enumerate, print or serialise. */

@@ -53,15 +53,13 @@ export const reportTunnel = (
   { sad, counters, blocks }: PlaneMemory,
   tunnel: number,
   slots: readonly number[],
+  workers: number,
 ): TunnelCounters => {
+  const own = Array.from({ length: workers }, (_, worker) => blocks.tunnelOwn(tunnel, worker));
   const sum = (of: readonly number[]): Tally => addTallies(of.map((block) => counters.tally(block)));
   return {
     in: sum([blocks.tunnelEndedIn(tunnel), ...slots.map((slot) => blocks.record(slot))]),
-    out: sum([
-      blocks.tunnelOwn(tunnel),
-      blocks.tunnelEndedOut(tunnel),
-      ...slots.map((slot) => blocks.record(sad.outbound(slot))),
-    ]),
+    out: sum([...own, blocks.tunnelEndedOut(tunnel), ...slots.map((slot) => blocks.record(sad.outbound(slot)))]),
   };
 };
 

@@ -21,10 +21,11 @@ import {
   type TunnelCounters,
   type WorkerStats,
 } from "./plane-report.ts";
+import { type Pair, PlaneTunnel } from "./plane-tunnel.ts";
 import { Slots } from "./slots.ts";
 import { MAX_ADDRESSES } from "./socket-table.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
-import { MAX_WORKERS } from "./worker-board.ts";
+import { MAX_WORKERS, TABLES_CHANGED } from "./worker-board.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 export interface PlaneOptions {
@@ -39,11 +40,13 @@ export interface PlaneOptions {
 }
 
 export interface TunnelOptions {
-  /** Non-blocking; one IP packet a read or write, no packet information header. */
-  readonly tunFd: number;
+  /**
+   * One, or one a worker: queues of one device. Non-blocking; one IP packet a read or write, no packet information header.
+   */
+  readonly tunFds: readonly number[];
   /** Each packet of it, read or written, begins with a virtio_net_hdr (see `openTun`); default false. */
   readonly vnetHdr?: boolean;
-  /** Default: tunnel id mod workers. */
+  /** Its home: the worker of resource 0. Default: tunnel id mod workers. */
   readonly worker?: number;
 }
 
@@ -63,13 +66,6 @@ export type PlaneEvent =
   /** A worker met a bug and stopped: its SAs carry nothing any more. */
   | { readonly kind: "failed"; readonly worker: number; readonly message: string };
 
-interface Pair {
-  readonly slot: number;
-  readonly tunnel: number;
-  readonly order: number;
-  path: EspPath;
-}
-
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
 const DEFAULT_SLOTS = 4096;
 
@@ -80,13 +76,13 @@ export class Plane {
   readonly #memory: PlaneMemory;
   readonly #threads: Workers;
   readonly #slots: Slots;
-  readonly #tunnels = new Set<number>();
+  readonly #tunnels = new Map<number, PlaneTunnel>();
   readonly #addresses: string[] = [];
   /** By inbound SPI. */
-  readonly #reserved = new Map<number, { slot: number; tunnel: number }>();
+  readonly #reserved = new Map<number, { slot: number; tunnel: PlaneTunnel; resource: number }>();
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
-  readonly #retiredFrom = new Map<number, number>();
+  readonly #retiredFrom = new Map<number, PlaneTunnel>();
   readonly #reported = new Set<number>();
   #order = 0;
   #stopped: Promise<void> | undefined;
@@ -106,7 +102,7 @@ export class Plane {
       throw usage(`a plane has 1 to ${MAX_WORKERS} workers, not ${workers}`);
     if (!Number.isInteger(Math.log2(slots)) || slots < 64 || slots > 65536)
       throw usage(`slots are a power of two from 64 to 65536, not ${slots}`);
-    const memory = PlaneMemory.create(slots);
+    const memory = PlaneMemory.create(slots, workers);
     const threads = await startWorkers({ workers, engine, memory, inThread });
     return new Plane({ workers, engine, slots }, memory, threads);
   }
@@ -119,36 +115,38 @@ export class Plane {
   // Tunnels and sockets
 
   /** Returns the tunnel's id. */
-  addTunnel({ tunFd, vnetHdr = false, worker }: TunnelOptions): number {
-    let tunnel = 0;
-    while (this.#tunnels.has(tunnel)) tunnel++;
-    if (tunnel === MAX_TUNNELS) throw usage(`more than ${MAX_TUNNELS} tunnels`);
-    const owner = worker ?? tunnel % this.workers;
-    if (!Number.isInteger(owner) || owner < 0 || owner >= this.workers) throw usage(`no worker ${owner}`);
+  addTunnel({ tunFds, vnetHdr = false, worker }: TunnelOptions): number {
+    let id = 0;
+    while (this.#tunnels.has(id)) id++;
+    if (id === MAX_TUNNELS) throw usage(`more than ${MAX_TUNNELS} tunnels`);
+    const home = worker ?? id % this.workers;
+    if (!Number.isInteger(home) || home < 0 || home >= this.workers) throw usage(`no worker ${home}`);
+    if (tunFds.length !== 1 && tunFds.length !== this.workers)
+      throw usage(`${tunFds.length} queues for ${this.workers} workers`);
     const { blocks, counters, tunnels } = this.#memory;
-    for (const block of [blocks.tunnelOwn(tunnel), blocks.tunnelEndedIn(tunnel), blocks.tunnelEndedOut(tunnel)])
-      counters.clear(block);
-    tunnels.publish(tunnel, owner, tunFd, vnetHdr);
-    this.#tunnels.add(tunnel);
-    this.#announce();
-    return tunnel;
+    counters.clear(blocks.tunnelEndedIn(id));
+    counters.clear(blocks.tunnelEndedOut(id));
+    for (let each = 0; each < this.workers; each++) counters.clear(blocks.tunnelOwn(id, each));
+    this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, fds: tunFds, vnetHdr }));
+    this.#announce(TABLES_CHANGED);
+    return id;
   }
 
-  /** Remove a tunnel and its SAs. Resolves when no worker uses its descriptor any more. */
-  async removeTunnel(tunnel: number): Promise<void> {
-    this.#checkTunnel(tunnel);
-    for (const [spi, pair] of this.#pairs) if (pair.tunnel === tunnel) this.remove(spi);
-    for (const [spi, reserved] of this.#reserved) if (reserved.tunnel === tunnel) this.releaseSpi(spi);
-    this.#memory.tunnels.withdraw(tunnel);
-    const revision = this.#announce();
+  /** Remove a tunnel and its SAs. Resolves when no worker uses its descriptors any more. */
+  async removeTunnel(id: number): Promise<void> {
+    const tunnel = this.#tunnel(id);
+    for (const spi of tunnel.installed) this.remove(spi);
+    for (const spi of tunnel.reserved) this.releaseSpi(spi);
+    this.#memory.tunnels.withdraw(id);
+    const revision = this.#announce(TABLES_CHANGED);
     await this.#threads.until(() => this.#passed(revision));
     this.#reclaim();
-    this.#tunnels.delete(tunnel);
+    this.#tunnels.delete(id);
   }
 
-  workerOf(tunnel: number): number {
-    this.#checkTunnel(tunnel);
-    return this.#memory.tunnels.worker(tunnel);
+  /** The worker that owns a pair, or will own the one that an SPI is reserved for. */
+  workerOf(spiIn: number): number {
+    return (spiIn & (this.slots - 1)) % this.workers;
   }
 
   /** Sockets of a local address: before the first SA that uses it. They are used until `stop`. */
@@ -158,22 +156,28 @@ export class Plane {
     for (const fds of [udp, raw])
       if (fds.length !== 0 && fds.length !== this.workers)
         throw usage(`${fds.length} sockets for ${this.workers} workers`);
-    // A train holds packets of several SPIs when they come from one peer and port, and the kernel steers it by the first of
-    // them: only a worker that owns all SAs may get trains.
-    if (this.workers === 1) for (const fd of udp) enableUdpGro(fd);
+    // The kernel merges what one peer and port send, whatever the SPIs, and steers a train by the first: see `poll`.
+    for (const fd of udp) enableUdpGro(fd);
     this.#addresses.push(address);
     this.#memory.sockets.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
-    this.#announce();
+    this.#announce(TABLES_CHANGED);
   }
 
   // SAs
 
-  /** An SPI for an inbound SA of the tunnel; 0 when its worker has no free slot. */
-  reserveSpi(tunnel: number): number {
-    this.#checkTunnel(tunnel);
+  /**
+   * An SPI for an inbound SA of the tunnel, for its resource (RFC 9611 §4): a whole number from 0, and the SAs of
+   * `workers` resources in a row have a worker each. 0 when the worker has no free slot.
+   */
+  reserveSpi(id: number, resource = 0): number {
+    const tunnel = this.#tunnel(id);
+    if (!Number.isInteger(resource) || resource < 0)
+      throw usage(`a resource is a whole number from 0, not ${resource}`);
     this.#reclaim();
-    const spi = this.#slots.reserve(this.#memory.tunnels.worker(tunnel));
-    if (spi !== 0) this.#reserved.set(spi, { slot: spi & (this.slots - 1), tunnel });
+    const spi = this.#slots.reserve(tunnel.workerFor(resource));
+    if (spi === 0) return 0;
+    this.#reserved.set(spi, { slot: spi & (this.slots - 1), tunnel, resource });
+    tunnel.reserved.add(spi);
     return spi;
   }
 
@@ -182,12 +186,13 @@ export class Plane {
     const reserved = this.#reserved.get(spiIn);
     if (reserved === undefined) return;
     this.#reserved.delete(spiIn);
+    reserved.tunnel.reserved.delete(spiIn);
     this.#slots.release(reserved.slot);
   }
 
   /** Install a pair: the inbound SA is live at once, the outbound one carries traffic from `use` on. */
-  install(tunnel: number, child: ChildSa): void {
-    this.#checkTunnel(tunnel);
+  install(id: number, child: ChildSa): void {
+    const tunnel = this.#tunnel(id);
     const reserved = this.#reserved.get(child.spiIn);
     if (reserved === undefined || reserved.tunnel !== tunnel)
       throw usage(`SPI ${child.spiIn.toString(16)} is not reserved for this tunnel`);
@@ -196,37 +201,43 @@ export class Plane {
     checkKey(child.suite, child.keyOut);
     const window = checkWindow(child.replayWindow);
     const path = saPath(child.path, this.#addresses.indexOf(child.path.local.address));
-    const { slot } = reserved;
+    const { slot, resource } = reserved;
     const { sad, spd, counters, blocks } = this.#memory;
     spd.set(slot, child.local, child.remote);
     counters.clear(blocks.record(slot));
     counters.clear(blocks.record(sad.outbound(slot)));
-    const both = { suite: child.suite, esn: child.esn, encap: child.encap, tunnel, window, path };
+    const both = { suite: child.suite, esn: child.esn, encap: child.encap, tunnel: id, window, path };
     sad.publish(sad.outbound(slot), { ...both, spi: child.spiOut, key: child.keyOut });
     sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn });
     this.#reserved.delete(child.spiIn);
-    this.#pairs.set(child.spiIn, { slot, tunnel, order: this.#order++, path: child.path });
+    tunnel.reserved.delete(child.spiIn);
+    const worker = slot % this.workers;
+    const pair = { spiIn: child.spiIn, slot, worker, resource, order: this.#order++, tunnel, path: child.path };
+    this.#pairs.set(child.spiIn, pair);
+    tunnel.add(pair);
   }
 
-  /** From now on the tunnel sends on this pair. */
+  /** From now on the pair's worker sends on this pair what leaves the tunnel through it. */
   use(spiIn: number): void {
-    const { slot, tunnel } = this.#pair(spiIn);
-    this.#memory.tunnels.setCurrent(tunnel, slot);
+    const pair = this.#pair(spiIn);
+    pair.tunnel.use(pair);
   }
 
-  /** Remove both SAs. If the tunnel was sending on them it goes on with the pair installed last, or sends nothing. */
+  /**
+   * Remove both SAs. If their worker was sending on them it goes on with the pair it got last, or leaves its packets to a
+   * worker that has a pair; when none has, nothing is sent.
+   */
   remove(spiIn: number): void {
-    const { slot, tunnel } = this.#pair(spiIn);
-    const { sad, tunnels } = this.#memory;
+    const pair = this.#pair(spiIn);
+    const { slot, tunnel } = pair;
+    const { sad } = this.#memory;
     this.#pairs.delete(spiIn);
-    if (tunnels.current(tunnel) === slot) {
-      const left = [...this.#pairs.values()].filter((pair) => pair.tunnel === tunnel);
-      tunnels.setCurrent(tunnel, left.sort((a, b) => b.order - a.order)[0]?.slot ?? -1);
-    }
+    tunnel.remove(pair);
     sad.withdraw(slot);
     sad.withdraw(sad.outbound(slot));
     this.#retiredFrom.set(slot, tunnel);
-    this.#slots.retire(slot, this.#announce());
+    tunnel.retired.add(slot);
+    this.#slots.retire(slot, this.#announce(slot));
   }
 
   /** The peer's authenticated address or port changed. */
@@ -254,11 +265,9 @@ export class Plane {
   }
 
   /** Counts of a tunnel over all its SAs, former ones included. */
-  tunnelCounters(tunnel: number): TunnelCounters {
-    this.#checkTunnel(tunnel);
-    const slots = [...this.#pairs.values()].filter((pair) => pair.tunnel === tunnel).map(({ slot }) => slot);
-    for (const [slot, from] of this.#retiredFrom) if (from === tunnel) slots.push(slot);
-    return reportTunnel(this.#memory, tunnel, slots);
+  tunnelCounters(id: number): TunnelCounters {
+    const tunnel = this.#tunnel(id);
+    return reportTunnel(this.#memory, id, [...tunnel.slots(), ...tunnel.retired], this.workers);
   }
 
   workerStats(): WorkerStats[] {
@@ -314,8 +323,9 @@ export class Plane {
     await this.#threads.stop();
   }
 
-  #announce(): number {
-    const revision = this.#memory.board.bump();
+  /** `change`: a slot, or TABLES_CHANGED. */
+  #announce(change: number): number {
+    const revision = this.#memory.board.bump(change);
     this.#threads.wake();
     return revision;
   }
@@ -331,14 +341,17 @@ export class Plane {
     const { sad, counters, blocks } = this.#memory;
     for (const slot of this.#slots.reclaim((revision) => this.#passed(revision))) {
       const tunnel = this.#retiredFrom.get(slot)!;
-      counters.addTo(blocks.tunnelEndedIn(tunnel), blocks.record(slot));
-      counters.addTo(blocks.tunnelEndedOut(tunnel), blocks.record(sad.outbound(slot)));
+      counters.addTo(blocks.tunnelEndedIn(tunnel.id), blocks.record(slot));
+      counters.addTo(blocks.tunnelEndedOut(tunnel.id), blocks.record(sad.outbound(slot)));
+      tunnel.retired.delete(slot);
       this.#retiredFrom.delete(slot);
     }
   }
 
-  #checkTunnel(tunnel: number): void {
-    if (!this.#tunnels.has(tunnel)) throw usage(`no tunnel ${tunnel}`);
+  #tunnel(id: number): PlaneTunnel {
+    const tunnel = this.#tunnels.get(id);
+    if (tunnel === undefined) throw usage(`no tunnel ${id}`);
+    return tunnel;
   }
 
   #pair(spiIn: number): Pair {

@@ -74,7 +74,7 @@ class Threads implements Workers {
       atomics: "disabled", // the threads wait in poll(2), not for piscina
     });
     const wakeFds = Array.from({ length: workers }, () => openEventfd());
-    const inits = wakeFds.map((wakeFd, worker) => ({ worker, workers, engine, memory: memory.shared, wakeFd }));
+    const inits = wakeFds.map((_, worker) => ({ worker, engine, memory: memory.shared, wakeFds }));
     const threads = new Threads(memory, pool, wakeFds, inits);
     await threads.until(() => inits.every(({ worker }) => memory.board.status(worker) !== WorkerStatus.STARTING));
     const failure = threads.#failures[0];
@@ -153,9 +153,7 @@ class InThread implements Workers {
 
   static async start({ workers, engine, memory }: WorkersOptions): Promise<Workers> {
     const wakeFds = Array.from({ length: workers }, () => openEventfd());
-    const all = wakeFds.map(
-      (wakeFd, worker) => new EspWorker({ worker, workers, engine, memory: memory.shared, wakeFd }),
-    );
+    const all = wakeFds.map((_, worker) => new EspWorker({ worker, engine, memory: memory.shared, wakeFds }));
     all.forEach((_, worker) => {
       memory.board.setStatus(worker, WorkerStatus.RUNNING);
     });

@@ -63,7 +63,7 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
         suite: child.suite,
         esn: child.esn,
         encap: child.encap,
-        worker: plane.workerOf(tunnel.id),
+        worker: plane.workerOf(child.spiIn),
         interface: tunnel.name,
         mtu: tunnel.mtu,
         local: child.local,

@@ -55,6 +55,11 @@ export class ChildSa {
     this.#state = { name: "installed", rekeyAt: options.rekeyAt };
   }
 
+  /** 0: the fallback. */
+  get resource(): number {
+    return this.facts.resource;
+  }
+
   get spiIn(): number {
     return this.facts.spiIn;
   }

@@ -39,6 +39,8 @@ export interface ConnectionConfig {
 
 export interface ChildConfig {
   readonly name: string;
+  /** Pairs of SAs with these selectors, one for each resource (a worker) that is to carry them: 1 or more (RFC 9611). */
+  readonly sas: number;
   readonly proposals: readonly EspProposal[];
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];

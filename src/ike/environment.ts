@@ -2,8 +2,11 @@
 export interface IkeEnvironment {
   /** Unpredictable octets for SPIs, nonces, IVs and jitter. */
   random(length: number): Uint8Array;
-  /** An SPI for an inbound SA of this child, which the data plane names (RFC 4301 §4.1); 0 when it has no room. */
-  reserveSpi(connection: string, child: string): number;
+  /**
+   * An SPI for an inbound SA of this child and its resource (0: the fallback), which the data plane names
+   * (RFC 4301 §4.1); 0 when it has no room.
+   */
+  reserveSpi(connection: string, child: string, resource: number): number;
   /** Give back an SPI that was reserved and never installed. */
   releaseSpi(spi: number): void;
   /** What a pair has carried, by its inbound SPI; undefined when it is not known. Needed for liveness and sequence numbers. */

@@ -1,10 +1,10 @@
 /** How an IKE SA ends: with a Delete that the peer answers, or at once (RFC 7296 §1.4.1, §2.4). */
 import { isSamePeer, removeChild } from "./children.ts";
-import { wantChildrenLater } from "./create-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { DeleteIkeSa } from "./informational.ts";
 import { Exchange } from "./message.ts";
 import type { Turn } from "./turn.ts";
+import { wantChildrenLater } from "./want-children.ts";
 
 /** Forget it with all that it holds. Its connection is tried again where it is wanted. */
 export const closeIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {

@@ -20,6 +20,7 @@ import type { HeaderFields, Payload } from "./message.ts";
 import type { Peering } from "./peering.ts";
 import type { IkeSuite } from "./proposal.ts";
 import { Requests } from "./requests.ts";
+import { PeerResources } from "./resources.ts";
 import { sealProtected } from "./sk.ts";
 
 export type Role = "initiator" | "responder";
@@ -102,6 +103,8 @@ interface Beginning {
   readonly peering: Peering | undefined;
   readonly state: IkeSaState;
   readonly now: number;
+  /** Of the IKE SA that it rekeys. */
+  readonly resources?: PeerResources;
 }
 
 export class IkeSa {
@@ -118,6 +121,8 @@ export class IkeSa {
   origin: Origin | undefined;
   readonly createdAt: number;
   readonly children = new Map<number, ChildSa>();
+  /** What the peer has said about several pairs for one child. */
+  readonly resources: PeerResources;
   /** Our requests. */
   readonly requests: Requests;
   /** Message ID that the peer's next request must have. */
@@ -130,13 +135,14 @@ export class IkeSa {
   usageAt = Number.POSITIVE_INFINITY;
   #state: IkeSaState;
 
-  constructor({ role, spiI, spiR, path, peering, state, now }: Beginning, firstMessageId = 0) {
+  constructor({ role, spiI, spiR, path, peering, state, now, resources }: Beginning, firstMessageId = 0) {
     this.role = role;
     this.spiI = spiI;
     this.spiR = spiR;
     this.path = path;
     this.peering = peering;
     this.createdAt = now;
+    this.resources = resources ?? new PeerResources();
     this.#state = state;
     this.requests = new Requests(firstMessageId);
   }

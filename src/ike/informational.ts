@@ -6,7 +6,6 @@
  */
 import { type ChildSa, spiText } from "./child-sa.ts";
 import { isChildUp, removeChild } from "./children.ts";
-import { wantChild } from "./create-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
 import { Exchange, findAll, type Payload } from "./message.ts";
@@ -17,6 +16,7 @@ import type { Answer } from "./receive.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
+import { wantChild } from "./want-children.ts";
 
 const deletion = (protocol: number, spis: readonly Uint8Array[]): Payload => ({
   kind: "Delete",
@@ -181,11 +181,11 @@ const deletedByPeer = (turn: Turn, sa: IkeSa, spi: Uint8Array): Uint8Array[] => 
   const state = child.state.name;
   removeChild(turn, sa, child, "deleted by the peer");
   const { config } = child;
-  if ((state === "installed" || state === "rekeying") && !isChildUp(sa, config.name)) {
+  if ((state === "installed" || state === "rekeying") && !isChildUp(sa, config.name, child.resource)) {
     turn.log("info", "child-sa-deleted", sa, `child ${config.name}: the peer deleted it`, {
       spiIn: spiText(child.spiIn),
     });
-    wantChild(turn, sa, config);
+    wantChild(turn, sa, config, child.resource);
   }
   return state === "deleting" ? [] : [spiBytes(child.spiIn)];
 };

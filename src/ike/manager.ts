@@ -8,7 +8,7 @@ import type { Path } from "./child-sa-params.ts";
 import { startUsing } from "./children.ts";
 import type { ConnectionConfig } from "./connection.ts";
 import { Core, DEFAULT_OPTIONS, type IkeOptions } from "./core.ts";
-import { rekeyChild, wantChildren } from "./create-child-sa.ts";
+import { rekeyChild } from "./create-child-sa.ts";
 import type { Effect } from "./effect.ts";
 import type { IkeEnvironment } from "./environment.ts";
 import { closeIkeSa, deleteIkeSa, sayGoodbye } from "./ike-sa-end.ts";
@@ -20,6 +20,7 @@ import { showPeering } from "./show.ts";
 import type { ConnectionStatus } from "./status.ts";
 import { timersOf } from "./timers.ts";
 import { Turn } from "./turn.ts";
+import { wantChildren } from "./want-children.ts";
 
 export type { IkeOptions } from "./core.ts";
 
@@ -115,7 +116,7 @@ export class IkeManager {
     peering.isHeldDown = peering.config.start === "initiate";
     peering.retryAt = undefined;
     peering.lastError = undefined;
-    peering.childRetries.clear();
+    peering.forgetChildren();
     for (const sa of [...peering.sas]) deleteIkeSa(turn, sa, "terminated");
     return turn.effects;
   }

@@ -52,6 +52,21 @@ export const offerEsp = (proposals: readonly EspProposal[], spi: number, { withK
     transforms: withKe ? proposal.transforms : proposal.transforms.filter(({ type }) => type !== KE),
   }));
 
+/** What of these gives the suite of a Child SA that is up, for another like it; a key exchange stays a choice. */
+export const espLike = (
+  proposals: readonly EspProposal[],
+  { suite, esn }: Pick<EspSuite, "suite" | "esn">,
+): EspProposal[] => {
+  const names = suite.name.split("-");
+  return proposals.flatMap((proposal) => {
+    const transforms = proposal.transforms.filter((transform) => {
+      if (transform.type === ESN) return (transform.id === 1) === esn;
+      return transform.type === KE || names.includes(transformName(transform));
+    });
+    return espSuite(transforms)?.suite === suite ? [{ ...proposal, transforms }] : [];
+  });
+};
+
 /** The responder's choice for an IKE SA: of what is configured, what the initiator prefers. Undefined: NO_PROPOSAL_CHOSEN. */
 export const chooseIke = (
   offered: readonly Proposal[],

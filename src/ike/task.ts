@@ -20,6 +20,8 @@ export interface Task {
   readonly exchange: number;
   /** Which child it is about, so that the same is not asked twice. */
   readonly childName?: string;
+  /** Which of the child's pairs. */
+  readonly resource?: number;
   /** Milliseconds after which an answer is no longer waited for, where it is sooner than retransmission gives up. */
   readonly patience?: number;
   /** The payloads inside SK, or undefined when there is nothing to ask any more. */

@@ -5,15 +5,16 @@ import { type ChildSa, spiText } from "./child-sa.ts";
 import { hasChild, startUsing } from "./children.ts";
 import { childOf } from "./connection.ts";
 import type { Core } from "./core.ts";
-import { CreateChild, rekeyChild, wantChild } from "./create-child-sa.ts";
+import { CreateChild, rekeyChild } from "./create-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
 import { heard, KEEPALIVE, USAGE_PERIOD } from "./ike-sa-established.ts";
 import { initiateIkeSa } from "./ike-sa-init.ts";
 import { deleteChild, Liveness } from "./informational.ts";
-import type { Peering } from "./peering.ts";
+import type { Peering, Retry } from "./peering.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import type { Turn } from "./turn.ts";
+import { wantChild } from "./want-children.ts";
 
 export interface Timer {
   readonly at: number;
@@ -32,8 +33,8 @@ export const timersOf = (core: Core): Timer[] => {
 
 const ofPeering = (timers: Timer[], peering: Peering): void => {
   if (peering.retryAt !== undefined) timers.push({ at: peering.retryAt, run: (turn) => retry(turn, peering) });
-  for (const [name, { at }] of peering.childRetries)
-    if (at !== undefined) timers.push({ at, run: (turn) => retryChild(turn, peering, name) });
+  for (const due of peering.childRetries)
+    if (due.at !== undefined) timers.push({ at: due.at, run: (turn) => retryChild(turn, peering, due) });
 };
 
 const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
@@ -98,7 +99,7 @@ const expireChild = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
   const fields = { child: child.config.name, spiIn: spiText(child.spiIn) };
   turn.log("warn", "child-sa-expired", sa, `child ${child.config.name}: its lifetime is over`, fields);
   deleteChild(turn, sa, child, "its lifetime is over");
-  wantChild(turn, sa, child.config);
+  wantChild(turn, sa, child.config, child.resource);
 };
 
 /** On demand (RFC 7296 §2.4): ESP from the peer says that it lives, only silence asks. */
@@ -135,12 +136,9 @@ const retry = (turn: Turn, peering: Peering): void => {
   if (!peering.isAlive && peering.wish !== "no") initiateIkeSa(turn, peering);
 };
 
-const retryChild = (turn: Turn, peering: Peering, name: string): void => {
+const retryChild = (turn: Turn, peering: Peering, due: Retry): void => {
+  peering.triedChild(due);
   const sa = currentSas(peering).at(-1);
-  if (sa === undefined || hasChild(sa, name)) {
-    peering.childRetries.delete(name);
-    return;
-  }
-  peering.tryingChild(name);
-  sa.requests.add(turn, sa, new CreateChild(childOf(peering.config, name)));
+  if (sa === undefined || hasChild(sa, due.child, due.resource)) return;
+  sa.requests.add(turn, sa, new CreateChild(childOf(peering.config, due.child), { resource: due.resource }));
 };

@@ -343,7 +343,7 @@ test("SPIs name their slot and worker, and are no small numbers", async () => {
 });
 
 test.each<[string, (plane: MemorySite["plane"]) => unknown]>([
-  ["a tunnel on a worker that is not there", (plane) => plane.addTunnel({ tunFd: 0, worker: 5 })],
+  ["a tunnel on a worker that is not there", (plane) => plane.addTunnel({ tunFds: [0], worker: 5 })],
   ["an SPI of no tunnel", (plane) => plane.reserveSpi(9)],
   ["use of an SA that is not there", (plane) => plane.use(0x1234)],
   ["removal of an SA that is not there", (plane) => plane.remove(0x1234)],

@@ -4,26 +4,33 @@
  */
 import { expect, test } from "vitest";
 import { CLEAR } from "../support/link.ts";
+import { flowOf } from "../support/memory-data-plane.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import { child, disagreements, selectors, type TwoPeers, twoPeers } from "../support/two-peers.ts";
+import { child, disagreements, type Peer, selectors, type TwoPeers, twoPeers } from "../support/two-peers.ts";
 
 /** `SIMULATION_SEED=183` runs one alone, `SIMULATION_SEEDS=6000` more of them. */
 const { SIMULATION_SEED: ONLY, SIMULATION_SEEDS: SEEDS = "300" } = process.env;
 
-const setUp = (seed: number, random: SeededRandom): TwoPeers => {
+interface Lives extends TwoPeers {
+  /** How many pairs each child is to have in the end: what both have room for. */
+  readonly wanted: ReadonlyMap<string, number>;
+}
+
+const setUp = (seed: number, random: SeededRandom): Lives => {
   const shortLives = random.chance(0.4);
   const lifetime = (): number => (shortLives ? 10_000 + random.integer(60_000) : 3_600_000);
+  const sas = (): number => (random.chance(0.4) ? 1 : 1 + random.integer(4));
   const children = () => [
-    child({ lifetime: lifetime(), local: selectors("10.1.0.0/16"), remote: selectors("10.1.0.0/16") }),
-    ...(random.chance(0.3) ? [] : [child({ name: "voice", lifetime: lifetime() })]),
+    child({ lifetime: lifetime(), sas: sas(), local: selectors("10.1.0.0/16"), remote: selectors("10.1.0.0/16") }),
+    ...(random.chance(0.3) ? [] : [child({ name: "voice", lifetime: lifetime(), sas: sas() })]),
   ];
   const both = {
     liveness: { interval: 15_000 },
     start: "initiate",
   } as const;
   const ofA = children();
-  const ofB = ofA.map((one) => ({ ...one, lifetime: lifetime() }));
-  return twoPeers({
+  const ofB = ofA.map((one) => ({ ...one, lifetime: lifetime(), sas: sas() }));
+  const peers = twoPeers({
     seed,
     a: { ...both, lifetime: shortLives ? 30_000 + random.integer(90_000) : 86_400_000, children: ofA },
     b: {
@@ -33,7 +40,12 @@ const setUp = (seed: number, random: SeededRandom): TwoPeers => {
       children: ofB,
     },
   });
+  const wanted = new Map(ofA.map(({ name, sas }, n) => [name, Math.min(sas, ofB[n]?.sas ?? 0)]));
+  return { ...peers, wanted };
 };
+
+const countPairs = ({ data }: Peer, name: string): number =>
+  [...data.pairs.values()].filter((pair) => pair.child === name).length;
 
 const storm = ({ a, b, run, link }: TwoPeers, random: SeededRandom): void => {
   a.start();
@@ -109,6 +121,10 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
         ...(a.data.pairs.size === a.manager.status(0)[0]!.childSas.length
           ? []
           : ["IKE and data plane count differently"]),
+        ...[...peers.wanted].flatMap(([name, pairs]) => {
+          const found = countPairs(a, name);
+          return found === pairs ? [] : [`${name} has ${found} pairs, not ${pairs}`];
+        }),
       ];
       try {
         until(() => wrong().length === 0, 20_000);
@@ -116,8 +132,10 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
         expect({ seed, wrong: wrong() }).toEqual({ seed, wrong: [] });
       }
       for (const event of [...a.events(), ...b.events()]) seen.add(event);
-      const names = [...a.data.pairs.values()].map((pair) => pair.child).sort();
-      expect({ seed, names }).toEqual({ seed, names: [...new Set(names)] });
+      for (const { data } of [a, b]) {
+        const flows = [...data.pairs.values()].map(flowOf).sort();
+        expect({ seed, flows }).toEqual({ seed, flows: [...new Set(flows)] });
+      }
       expect({ seed, halfOpen: a.manager.held.halfOpen + b.manager.held.halfOpen }).toEqual({ seed, halfOpen: 0 });
     }
   },

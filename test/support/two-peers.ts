@@ -15,7 +15,7 @@ import type { ConnectionStatus } from "../../src/ike/status.ts";
 import { parseSelector, type TrafficSelector } from "../../src/ipsec/selector.ts";
 import { Clock } from "./clock.ts";
 import { type Datagram, Link } from "./link.ts";
-import { MemoryDataPlane } from "./memory-data-plane.ts";
+import { flowOf, MemoryDataPlane } from "./memory-data-plane.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
 export type LogLine = Extract<Effect, { kind: "log" }> & { readonly at: number };
@@ -48,6 +48,7 @@ export const child = (changes: Partial<ChildConfig> = {}): ChildConfig => ({
   local: selectors("0.0.0.0/0"),
   remote: selectors("0.0.0.0/0"),
   lifetime: HOUR,
+  sas: 1,
   ...changes,
 });
 
@@ -260,12 +261,12 @@ export const disagreements = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] => 
   return wrong;
 };
 
-/** Children whose packets leave on a pair that the other side does not receive on. */
+/** Children, and resources of them, whose packets leave on a pair that the other side does not receive on. */
 export const gaps = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] =>
   [[a, b, "a"] as const, [b, a, "b"] as const].flatMap(([one, other, name]) =>
-    [...new Set([...one.data.pairs.values()].map(({ child }) => child))].flatMap((child) => {
-      const sending = one.data.sending(child);
-      if (sending === undefined) return [`${name} cannot send for ${child}`];
-      return other.data.pairs.has(sending.spiOut) ? [] : [`${name} sends ${child} on what the other has not`];
+    [...new Set([...one.data.pairs.values()].map(flowOf))].flatMap((flow) => {
+      const sending = one.data.pairs.get(one.data.sendingOn.get(flow) ?? 0);
+      if (sending === undefined) return [`${name} cannot send for ${flow}`];
+      return other.data.pairs.has(sending.spiOut) ? [] : [`${name} sends ${flow} on what the other has not`];
     }),
   );
