@@ -24,7 +24,7 @@ import type { ConnectionConfig } from "./ike/connection.ts";
 import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
 import { familyOf, formatEndpoint } from "./ip-address.ts";
-import { innerMtu } from "./ipsec/mtu.ts";
+import { innerMtu, mssFor } from "./ipsec/mtu.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
 import { routeTo } from "./linux/route.ts";
 
@@ -322,9 +322,11 @@ export class Gateway {
     const installed = this.#installed.get(spiIn);
     if (installed === undefined) return;
     const { tunnel, child } = installed;
-    this.#running().plane.use(spiIn);
+    const { plane } = this.#running();
+    plane.use(spiIn);
     tunnel.sendsOn = spiIn;
     tunnel.up(this.#mtuFor(child), child.path.remote.address);
+    plane.setMss(tunnel.id, mssFor(tunnel.mtu, 4), mssFor(tunnel.mtu, 6));
   }
 
   /**
