@@ -24,7 +24,7 @@ import type { ConnectionConfig } from "./ike/connection.ts";
 import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
 import { familyOf, formatEndpoint } from "./ip-address.ts";
-import { innerMtu, mssFor } from "./ipsec/mtu.ts";
+import { innerMtu } from "./ipsec/mtu.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
 import { routeTo } from "./linux/route.ts";
 
@@ -326,7 +326,7 @@ export class Gateway {
     plane.use(spiIn);
     tunnel.sendsOn = spiIn;
     tunnel.up(this.#mtuFor(child), child.path.remote.address);
-    plane.setMss(tunnel.id, mssFor(tunnel.mtu, 4), mssFor(tunnel.mtu, 6));
+    plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
   }
 
   /**
