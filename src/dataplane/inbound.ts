@@ -154,6 +154,7 @@ export class Inbound {
   }
 
   #count(slot: number, verdict: number, packets: number, bytes: number): void {
+    if (verdict === Verdict.HANDOFF) return; // counted by whom it was handed to
     this.#counters.add(this.#block, verdict, packets, bytes);
     if (slot >= 0) this.#counters.add(slot, verdict, packets, bytes);
   }

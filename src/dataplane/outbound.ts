@@ -131,6 +131,7 @@ export class Outbound {
   }
 
   #count(block: number, verdict: number, packets: number, bytes: number): void {
+    if (verdict === Verdict.HANDOFF) return; // counted by whom it was handed to
     this.#counters.add(this.#block, verdict, packets, bytes);
     this.#counters.add(block, verdict, packets, bytes);
   }

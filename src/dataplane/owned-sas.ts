@@ -1,7 +1,7 @@
 // HOT PATH
 /**
  * The SAs that a worker has met, with their keys expanded: expensive work done once an SA and not once a packet. Entries are
- * valid for one generation of their record; keys of SAs that are gone are released by `sweep`.
+ * valid for one generation of their record; keys of SAs that are gone are released by `forget`.
  */
 import type { Engine, Key } from "../crypto/engine.ts";
 import { isAead, type Suite, suiteById } from "../crypto/suites.ts";
@@ -105,12 +105,15 @@ export class OwnedSas {
     return sa;
   }
 
-  /** Release the keys of SAs that are gone. */
+  /** Release the key of what was in `record`, if that is gone. */
+  forget(record: number): void {
+    const owned = this.#owned[record];
+    if (owned !== undefined && this.#sad.generation(record) !== owned.generation) this.#release(record);
+  }
+
+  /** Release the keys of all SAs that are gone. */
   sweep(): void {
-    for (let record = 0; record < this.#owned.length; record++) {
-      const owned = this.#owned[record];
-      if (owned !== undefined && this.#sad.generation(record) !== owned.generation) this.#release(record);
-    }
+    for (let record = 0; record < this.#owned.length; record++) this.forget(record);
   }
 
   close(): void {

@@ -2,7 +2,7 @@
  * An expanded key of the engine `ipsec-mb`: AES schedules, the hash key of GCM, the two HMAC states, in native memory,
  * worked out once when an SA begins.
  */
-import { saltOf, writeNonce } from "../esp-inputs.ts";
+import { memoryOf } from "../esp-inputs.ts";
 import type { Mac, Suite } from "../suites.ts";
 import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
@@ -30,6 +30,7 @@ export class IpsecMbKey extends RingKey {
   readonly innerHigh: number;
   readonly outerLow: number;
   readonly outerHigh: number;
+  /** Its octets as they lie in memory. */
   #salt: number;
   readonly #memory = new NativeMemory(KEY_MEMORY.SIZE);
 
@@ -50,7 +51,7 @@ export class IpsecMbKey extends RingKey {
     this.innerHigh = highHalf(inner);
     this.outerLow = lowHalf(outer);
     this.outerHigh = highHalf(outer);
-    this.#salt = saltOf(suite, key);
+    this.#salt = suite.saltLength === 0 ? 0 : memoryOf(key).view.getInt32(suite.encryptionKeyLength, true);
 
     if (suite.cipher === "chacha20-poly1305") {
       this.cipherMode = CIPHER_MODE.CHACHA20_POLY1305;
@@ -75,9 +76,9 @@ export class IpsecMbKey extends RingKey {
     raw.wipe();
   }
 
-  /** HOT PATH. Write the nonce of the packet whose IV is at `slab[ivAt]` to `slab[at]`. */
-  writeNonce(slab: DataView, at: number, ivAt: number): void {
-    writeNonce(slab, at, this.#salt, slab, ivAt);
+  /** HOT PATH. The salt's four octets as a word at `words[at]`. */
+  putSalt(words: Int32Array, at: number): void {
+    words[at] = this.#salt;
   }
 
   wipe(): void {

@@ -20,11 +20,11 @@ export const MGR = {
   SHA512_ONE_BLOCK: 192,
   GCM128_PRE: 448,
   GCM256_PRE: 464,
-  GET_NEXT_BURST: 952,
-  SUBMIT_BURST: 960,
+  SUBMIT_BURST_NOCHECK: 968,
   FLUSH_BURST: 976,
+  EARLIEST_JOB: 1016, // int, octets from JOBS, -1 when the queue is empty
+  NEXT_JOB: 1020, // int, octets from JOBS
   JOBS: 1024,
-  MAX_JOBS: 256,
   MAX_BURST: 128,
 } as const;
 

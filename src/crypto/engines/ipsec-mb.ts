@@ -1,37 +1,55 @@
 // HOT PATH
 /**
- * The engine of libIPSec_MB (Debian: libipsec-mb1): the whole batch in a few native calls, many packets in the lanes of
+ * The engine of libIPSec_MB (Debian: libipsec-mb1): the whole batch in one or two native calls, many packets in the lanes of
  * wide registers at once.
  *
- *   prove every packet -> get_next_burst -> write the jobs -> submit_burst -> flush_burst -> judge every packet
+ *   prove every packet and write its job -> submit_burst_nocheck -> flush_burst if lanes wait -> judge every packet
  *
- * The jobs lie in the manager, which is memory of this engine, so writing them is storing numbers. All addresses in them
- * are the slab's or a key's plus offsets that `checkBatch` and `checkPacket` have proved: nothing else reaches the library.
+ * The jobs lie in the manager, which is memory of this engine, so writing them is storing numbers. The queue is empty
+ * between two bursts, and an empty queue begins with its first job: packet i of a burst always has job i, and what a job
+ * says of the suite and of the key is written only when they are others than at its last use. The library is asked to
+ * check nothing, as everything is proved here: addresses in a job are a key's, this engine's own memory's, or the slab's
+ * plus offsets that `checkBatch` and `prove` have looked at. Nothing else reaches the library.
  */
-import { type Engine, type EngineDriver, type Key, OP_SCRATCH, type Ops } from "../engine.ts";
+import type { Engine, EngineDriver, Key, Ops } from "../engine.ts";
 import {
   AEAD_NONCE,
   checkBatch,
   checkPacket,
   ESN_AAD,
   ESP_HEADER,
-  isSameIcv,
+  MAX_ESP_PACKET,
   type Memory,
   memoryOf,
-  writeEsnAad,
 } from "../esp-inputs.ts";
 import { SUITES, type Suite } from "../suites.ts";
-import { addressOf, highHalf, lowHalf } from "./ffi.ts";
+import { addressOf, highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 import { IpsecMbKey } from "./ipsec-mb-key.ts";
-import { DIRECTION, JOB, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
+import { CIPHER_MODE, DIRECTION, JOB, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
 import { type IpsecMb, ipsecMbLibrary, Manager } from "./ipsec-mb-library.ts";
 import { checkKeyLength, KeyRing } from "./key-ring.ts";
 
-/** The scratch of one packet. */
-const NONCE_AT = 0;
-const AAD_AT = 16;
-const SAVED_AT = 32; // four octets of a received ICV
-const TAG_AT = 64; // the ICV worked out for an opened packet
+// Words of a job.
+const JOB_WORDS = JOB.SIZE / 4;
+const FIRST_JOB = MGR.JOBS / 4;
+const ENC_KEYS = JOB.ENC_KEYS / 4;
+const DEC_KEYS = JOB.DEC_KEYS / 4;
+const SRC = JOB.SRC / 4;
+const DST = JOB.DST / 4;
+const CIPHER_LENGTH = JOB.CIPHER_LENGTH / 4;
+const HASH_LENGTH = JOB.HASH_LENGTH / 4;
+const IV = JOB.IV / 4;
+const TAG = JOB.TAG / 4;
+const AAD = JOB.AAD / 4;
+const STATUS = JOB.STATUS / 4;
+
+/** Memory of this engine for each job: a cache line. Words of it. */
+const ASIDE = 64;
+const ASIDE_WORDS = ASIDE / 4;
+const NONCE_WORD = 0;
+const SAVED_WORD = 0; // four octets of a received ICV: suites that need it have no nonce
+const AAD_WORD = 4;
+const TAG_WORD = 8; // the ICV worked out for an opened packet, 32 octets at most
 
 class IpsecMbEngine implements Engine {
   readonly name = "ipsec-mb";
@@ -43,8 +61,15 @@ class IpsecMbEngine implements Engine {
   readonly #slabTurn: number;
   readonly #capacity: number;
   readonly #keys = new KeyRing<IpsecMbKey>();
-  /** Where the job of each packet of the burst lies, in words of the manager. */
-  readonly #jobs = new Int32Array(MGR.MAX_BURST);
+  readonly #asideMemory = new NativeMemory(MGR.MAX_BURST * ASIDE);
+  readonly #aside = new Int32Array(
+    this.#asideMemory.bytes.buffer,
+    this.#asideMemory.bytes.byteOffset,
+    MGR.MAX_BURST * ASIDE_WORDS,
+  );
+  /** By job: the suite, numbers and direction that it was last written for, and the place of the key; -1 for none. */
+  readonly #shapes = new Int32Array(MGR.MAX_BURST).fill(-1);
+  readonly #keyed = new Int32Array(MGR.MAX_BURST).fill(-1);
   #closed = false;
 
   constructor(library: IpsecMb, slab: Uint8Array, capacity: number) {
@@ -69,7 +94,10 @@ class IpsecMbEngine implements Engine {
     return this.#keys.add(new IpsecMbKey(this.#manager, suite, key, esn));
   }
 
+  /** No job names the key any more. */
   release(key: Key): void {
+    const { slot } = key as IpsecMbKey;
+    for (let i = 0; i < MGR.MAX_BURST; i++) if (this.#keyed[i] === slot) this.#keyed[i] = -1;
     this.#keys.release(key);
   }
 
@@ -78,6 +106,7 @@ class IpsecMbEngine implements Engine {
     this.#closed = true;
     this.#keys.close();
     this.#manager.wipe();
+    this.#asideMemory.wipe();
   }
 
   seal(ops: Ops): void {
@@ -89,143 +118,266 @@ class IpsecMbEngine implements Engine {
   }
 
   #run(ops: Ops, seal: boolean): void {
+    if (this.#closed) throw new RangeError("the engine is closed");
     checkBatch(ops, this.#slab.bytes, this.#capacity);
-    for (let i = 0; i < ops.count; i++) {
-      ops.ok[i] = 0;
-      checkPacket(ops, i, this.#keys.own(ops.keys[i]).suite, this.#slab.bytes.length);
-    }
-    for (let from = 0; from < ops.count; from += MGR.MAX_BURST)
-      this.#burst(ops, from, Math.min(ops.count - from, MGR.MAX_BURST), seal);
+    const { count } = ops;
+    // All packets are proved before the first one is touched.
+    if (count > MGR.MAX_BURST)
+      for (let i = 0; i < count; i++) checkPacket(ops, i, this.#keys.own(ops.keys[i]).suite, this.#slab.bytes.length);
+    for (let from = 0; from < count; from += MGR.MAX_BURST)
+      this.#burst(ops, from, Math.min(count - from, MGR.MAX_BURST), seal);
   }
 
   #burst(ops: Ops, from: number, count: number, seal: boolean): void {
     const manager = this.#manager;
-    if (manager.getNextBurst(manager.address, count, manager.jobsAddress) !== count) this.#fail();
-    for (let i = 0; i < count; i++) {
-      const word = manager.jobWord(i);
-      this.#jobs[i] = word;
-      this.#writeJob(ops, from + i, word, seal);
-    }
+    if (!manager.isIdle()) this.#fail();
+    const saved = this.#writeJobs(ops, from, count, seal);
+    if (saved) this.#lendIcvs(ops, from, count);
     let done = manager.submitBurst(manager.address, count, manager.jobsAddress);
     if (manager.error !== 0) this.#fail();
     while (done < count) {
-      const flushed = manager.flushBurst(manager.address, count - done, manager.jobsAddress);
+      const flushed = manager.flushBurst(manager.address, count - done, manager.flushedAddress);
       if (flushed === 0) this.#fail();
       done += flushed;
     }
-    const status = JOB.STATUS / 4;
-    for (let i = 0; i < count; i++) {
-      const completed = manager.words[this.#jobs[i]! + status] === STATUS_COMPLETED;
-      ops.ok[from + i] = completed && (seal || this.#isAuthentic(ops, from + i)) ? 1 : 0;
-    }
+    if (saved) this.#returnIcvs(ops, from, count, seal);
+    if (seal) this.#judgeSealed(ops, from, count);
+    else this.#judgeOpened(ops, from, count);
   }
 
-  #writeJob(ops: Ops, i: number, word: number, seal: boolean): void {
-    const words = this.#manager.words;
-    const key = ops.keys[i] as IpsecMbKey; // `#run` has asked the ring
-    const { suite } = key;
-    const head = ops.headAt[i]!;
-    const text = ops.textAt[i]!;
-    const length = ops.textLength[i]!;
-    const scratch = ops.scratchAt + i * OP_SCRATCH;
+  /** Prove each packet and write its job. True when there are some whose high sequence number must follow the text. */
+  #writeJobs(ops: Ops, from: number, count: number, seal: boolean): boolean {
+    const { words } = this.#manager;
+    const { view, bytes } = this.#slab;
+    const slabLength = bytes.length;
+    const aside = this.#aside;
+    const shapes = this.#shapes;
+    const keyed = this.#keyed;
+    const slabLow = this.#slabLow;
+    const turns = this.#slabTurn < slabLength;
+    const { keys, headAt, textAt, textLength, seqHigh, ok } = ops;
+    let last: Key | undefined;
+    let key: IpsecMbKey | undefined;
+    let slot = -1;
+    let shape = -1;
+    let aead = false;
+    let mode = 0;
+    let esn = false;
+    let headLength = 0;
+    let ivLength = 0;
+    let icvLength = 0;
+    let odd = 0;
+    let longest = 0;
+    let lend = false;
+    for (let i = 0; i < count; i++) {
+      const n = from + i;
+      const given = keys[n];
+      if (given !== last || key === undefined) {
+        key = this.#keys.own(given);
+        last = given;
+        const { suite } = key;
+        slot = key.slot;
+        aead = key.aead;
+        mode = key.cipherMode;
+        esn = key.esn;
+        ivLength = suite.ivLength;
+        icvLength = suite.icvLength;
+        headLength = ESP_HEADER + ivLength;
+        odd = suite.alignment - 1;
+        longest = MAX_ESP_PACKET - headLength - icvLength;
+        shape = suite.id * 4 + (esn ? 2 : 0) + (seal ? 1 : 0);
+        lend = lend || (esn && !aead);
+      }
+      const head = headAt[n]!;
+      const text = textAt[n]!;
+      const length = textLength[n]!;
+      // Anything but a whole packet inside the slab fails: `checkPacket` says it at length, and throws.
+      const proved =
+        head >= 0 &&
+        text === head + headLength &&
+        length > 0 &&
+        (length & odd) === 0 &&
+        length <= longest &&
+        text + length + icvLength <= slabLength;
+      if (!proved) checkPacket(ops, n, key.suite, slabLength);
+      ok[n] = 0;
 
-    words[word + JOB.ENC_KEYS / 4] = key.encryptLow;
-    words[word + JOB.ENC_KEYS / 4 + 1] = key.encryptHigh;
-    words[word + JOB.DEC_KEYS / 4] = key.decryptLow;
-    words[word + JOB.DEC_KEYS / 4 + 1] = key.decryptHigh;
-    putNumber(words, word + JOB.KEY_LENGTH / 4, suite.encryptionKeyLength);
-    this.#putOffset(word + JOB.SRC / 4, head);
-    this.#putOffset(word + JOB.DST / 4, text);
-    putNumber(words, word + JOB.CIPHER_OFFSET / 4, text - head);
-    putNumber(words, word + JOB.CIPHER_LENGTH / 4, length);
-    this.#putOffset(word + JOB.TAG / 4, seal ? text + length : scratch + TAG_AT);
-    putNumber(words, word + JOB.TAG_LENGTH / 4, suite.icvLength);
+      const word = FIRST_JOB + i * JOB_WORDS;
+      const own = i * ASIDE_WORDS;
+      if (shapes[i] !== shape) {
+        this.#writeShape(i, key, seal);
+        shapes[i] = shape;
+        keyed[i] = -1;
+      }
+      if (keyed[i] !== slot) {
+        words[word + ENC_KEYS] = key.encryptLow;
+        words[word + ENC_KEYS + 1] = key.encryptHigh;
+        words[word + DEC_KEYS] = key.decryptLow;
+        words[word + DEC_KEYS + 1] = key.decryptHigh;
+        if (aead) key.putSalt(aside, own + NONCE_WORD);
+        else this.#writeHmac(word, key);
+        keyed[i] = slot;
+      }
+      words[word + SRC] = (slabLow + head) | 0;
+      words[word + DST] = (slabLow + text) | 0;
+      words[word + CIPHER_LENGTH] = length;
+      if (seal) words[word + TAG] = (slabLow + text + length) | 0;
+      if (aead) {
+        const iv = text - ivLength;
+        aside[own + NONCE_WORD + 1] = view.getInt32(iv, true); // octets as they lie: RFC 4106 §4, RFC 7634 §2
+        aside[own + NONCE_WORD + 2] = view.getInt32(iv + 4, true);
+        if (esn) {
+          aside[own + AAD_WORD] = view.getInt32(head, true); // RFC 4106 §5
+          aside[own + AAD_WORD + 1] = swapped(seqHigh[n]!);
+          aside[own + AAD_WORD + 2] = view.getInt32(head + 4, true);
+        } else words[word + AAD] = (slabLow + head) | 0;
+        if (mode !== CIPHER_MODE.GCM) words[word + HASH_LENGTH] = length;
+      } else {
+        words[word + HASH_LENGTH] = headLength + length + (esn ? 4 : 0);
+        words[word + IV] = (slabLow + text - ivLength) | 0;
+      }
+      if (turns) this.#writeHighHalves(word, seal, aead, esn, head, text, ivLength, length);
+    }
+    return lend;
+  }
+
+  /** All of job `i` that the suite, the kind of sequence number and the direction settle. */
+  #writeShape(i: number, key: IpsecMbKey, seal: boolean): void {
+    const { words } = this.#manager;
+    const { suite } = key;
+    const word = FIRST_JOB + i * JOB_WORDS;
+    const aside = this.#asideMemory.address + i * ASIDE;
+    const headLength = ESP_HEADER + suite.ivLength;
+    words.fill(0, word, word + JOB_WORDS);
+    words[word + JOB.KEY_LENGTH / 4] = suite.encryptionKeyLength;
+    words[word + JOB.CIPHER_OFFSET / 4] = headLength;
+    words[word + JOB.TAG_LENGTH / 4] = suite.icvLength;
     words[word + JOB.CIPHER_MODE / 4] = key.cipherMode;
     words[word + JOB.DIRECTION / 4] = seal ? DIRECTION.ENCRYPT : DIRECTION.DECRYPT;
     words[word + JOB.HASH_ALGORITHM / 4] = key.hashAlgorithm;
     // Encrypt, then authenticate; verify, then decrypt (RFC 4303 §3.3.2, §3.4.4).
     words[word + JOB.CHAIN_ORDER / 4] = seal ? ORDER.CIPHER_HASH : ORDER.HASH_CIPHER;
-    if (key.aead) this.#writeAead(words, word, key, head, text, length, scratch, ops.seqHigh[i]!);
-    else this.#writeCbcHmac(words, word, key, head, text, length, scratch, ops.seqHigh[i]!);
-  }
-
-  #writeAead(
-    words: Int32Array,
-    word: number,
-    key: IpsecMbKey,
-    head: number,
-    text: number,
-    length: number,
-    scratch: number,
-    seqHigh: number,
-  ): void {
-    key.writeNonce(this.#slab.view, scratch + NONCE_AT, text - key.suite.ivLength);
-    if (key.esn) writeEsnAad(this.#slab.view, scratch + AAD_AT, this.#slab.view, head, seqHigh);
-    putNumber(words, word + JOB.HASH_OFFSET / 4, text - head);
-    putNumber(words, word + JOB.HASH_LENGTH / 4, length);
-    this.#putOffset(word + JOB.IV / 4, scratch + NONCE_AT);
-    putNumber(words, word + JOB.IV_LENGTH / 4, AEAD_NONCE);
-    this.#putOffset(word + JOB.AAD / 4, key.esn ? scratch + AAD_AT : head);
-    putNumber(words, word + JOB.AAD_LENGTH / 4, key.esn ? ESN_AAD : ESP_HEADER);
-    putNumber(words, word + JOB.AEAD_CONTEXT / 4, 0);
-  }
-
-  #writeCbcHmac(
-    words: Int32Array,
-    word: number,
-    key: IpsecMbKey,
-    head: number,
-    text: number,
-    length: number,
-    scratch: number,
-    seqHigh: number,
-  ): void {
-    const { view } = this.#slab;
-    const icv = text + length;
-    if (key.esn) {
-      // The high 32 bits follow the text for the MAC alone: they lie where the ICV is, for as long as the call lasts.
-      view.setUint32(scratch + SAVED_AT, view.getUint32(icv));
-      view.setUint32(icv, seqHigh);
+    words[word + SRC + 1] = this.#slabHigh;
+    words[word + DST + 1] = this.#slabHigh;
+    words[word + TAG + 1] = this.#slabHigh;
+    if (!seal) putAddress(words, word + TAG, aside + TAG_WORD * 4);
+    if (key.aead) {
+      words[word + JOB.HASH_OFFSET / 4] = headLength;
+      putAddress(words, word + IV, aside + NONCE_WORD * 4);
+      words[word + JOB.IV_LENGTH / 4] = AEAD_NONCE;
+      words[word + AAD + 1] = this.#slabHigh;
+      if (key.esn) putAddress(words, word + AAD, aside + AAD_WORD * 4);
+      words[word + JOB.AAD_LENGTH / 4] = key.esn ? ESN_AAD : ESP_HEADER;
+    } else {
+      words[word + IV + 1] = this.#slabHigh;
+      words[word + JOB.IV_LENGTH / 4] = suite.ivLength;
     }
-    putNumber(words, word + JOB.HASH_OFFSET / 4, 0);
-    putNumber(words, word + JOB.HASH_LENGTH / 4, (key.esn ? icv + 4 : icv) - head);
-    this.#putOffset(word + JOB.IV / 4, text - key.suite.ivLength);
-    putNumber(words, word + JOB.IV_LENGTH / 4, key.suite.ivLength);
+  }
+
+  #writeHmac(word: number, key: IpsecMbKey): void {
+    const { words } = this.#manager;
     words[word + JOB.HMAC_INNER / 4] = key.innerLow;
     words[word + JOB.HMAC_INNER / 4 + 1] = key.innerHigh;
     words[word + JOB.HMAC_OUTER / 4] = key.outerLow;
     words[word + JOB.HMAC_OUTER / 4 + 1] = key.outerHigh;
   }
 
-  #isAuthentic(ops: Ops, i: number): boolean {
-    const { view } = this.#slab;
-    const key = ops.keys[i] as IpsecMbKey;
-    const icv = ops.textAt[i]! + ops.textLength[i]!;
-    const scratch = ops.scratchAt + i * OP_SCRATCH;
-    if (key.esn && !key.aead) view.setUint32(icv, view.getUint32(scratch + SAVED_AT));
-    return isSameIcv(view, icv, view, scratch + TAG_AT, key.suite.icvLength);
+  /** The slab lies across a multiple of 4 GiB: the high halves differ between its ends. */
+  #writeHighHalves(
+    word: number,
+    seal: boolean,
+    aead: boolean,
+    esn: boolean,
+    head: number,
+    text: number,
+    ivLength: number,
+    length: number,
+  ): void {
+    const { words } = this.#manager;
+    words[word + SRC + 1] = this.#highOf(head);
+    words[word + DST + 1] = this.#highOf(text);
+    if (seal) words[word + TAG + 1] = this.#highOf(text + length);
+    if (!aead) words[word + IV + 1] = this.#highOf(text - ivLength);
+    else if (!esn) words[word + AAD + 1] = this.#highOf(head);
   }
 
-  /** Store the address of `slab[offset]` as 64 bits, little-endian. */
-  #putOffset(at: number, offset: number): void {
+  #highOf(offset: number): number {
+    return offset < this.#slabTurn ? this.#slabHigh : this.#slabHigh + 1;
+  }
+
+  /** The high 32 bits follow the text for the MAC alone: they lie where the ICV is, for as long as the call lasts. */
+  #lendIcvs(ops: Ops, from: number, count: number): void {
+    const { view } = this.#slab;
+    for (let i = 0; i < count; i++) {
+      const key = ops.keys[from + i] as IpsecMbKey; // `#writeJobs` has asked the ring
+      if (key.aead || !key.esn) continue;
+      const icv = ops.textAt[from + i]! + ops.textLength[from + i]!;
+      this.#aside[i * ASIDE_WORDS + SAVED_WORD] = view.getInt32(icv, true);
+      view.setUint32(icv, ops.seqHigh[from + i]!);
+    }
+  }
+
+  #returnIcvs(ops: Ops, from: number, count: number, seal: boolean): void {
+    if (seal) return; // the new ICV is there
+    const { view } = this.#slab;
+    for (let i = 0; i < count; i++) {
+      const key = ops.keys[from + i] as IpsecMbKey;
+      if (key.aead || !key.esn) continue;
+      view.setInt32(
+        ops.textAt[from + i]! + ops.textLength[from + i]!,
+        this.#aside[i * ASIDE_WORDS + SAVED_WORD]!,
+        true,
+      );
+    }
+  }
+
+  #judgeSealed(ops: Ops, from: number, count: number): void {
     const { words } = this.#manager;
-    words[at] = (this.#slabLow + offset) | 0;
-    words[at + 1] = offset < this.#slabTurn ? this.#slabHigh : this.#slabHigh + 1;
+    const { ok } = ops;
+    for (let i = 0; i < count; i++)
+      ok[from + i] = words[FIRST_JOB + i * JOB_WORDS + STATUS] === STATUS_COMPLETED ? 1 : 0;
+  }
+
+  #judgeOpened(ops: Ops, from: number, count: number): void {
+    const { words } = this.#manager;
+    const { view } = this.#slab;
+    const aside = this.#aside;
+    const { keys, textAt, textLength, ok } = ops;
+    let last: Key | undefined;
+    let icvWords = 0;
+    for (let i = 0; i < count; i++) {
+      const n = from + i;
+      const key = keys[n];
+      if (key !== last) {
+        last = key;
+        icvWords = (key as IpsecMbKey).suite.icvLength >> 2;
+      }
+      const icv = textAt[n]! + textLength[n]!;
+      const tag = i * ASIDE_WORDS + TAG_WORD;
+      // In time that depends on the length alone: every word is looked at, whatever the others were.
+      let difference = words[FIRST_JOB + i * JOB_WORDS + STATUS]! ^ STATUS_COMPLETED;
+      for (let w = 0; w < icvWords; w++) difference |= view.getInt32(icv + 4 * w, true) ^ aside[tag + w]!;
+      ok[n] = difference === 0 ? 1 : 0;
+    }
   }
 
   /** The library refused what was proved right. Nothing may stay in its queue that points into the slab. */
   #fail(): never {
     const reason = this.#manager.errorText;
     this.#manager.reset();
+    this.#shapes.fill(-1);
     throw new Error(`libIPSec_MB refused a burst: ${reason}`); // cold
   }
 }
 
-/** Store a whole number below 2^32 as 64 bits. */
-const putNumber = (words: Int32Array, at: number, value: number): void => {
-  words[at] = value;
-  words[at + 1] = 0;
+const putAddress = (words: Int32Array, at: number, address: number): void => {
+  words[at] = lowHalf(address);
+  words[at + 1] = highHalf(address);
 };
+
+/** A number of 32 bits as a word whose octets lie in network order. */
+const swapped = (value: number): number =>
+  (value << 24) | ((value << 8) & 0xff0000) | ((value >>> 8) & 0xff00) | (value >>> 24);
 
 export const ipsecMb: EngineDriver = {
   name: "ipsec-mb",
