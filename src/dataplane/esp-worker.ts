@@ -15,6 +15,7 @@ import { spiOf } from "../ipsec/esp.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
+import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
 import { Arena, BATCH, INBOUND_BATCH, MAX_PACKET } from "./arena.ts";
@@ -55,7 +56,8 @@ export class EspWorker {
   readonly #workers: number;
   readonly #wakeFd: number;
   readonly #tables: PlaneMemory;
-  readonly #arena = new Arena(MAX_TRAIN, { vectors: true });
+  readonly #ring: IoUring | undefined;
+  readonly #arena: Arena;
   readonly #engine: Engine;
   readonly #owned: OwnedSas;
   readonly #inbound: Inbound;
@@ -86,6 +88,9 @@ export class EspWorker {
     this.#wakeFd = wakeFds[worker]!;
     this.#tables = new PlaneMemory(memory, worker);
     const { sad, spd, counters, blocks } = this.#tables;
+    const ring = IoUring.open();
+    this.#ring = typeof ring === "string" ? undefined : ring;
+    this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
     const { slab, ops } = this.#arena;
     this.#engine = openEngine(engine, slab, ops.capacity);
     this.#owned = new OwnedSas(sad, this.#engine);
@@ -97,9 +102,9 @@ export class EspWorker {
     this.#receiver = new Receiver(this.#arena);
     this.#received = new InboundBatch(INBOUND_BATCH, this.#receiver.sources);
     this.#read = new OutboundBatch(BATCH);
-    this.#tunReader = new TunReader(this.#arena, this.#tables);
+    this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
-    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
     this.#clamp = new MssClamp(slab, this.#tables);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
     this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
@@ -130,6 +135,7 @@ export class EspWorker {
   close(): void {
     this.#owned.close();
     this.#engine.close();
+    this.#ring?.close();
     this.#arena.slab.fill(0);
   }
 
@@ -220,13 +226,13 @@ export class EspWorker {
     let packets = reader.hasRoom(tunnel, batch) ? 0 : this.#flush();
     do {
       const result = reader.read(fd, tunnel, batch);
-      if (result < 0) {
-        this.#mute(i, result);
-        return packets;
-      }
       while (reader.pending) {
         packets += this.#flush();
         reader.resume(batch);
+      }
+      if (result < 0) {
+        this.#mute(i, result);
+        return packets;
       }
     } while (reader.hasRoom(tunnel, batch));
     return packets + this.#flush();
