@@ -328,11 +328,12 @@ export class Plane {
 
   /** Former SAs leave their counts to their tunnel once nobody can count on them any more. */
   #reclaim(): void {
-    const { sad, counters, blocks } = this.#memory;
+    const { sad, spd, counters, blocks } = this.#memory;
     for (const slot of this.#slots.reclaim((revision) => this.#passed(revision))) {
       const tunnel = this.#retiredFrom.get(slot)!;
       counters.addTo(blocks.tunnelEndedIn(tunnel), blocks.record(slot));
       counters.addTo(blocks.tunnelEndedOut(tunnel), blocks.record(sad.outbound(slot)));
+      spd.clear(slot);
       this.#retiredFrom.delete(slot);
     }
   }
