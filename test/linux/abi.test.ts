@@ -51,6 +51,7 @@ const STRUCTURES: Readonly<Record<string, readonly [type: string, members: Reado
     },
   ],
   POLLFD: ["struct pollfd", { fd: "fd", events: "events", revents: "revents" }],
+  TIMESPEC: ["struct timespec", { seconds: "tv_sec", nanoseconds: "tv_nsec" }],
   TIMEVAL: ["struct timeval", { seconds: "tv_sec", microseconds: "tv_usec" }],
   SOCK_FILTER: ["struct sock_filter", { code: "code", jt: "jt", jf: "jf", k: "k" }],
   SOCK_FPROG: ["struct sock_fprog", { length: "len", filter: "filter" }],
@@ -93,6 +94,7 @@ const STRUCTURES: Readonly<Record<string, readonly [type: string, members: Reado
 const INCLUDES = [
   "stdio.h",
   "stddef.h",
+  "time.h",
   "poll.h",
   "sys/socket.h",
   "sys/time.h",
