@@ -10,10 +10,12 @@
  * it goes into that worker's ring as it is, and is judged and counted there.
  */
 import type { Engine, EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { spiOf } from "../ipsec/esp.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
+import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
 import { Arena, INBOUND_BATCH, MAX_PACKET, OUTBOUND_BATCH } from "./arena.ts";
@@ -21,6 +23,7 @@ import { Handoff } from "./handoff.ts";
 import { HandoffIntake } from "./handoff-intake.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
 import { IvPool } from "./iv-pool.ts";
+import { MssClamp } from "./mss-clamp.ts";
 import { openEngine } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
 import { OwnedSas } from "./owned-sas.ts";
@@ -36,7 +39,7 @@ import { TABLES_CHANGED, WorkerStat } from "./worker-board.ts";
 
 export interface WorkerInit {
   readonly worker: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly memory: SharedMemory;
   /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
   readonly wakeFds: readonly number[];
@@ -56,7 +59,8 @@ export class EspWorker {
   readonly #workers: number;
   readonly #wakeFd: number;
   readonly #tables: PlaneMemory;
-  readonly #arena = new Arena(MAX_TRAIN, { vectors: true });
+  readonly #ring: IoUring | undefined;
+  readonly #arena: Arena;
   readonly #engine: Engine;
   readonly #owned: OwnedSas;
   readonly #inbound: Inbound;
@@ -67,6 +71,7 @@ export class EspWorker {
   readonly #tunReader: TunReader;
   readonly #sender: Sender;
   readonly #tunWriter: TunWriter;
+  readonly #clamp: MssClamp;
   readonly #handoff: Handoff;
   readonly #intake: HandoffIntake;
   readonly #polls = new PollSet(MAX_WATCHED);
@@ -90,6 +95,9 @@ export class EspWorker {
     this.#strategy = new PollStrategy(poll);
     this.#tables = new PlaneMemory(memory, worker);
     const { sad, spd, counters, blocks } = this.#tables;
+    const ring = IoUring.open();
+    this.#ring = typeof ring === "string" ? undefined : ring;
+    this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
     const { slab, ops } = this.#arena;
     this.#engine = openEngine(engine, slab, ops.capacity);
     this.#owned = new OwnedSas(sad, this.#engine);
@@ -101,9 +109,10 @@ export class EspWorker {
     this.#receiver = new Receiver(this.#arena);
     this.#received = new InboundBatch(INBOUND_BATCH, this.#receiver.sources);
     this.#read = new OutboundBatch(OUTBOUND_BATCH);
-    this.#tunReader = new TunReader(this.#arena, this.#tables);
+    this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
-    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
+    this.#clamp = new MssClamp(slab, this.#tables);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
     this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
   }
@@ -138,6 +147,7 @@ export class EspWorker {
   close(): void {
     this.#owned.close();
     this.#engine.close();
+    this.#ring?.close();
     this.#arena.slab.fill(0);
   }
 
@@ -212,6 +222,7 @@ export class EspWorker {
   #open(batch: InboundBatch): number {
     this.#inbound.open(batch);
     if (this.#workers > 1) this.#giveIn(batch);
+    this.#clamp.inbound(batch);
     this.#tunWriter.write(batch);
     this.#inbound.settle(batch);
     this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_IN);
@@ -228,19 +239,20 @@ export class EspWorker {
     const fd = this.#fd[i]!;
     const tunnel = this.#tunnel[i]!;
     let packets = reader.hasRoom(tunnel, batch) ? 0 : this.#flush();
+    const before = packets + batch.count;
     let reads = 0;
     do {
-      const result = reader.read(fd, tunnel, batch);
-      if (result < 0) {
-        this.#mute(i, result);
-        this.#lone[i] = reads === 1 ? 1 : 0;
-        return packets;
-      }
-      reads++;
+      const result = reader.read(fd, tunnel, batch, lone && reads < 2);
       while (reader.pending) {
         packets += this.#flush();
         reader.resume(batch);
       }
+      if (result < 0) {
+        this.#mute(i, result);
+        this.#lone[i] = packets + batch.count - before === 1 ? 1 : 0;
+        return packets;
+      }
+      reads++;
       if (lone && reads === 1) packets += this.#flush();
     } while (reader.hasRoom(tunnel, batch));
     this.#lone[i] = 0;
@@ -256,6 +268,7 @@ export class EspWorker {
 
   #seal(batch: OutboundBatch): number {
     if (this.#workers > 1) this.#giveOut(batch);
+    this.#clamp.outbound(batch);
     this.#outbound.seal(batch);
     this.#sender.send(batch);
     this.#outbound.settle(batch);
@@ -270,21 +283,42 @@ export class EspWorker {
     const { inbound, outbound } = this.#intake;
     let packets = 0;
     for (let taken = 0; taken < MOST_TAKEN && this.#intake.take(); taken++) {
-      if (inbound.count > 0) packets += this.#open(inbound);
+      if (inbound.count > 0) {
+        packets += this.#open(inbound);
+        if (this.#intake.isFromWorker) this.#reportMixed(inbound);
+      }
       if (outbound.count > 0) packets += this.#seal(outbound);
     }
     return packets;
   }
 
+  /**
+   * The kernel steers each datagram to its worker, so what another worker got for us was in a train behind a packet of its
+   * own: then packets of one SA may overtake each other on two ways. Only an authentic packet tells; a forger could say
+   * anything.
+   */
+  #reportMixed(batch: InboundBatch): void {
+    const { sockets } = this.#tables;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.verdict[n] !== Verdict.PASS) continue;
+      const slot = batch.slot[n]!;
+      const sa = this.#owned.get(slot);
+      if (sa === undefined) continue;
+      const row = this.#owned.path(slot, sa).socket;
+      if (row >= 0) sockets.reportMixed(row);
+      return;
+    }
+  }
+
   /** What came in for SAs of others. */
   #giveIn(batch: InboundBatch): void {
-    const { slab } = this.#arena;
+    const { slab, memory } = this.#arena;
     let any = false;
     for (let n = 0; n < batch.count; n++) {
       if (batch.verdict[n] !== Verdict.HANDOFF) continue;
       const at = batch.at[n]!;
       const length = batch.length[n]!;
-      const to = (spiOf(slab, at) & (this.#tables.sad.capacity - 1)) % this.#workers;
+      const to = (spiOf(memory.view, at) & (this.#tables.sad.capacity - 1)) % this.#workers;
       if (batch.truncated[n] === 1) batch.verdict[n] = Verdict.TOO_BIG;
       else if (!this.#handoff.give(to, slab, at, length, -1)) batch.verdict[n] = Verdict.HANDOFF_FULL;
       else {

@@ -9,17 +9,21 @@
  *     ^ virtio_net_hdr            ^ piece 1                   ^ piece 2                           ^ the park
  *
  * When they are not, or when the batch has no room for all segments, the pieces are put together in the park and the
- * segments copied out of there, over as many batches as it takes. A device that gives single packets only is read as a
- * whole, with read(2): there are no pieces then.
+ * segments copied out of there, over as many batches as it takes.
+ *
+ * A tunnel whose packets come singly is read as a whole, with read(2), or many packets at a time where the system allows it
+ * (ReadAhead): there are no pieces then.
  */
 
 import { Verdict } from "../ipsec/verdict.ts";
 import { VIRTIO_NET_HDR } from "../linux/abi.ts";
+import type { IoUring } from "../linux/io-uring.ts";
 import { IoVectors } from "../linux/io-vectors.ts";
 import * as libc from "../linux/libc.ts";
 import { type Arena, MAX_PACKET, OUTBOUND_AREA, OUTBOUND_BATCH, outboundRoom, PARK } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { MAX_HEADERS, Segmenter, Wish } from "./segment.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
 
@@ -53,14 +57,18 @@ export class TunReader {
   /** The iovecs are prepared for that. */
   #laid = false;
 
-  /** Next segment of the super-packet in the park, or -1. */
+  /** Next segment of the super-packet in the park, or -1; where that park is. */
   #parked = -1;
+  #parkedAt = 0;
+  readonly #ahead: ReadAhead | undefined;
   /** The tunnel read from last, the pair that carries what leaves it, and its counters. */
   #tunnel = -1;
   #slot = -1;
   #block = 0;
 
-  constructor(arena: Arena, tables: PlaneMemory) {
+  /** `ring`: this thread's, and the arena has slots for its entries. */
+  constructor(arena: Arena, tables: PlaneMemory, ring?: IoUring) {
+    this.#ahead = ring === undefined ? undefined : new ReadAhead(ring, arena);
     this.#arena = arena;
     this.#slab = arena.slab;
     this.#tables = tables;
@@ -72,34 +80,47 @@ export class TunReader {
   clear(batch: OutboundBatch): void {
     batch.count = 0;
     this.#used = 0;
+    this.#ahead?.release();
   }
 
-  /** The rest of a super-packet waits for the next batch: call `resume` once that is clear, before any `read`. */
+  /** The rest of what was read waits for the next batch: call `resume` once that is clear, before any `read`. */
   get pending(): boolean {
-    return this.#parked >= 0;
+    return this.#parked >= 0 || this.#ahead?.pending === true;
   }
 
   /** There is room for what the tunnel is likely to give. */
   hasRoom(tunnel: number, batch: OutboundBatch): boolean {
     const free = batch.capacity - batch.count;
+    if (this.#ahead?.suits(tunnel)) return free > 0 && this.#ahead.hasRoom && this.#used + WHOLE <= OUTBOUND_AREA;
     if (!this.#foresees(tunnel)) return free > 0 && this.#used + WHOLE <= OUTBOUND_AREA;
     const size = this.#sizes[tunnel]!;
     const segments = Math.min(Math.ceil(LONGEST / size), batch.capacity);
     return segments <= free && this.#used + segments * outboundRoom(this.#headers[tunnel]! + size) <= OUTBOUND_AREA;
   }
 
-  /** Append one packet of `fd`, or the segments of one super-packet. Returns its octets, or -errno (-EAGAIN: none). */
-  read(fd: number, tunnel: number, batch: OutboundBatch): number {
+  /**
+   * Append one packet of `fd`, or the segments of one super-packet, or as many packets as there are. Returns its octets, 0
+   * for several, or -errno of a packet that did not come (-EAGAIN: no more); packets before that one are appended. `lone`:
+   * no more than one is there, probably.
+   */
+  read(fd: number, tunnel: number, batch: OutboundBatch, lone = false): number {
     const header = this.#tables.tunnels.vnetHdr(tunnel) ? VIRTIO_NET_HDR.size : 0;
     this.#enter(tunnel);
+    if (!lone && this.#ahead?.suits(tunnel)) {
+      const result = this.#ahead.read(fd, tunnel, header, batch.capacity - batch.count);
+      this.#takeAhead(this.#ahead, batch);
+      return result;
+    }
     const result = this.#foresees(tunnel)
       ? this.#readPieces(fd, header, tunnel, batch.capacity - batch.count)
       : this.#readWhole(fd, header);
     if (result < 0) return result;
     const length = result - header;
     if (length < 0) this.#refuse(batch, 0, Verdict.BAD_INNER);
-    else if (header === 0) this.#single(batch, length, Verdict.PASS);
-    else this.#judge(batch, tunnel, length);
+    else if (header === 0) {
+      this.#ahead?.note(tunnel, false);
+      this.#single(batch, length, Verdict.PASS);
+    } else this.#judge(batch, tunnel, length);
     return result;
   }
 
@@ -108,16 +129,21 @@ export class TunReader {
     return this.#expected[tunnel]! > 0 && this.#headers[tunnel]! + this.#sizes[tunnel]! >= LEAST_PIECE;
   }
 
-  /** Append more segments of the super-packet in the park. */
+  /** Append more of what was read: segments of the super-packet in the park, then packets read ahead. */
   resume(batch: OutboundBatch): void {
     this.#enter(this.#tunnel);
+    if (this.#parked >= 0) this.#cutParked(batch);
+    if (this.#ahead !== undefined) this.#takeAhead(this.#ahead, batch);
+  }
+
+  #cutParked(batch: OutboundBatch): void {
     const segmenter = this.#segmenter;
     const { headerLength, segmentSize, count } = segmenter;
     const room = outboundRoom(headerLength + segmentSize);
     while (this.#parked < count && batch.count < batch.capacity && this.#used + room <= OUTBOUND_AREA) {
       const k = this.#parked++;
       const at = this.#arena.packetAt(this.#used);
-      const from = this.#arena.parkAt + headerLength + k * segmentSize;
+      const from = this.#parkedAt + headerLength + k * segmentSize;
       this.#slab.copyWithin(at + headerLength, from, from + segmenter.length(k) - headerLength);
       this.#append(batch, at, segmenter.write(k, at), Verdict.PASS);
       this.#used += room;
@@ -137,6 +163,7 @@ export class TunReader {
     const virtioAt = at - VIRTIO_NET_HDR.size;
     const wish = segmenter.wish(virtioAt);
     if (this.#expected[tunnel]! > 0) this.#expected[tunnel] = this.#expected[tunnel]! - 1;
+    this.#ahead?.note(tunnel, wish === Wish.SEGMENTS);
     if (wish === Wish.NOTHING || wish === Wish.CHECKSUM) {
       this.#gather(at, Math.min(length, MAX_PACKET));
       const done = wish === Wish.NOTHING || length > MAX_PACKET || segmenter.complete(virtioAt, at, length);
@@ -157,8 +184,7 @@ export class TunReader {
     this.#expected[tunnel] = PATIENCE;
     if (headerLength !== this.#header || segmentSize !== this.#size || count > this.#pieces) {
       this.#gather(this.#arena.parkAt, length);
-      this.#parked = 0;
-      this.resume(batch);
+      this.#park(batch, this.#arena.parkAt);
       return;
     }
     for (let k = 0; k < count; k++) {
@@ -166,6 +192,44 @@ export class TunReader {
       this.#append(batch, at, segmenter.write(k, at), Verdict.PASS);
       this.#used += this.#spacing;
     }
+  }
+
+  /** Cut the super-packet that the segmenter has taken up and that lies at `at`. */
+  #park(batch: OutboundBatch, at: number): void {
+    this.#parkedAt = at;
+    this.#parked = 0;
+    this.#cutParked(batch);
+  }
+
+  /** Packets lie in their slots, behind their headers, and stay there until they are sent. */
+  #takeAhead(ahead: ReadAhead, batch: OutboundBatch): void {
+    const tunnel = this.#tunnel;
+    const header = this.#tables.tunnels.vnetHdr(tunnel) ? VIRTIO_NET_HDR.size : 0;
+    while (this.#parked < 0 && batch.count < batch.capacity) {
+      const slot = ahead.take();
+      if (slot < 0) return;
+      const at = this.#arena.slotAt(slot);
+      const length = ahead.result[slot]! - header;
+      if (length < 0) this.#append(batch, at, 0, Verdict.BAD_INNER);
+      else if (header === 0) this.#append(batch, at, length, Verdict.PASS);
+      else this.#judgeAhead(ahead, batch, at, length);
+    }
+  }
+
+  #judgeAhead(ahead: ReadAhead, batch: OutboundBatch, at: number, length: number): void {
+    const segmenter = this.#segmenter;
+    const virtioAt = at - VIRTIO_NET_HDR.size;
+    const wish = segmenter.wish(virtioAt);
+    const isSuper = wish === Wish.SEGMENTS;
+    ahead.note(this.#tunnel, isSuper);
+    if (wish === Wish.NOTHING) this.#append(batch, at, length, Verdict.PASS);
+    else if (wish === Wish.CHECKSUM) {
+      const done = length > MAX_PACKET || segmenter.complete(virtioAt, at, length);
+      this.#append(batch, at, length, done ? Verdict.PASS : Verdict.OFFLOAD);
+    } else if (!isSuper || !segmenter.begin(virtioAt, at, length)) this.#append(batch, at, length, Verdict.OFFLOAD);
+    else if (segmenter.headerLength + segmenter.segmentSize > MAX_PACKET)
+      this.#append(batch, at, length, Verdict.TOO_BIG);
+    else this.#park(batch, at);
   }
 
   /** A packet as it was read. A longer one than a buffer takes is judged by its length alone. */
