@@ -13,11 +13,15 @@ const NEEDS = ["build", "namespaces", "tun", "transfer"] as const;
 const WORKERS = 2;
 const FLOWS = 8;
 
+interface Whole extends Configuration {
+  readonly connections: Record<string, { children: { net: object } }>;
+}
+
 const withPairs = (side: "a" | "b", sas: number | "auto", encap: "force" | "never"): Configuration => {
-  const whole = configuration({ side, workers: WORKERS, encap, start: side === "a" ? "initiate" : "none" });
-  const connections = whole["connections"] as Record<string, { children: Record<string, object> }>;
-  const child = connections[PEER]!.children;
-  child["net"] = { ...child["net"], sas };
+  const start = side === "a" ? "initiate" : "none";
+  const whole = configuration({ side, workers: WORKERS, encap, start }) as Whole;
+  const { children } = whole.connections[PEER]!;
+  children.net = { ...children.net, sas };
   return whole;
 };
 
