@@ -25,11 +25,14 @@ export const statusTable = (status: GatewayStatus, { colour }: { readonly colour
 
 const block = (lines: readonly string[]): string[] => (lines.length === 0 ? [] : [lines.join("\n")]);
 
+/** How the engine was chosen, where there was a choice. */
+const BASIS = { named: "", only: "", measured: ", measured at the start", cache: ", as measured before" } as const;
+
 const summary = ({ version, engine, uptime, connections, workers }: GatewayStatus, paint: Paint): string => {
   const up = connections.filter(({ state }) => state === "up").length;
   const tally = `${up} of ${connections.length} connections up`;
   const threads = `${workers.length} ${workers.length === 1 ? "worker" : "workers"}`;
-  const what = `engine ${engine.name} (${engine.description})`;
+  const what = `engine ${engine.name} (${engine.description}${BASIS[engine.basis]})`;
   return `${paint.bold(`espalier ${version}`)}, up ${span(uptime)}, ${tally}, ${threads}, ${what}`;
 };
 

@@ -5,6 +5,7 @@
  * Descriptors stay the caller's: it closes TUN descriptors after `removeTunnel` has resolved and sockets after `stop` has.
  */
 import type { EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { EspalierError } from "../errors.ts";
 import { addressBytes, addressText, type Endpoint, familyOf } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
@@ -35,8 +36,8 @@ import { startWorkers, type Workers } from "./workers.ts";
 export interface PlaneOptions {
   /** 1 to 64. */
   readonly workers: number;
-  /** One that this machine has: see `selectEngine`. */
-  readonly engine: EngineName;
+  /** One that this machine has, or the plan of several: see `selectEngine`. */
+  readonly engine: EngineName | EnginePlan;
   /** Pairs of SAs, a power of two from 64 to 65536; default 4096. The kernel's filters need log2 of it: `slotBits`. */
   readonly slots?: number;
   /** How workers wait for work; default adaptive. */
@@ -97,7 +98,7 @@ const DEFAULT_SLOTS = 4096;
 export class Plane {
   readonly workers: number;
   readonly slots: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly #memory: PlaneMemory;
   readonly #threads: Workers;
   readonly #slots: Slots;
@@ -173,6 +174,11 @@ export class Plane {
     await this.#threads.until(() => this.#passed(revision));
     this.#reclaim();
     this.#tunnels.delete(id);
+  }
+
+  /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
+  setMss(id: number, mss4: number, mss6: number): void {
+    this.#memory.tunnels.setMss(this.#tunnel(id).id, mss4, mss6);
   }
 
   /** The worker that owns a pair, or will own the one that an SPI is reserved for. */

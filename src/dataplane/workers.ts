@@ -8,6 +8,7 @@
 import { readFileSync } from "node:fs";
 import { Piscina } from "piscina";
 import type { EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { EspalierError } from "../errors.ts";
 import { openEventfd, wake } from "../linux/eventfd.ts";
 import { close } from "../linux/libc.ts";
@@ -44,7 +45,7 @@ export interface Workers {
 
 export interface WorkersOptions {
   readonly workers: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly memory: PlaneMemory;
   readonly inThread: boolean;
   readonly poll: WorkerInit["poll"];

@@ -4,7 +4,7 @@ import { childOf, statusOf } from "../support/status.ts";
 
 test("a gateway with two connections up and one that fails", () => {
   expect(statusTable(statusOf(), { colour: false })).toMatchInlineSnapshot(`
-    "espalier 0.1.0, up 2 h 3 min, 2 of 3 connections up, 2 workers, engine ipsec-mb (libIPSec_MB 1.3.0)
+    "espalier 0.1.0, up 2 h 3 min, 2 of 3 connections up, 2 workers, engine ipsec-mb (libIPSec_MB 1.3.0, measured at the start)
 
     connection  state       remote               tunnel            suite             via           in      out   drops  rekey in
     branch      up          192.0.2.2:500        net               aes256gcm16       ESP ESN  15.4 MB  3.21 GB       0  57 min
@@ -24,7 +24,7 @@ test("a gateway with two connections up and one that fails", () => {
 
 test("a gateway without connections or workers", () => {
   expect(statusTable(statusOf({ connections: [], workers: [], drops: {} }), { colour: false })).toMatchInlineSnapshot(`
-    "espalier 0.1.0, up 2 h 3 min, 0 of 0 connections up, 0 workers, engine ipsec-mb (libIPSec_MB 1.3.0)
+    "espalier 0.1.0, up 2 h 3 min, 0 of 0 connections up, 0 workers, engine ipsec-mb (libIPSec_MB 1.3.0, measured at the start)
 
     no connections"
   `);

@@ -29,7 +29,13 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
   pid: 4242,
   startedAt: "2026-01-02T01:00:00.000Z",
   uptime: 7384,
-  engine: { name: "ipsec-mb", description: "libIPSec_MB 1.3.0", refused: [{ name: "noble", reason: "slower" }] },
+  engine: {
+    name: "ipsec-mb",
+    description: "libIPSec_MB 1.3.0",
+    basis: "measured",
+    suites: { aes256gcm16: "ipsec-mb" },
+    refused: [{ name: "noble", reason: "slower" }],
+  },
   connections: [
     {
       name: "branch",
