@@ -43,8 +43,10 @@ export interface WorkerInit {
   readonly memory: SharedMemory;
   /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
   readonly wakeFds: readonly number[];
-  /** Default `adaptive`. */
-  readonly poll?: PollStrategyName;
+  /** How it waits for work. */
+  readonly poll: PollStrategyName;
+  /** The only CPU that its thread runs on, -1 for any. */
+  readonly cpu: number;
 }
 
 /** What a watched descriptor is. */
@@ -87,7 +89,7 @@ export class EspWorker {
   #revision = 0;
   #fresh = true;
 
-  constructor({ worker, engine, memory, wakeFds, poll = "adaptive" }: WorkerInit) {
+  constructor({ worker, engine, memory, wakeFds, poll }: WorkerInit) {
     const workers = wakeFds.length;
     this.#worker = worker;
     this.#workers = workers;
