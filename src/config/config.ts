@@ -46,6 +46,8 @@ export interface Connection {
   readonly lifetime: number;
   /** Silence after which the peer is asked whether it lives, ms; undefined: never. */
   readonly liveness: number | undefined;
+  readonly childless: "allow" | "prefer" | "never";
+  readonly duplicates: "contact" | "replace" | "keep" | "never";
   readonly children: readonly Child[];
 }
 
@@ -59,6 +61,9 @@ export interface Child {
   readonly remote: readonly string[];
   /** Until the Child SA is rekeyed, ms. */
   readonly lifetime: number;
+  /** Octets and packets, one way, until it is rekeyed; undefined: as many as there may be. */
+  readonly lifebytes: number | undefined;
+  readonly lifepackets: number | undefined;
   /** Packets, 64..4096. */
   readonly replayWindow: number;
   readonly interface: InterfaceSettings;

@@ -15,7 +15,8 @@ export const toConnections = (config: Config, sourceFor?: (remote: string) => st
   config.connections.map((connection) => toConnection(connection, sourceFor));
 
 const toConnection = (connection: Connection, sourceFor?: (remote: string) => string): ConnectionConfig => {
-  const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, children } = connection;
+  const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, childless, duplicates, children } =
+    connection;
   const address = local.address ?? (remote.address === undefined ? undefined : sourceFor?.(remote.address));
   if (address === undefined)
     throw new EspalierError("ESPALIER_CONFIG", `connection ${name} has no local address`, {
@@ -37,16 +38,20 @@ const toConnection = (connection: Connection, sourceFor?: (remote: string) => st
     lifetime,
     liveness: liveness === undefined ? undefined : { interval: liveness },
     retransmit: DEFAULT_RETRANSMIT,
+    childless,
+    duplicates,
     children: children.map(toChild),
   };
 };
 
-const toChild = ({ name, proposals, esn, local, remote, lifetime }: Child): ChildConfig => ({
+const toChild = ({ name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets }: Child): ChildConfig => ({
   name,
   proposals: proposals.map((text) => parseEspProposal(text, esn)),
   local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
   remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
   lifetime,
+  lifebytes,
+  lifepackets,
   sas: 1,
 });
 

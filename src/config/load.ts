@@ -102,7 +102,18 @@ const holdsKey = ({ psk, local, remote }: ConnectionSettings): boolean =>
 
 const connectionOf = (
   name: string,
-  { local, remote, start, encap, proposals, lifetime, liveness, children = {} }: ConnectionSettings,
+  {
+    local,
+    remote,
+    start,
+    encap,
+    proposals,
+    lifetime,
+    liveness,
+    childless,
+    duplicates,
+    children = {},
+  }: ConnectionSettings,
   psk: Connection["psk"],
 ): Connection => ({
   name,
@@ -114,12 +125,19 @@ const connectionOf = (
   proposals,
   lifetime,
   liveness: liveness.every,
+  childless,
+  duplicates,
   children: Object.entries(children).map(([child, value]) => childOf(child, value)),
 });
 
-const childOf = (name: string, { replay_window, interface: made, ...child }: ChildSettings): Child => ({
+const childOf = (
+  name: string,
+  { replay_window, lifebytes, lifepackets, interface: made, ...child }: ChildSettings,
+): Child => ({
   name,
   ...child,
+  lifebytes: lifebytes.count,
+  lifepackets: lifepackets.count,
   replayWindow: Math.ceil(replay_window / 32) * 32,
   interface: interfaceOf(made),
 });

@@ -10,6 +10,7 @@ import { LOG_LEVELS } from "./config.ts";
 import {
   address,
   addressOrAny,
+  countOrOff,
   duration,
   durationOrOff,
   interfaceAddress,
@@ -90,6 +91,14 @@ export const childSettings = z.strictObject({
   local: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   remote: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
+  lifebytes: countOrOff(
+    "Octets that one of its SAs carries until the Child SA is rekeyed, less up to 10 %; k, m, g, t: thousand and so on.",
+    1_000_000,
+  ).prefault("off"),
+  lifepackets: countOrOff(
+    "The same for packets. Without ESN, it is rekeyed in any case before its sequence numbers end.",
+    1000,
+  ).prefault("off"),
   replay_window: whole(
     "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32.",
     64,
@@ -134,6 +143,14 @@ export const connectionSettings = z.strictObject({
     SECOND,
     HOUR,
   ).prefault("30s"),
+  childless: oneOf(
+    "An IKE SA without a Child SA in IKE_AUTH (RFC 6023): allow a peer's; prefer to begin so, with a key exchange for the first Child SA too; never.",
+    ["allow", "prefer", "never"],
+  ).prefault("allow"),
+  duplicates: oneOf(
+    "What a new IKE SA of a peer that has one does to the old one: ends it if the peer says that it lost it (INITIAL_CONTACT), replaces it, is refused so that it is kept, or never touches it.",
+    ["contact", "replace", "keep", "never"],
+  ).prefault("contact"),
   children: z.record(z.string(), childSettings).optional(),
 });
 

@@ -263,3 +263,11 @@ export const rekeyChild = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
   child.become({ name: "rekeying", task });
   sa.requests.add(turn, sa, task);
 };
+
+/** The hard end of a pair: delete it, and ask for another where it is wanted. */
+export const expireChild = (turn: Turn, sa: IkeSa, child: ChildSa, why: string): void => {
+  const fields = { child: child.config.name, spiIn: spiText(child.spiIn) };
+  turn.log("warn", "child-sa-expired", sa, `child ${child.config.name}: ${why}`, fields);
+  deleteChild(turn, sa, child, why);
+  wantChild(turn, sa, child.config, child.resource);
+};

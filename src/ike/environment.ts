@@ -9,11 +9,14 @@ export interface IkeEnvironment {
   reserveSpi(connection: string, child: string, resource: number): number;
   /** Give back an SPI that was reserved and never installed. */
   releaseSpi(spi: number): void;
-  /** What a pair has carried, by its inbound SPI; undefined when it is not known. Needed for liveness and sequence numbers. */
+  /** What a pair has carried, by its inbound SPI; undefined when it is not known. Needed for liveness and lifetimes. */
   usage(spiIn: number): Usage | undefined;
 }
 
 export interface Usage {
   readonly packetsIn: number;
   readonly packetsOut: number;
+  /** Octets of inner packets. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
 }

@@ -131,7 +131,7 @@ export class IkeSa {
   /** When to ask whether the peer lives, and when to keep a NAT's mapping alive. */
   livenessAt = Number.POSITIVE_INFINITY;
   keepaliveAt = Number.POSITIVE_INFINITY;
-  /** When sequence numbers are looked at next. */
+  /** When the volume of its children is looked at next. */
   usageAt = Number.POSITIVE_INFINITY;
   #state: IkeSaState;
 

@@ -207,6 +207,7 @@ export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
   if (sa.state.name !== "established") return;
   for (const [spiIn, child] of sa.children) heir.children.set(spiIn, child);
   sa.children.clear();
+  heir.usageAt = Math.min(heir.usageAt, sa.usageAt);
   if (sa.peering !== undefined) sa.peering.lastError = undefined;
   const { keys, suite } = sa.state;
   sa.become({ name: "replaced", keys, suite, by: heir, guardAt: turn.now + DELETE_GUARD });
