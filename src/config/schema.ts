@@ -92,11 +92,11 @@ export const childSettings = z.strictObject({
   remote: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
   lifebytes: countOrOff(
-    "Octets that one of its SAs carries until the Child SA is rekeyed, less up to 10 %; k, m, g, t: thousand and so on.",
+    "Octets, one way, until the Child SA is rekeyed, less up to 10 %; k, m, g, t: thousands, millions, ...",
     1_000_000,
   ).prefault("off"),
   lifepackets: countOrOff(
-    "The same for packets. Without ESN, it is rekeyed in any case before its sequence numbers end.",
+    "The same in packets. Without ESN it is rekeyed in any case before its sequence numbers end.",
     1000,
   ).prefault("off"),
   replay_window: whole(
@@ -144,11 +144,11 @@ export const connectionSettings = z.strictObject({
     HOUR,
   ).prefault("30s"),
   childless: oneOf(
-    "An IKE SA without a Child SA in IKE_AUTH (RFC 6023): allow a peer's; prefer to begin so, with a key exchange for the first Child SA too; never.",
+    "IKE SAs without a Child SA in IKE_AUTH (RFC 6023); allow: a peer's; prefer: ours as well; never: neither.",
     ["allow", "prefer", "never"],
   ).prefault("allow"),
   duplicates: oneOf(
-    "What a new IKE SA of a peer that has one does to the old one: ends it if the peer says that it lost it (INITIAL_CONTACT), replaces it, is refused so that it is kept, or never touches it.",
+    "A peer's new IKE SA ends its old: on INITIAL_CONTACT (contact), always (replace), never; keep: it is refused.",
     ["contact", "replace", "keep", "never"],
   ).prefault("contact"),
   children: z.record(z.string(), childSettings).optional(),

@@ -20,7 +20,7 @@ import { deriveIkeKeys } from "./keymat.ts";
 import { checkContents, Exchange, emitMessage, find, notifies, type ParsedMessage } from "./message.ts";
 import { findNat, firstPath, floated, natPayloads } from "./nat.ts";
 import { Notify } from "./notify.ts";
-import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
+import { errorNotify, groupOf, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
 import { acceptIke, describeProposals, offerIke, type Proposal } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
@@ -166,5 +166,6 @@ const proceed = (turn: Turn, sa: IkeSa, attempt: InitAttempt, bytes: Uint8Array,
     natLocal: sa.nat.local,
     natRemote: sa.nat.remote,
   });
-  sendIkeAuth(turn, sa, { keys, suite, opening: { request: attempt.request, answer: bytes, ni, nr } });
+  const takesChildless = hasNotify(payloads, Notify.CHILDLESS_IKEV2_SUPPORTED);
+  sendIkeAuth(turn, sa, { keys, suite, takesChildless, opening: { request: attempt.request, answer: bytes, ni, nr } });
 };

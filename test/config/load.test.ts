@@ -38,6 +38,7 @@ test("the defaults of the smallest configuration", () => {
     {
       "connections": [
         {
+          "childless": "allow",
           "children": [
             {
               "esn": "either",
@@ -47,6 +48,8 @@ test("the defaults of the smallest configuration", () => {
                 "name": "esp0",
                 "routes": [],
               },
+              "lifebytes": undefined,
+              "lifepackets": undefined,
               "lifetime": 3600000,
               "local": [
                 "0.0.0.0/0",
@@ -64,6 +67,7 @@ test("the defaults of the smallest configuration", () => {
               "replayWindow": 1024,
             },
           ],
+          "duplicates": "contact",
           "encap": "auto",
           "lifetime": 86400000,
           "liveness": 30000,
