@@ -27,7 +27,8 @@ export const refuseDuplicate = (turn: Turn, sa: IkeSa, newcomer: Newcomer): void
   const others = before(turn, sa, newcomer);
   if (others.length === 0) return;
   for (const other of others)
-    if (!other.requests.has(() => true)) other.requests.add(turn, other, new Liveness(undefined));
+    if (!other.requests.has(() => true))
+      other.requests.add(turn, other, new Liveness(other.peering?.config.liveness ?? {}));
   throw new IkeError(Notify.AUTHENTICATION_FAILED, "the peer has an IKE SA already, and it is kept");
 };
 

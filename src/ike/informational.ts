@@ -6,6 +6,7 @@
  */
 import { type ChildSa, spiText } from "./child-sa.ts";
 import { isChildUp, removeChild, useAnswered } from "./children.ts";
+import { LIVENESS_TRIES, type Liveness as LivenessConfig, type Retransmit } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
 import { Exchange, findAll, type Payload } from "./message.ts";
@@ -95,9 +96,11 @@ export class Liveness implements Task {
   readonly kind = "liveness";
   readonly exchange = Exchange.INFORMATIONAL;
   readonly patience?: number;
+  readonly plan?: Retransmit;
 
-  constructor(patience: number | undefined) {
-    if (patience !== undefined) this.patience = patience;
+  constructor({ timeout, retry }: Pick<LivenessConfig, "timeout" | "retry">) {
+    if (timeout !== undefined) this.patience = timeout;
+    if (retry !== undefined) this.plan = { first: retry, factor: 1, tries: LIVENESS_TRIES };
   }
 
   request(): readonly Payload[] {
