@@ -58,6 +58,8 @@ export class ChildSa {
   isWornOut = false;
   /** What it had carried when its volume was last looked at. */
   carried: Volume & { readonly at: number };
+  /** How often its rekey was put off. */
+  postponed = 0;
   /** What the data plane had received when we last asked. */
   packetsIn = 0;
   #state: ChildSaState;
