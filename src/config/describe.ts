@@ -73,6 +73,6 @@ const describeChild = ({
     (line) => `  ${line}`,
   ),
   `    ESN ${esn}, replay window ${replayWindow}`,
-  `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}`,
+  `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
   `    routes ${made.routes.join(", ") || "none"}`,
 ];
