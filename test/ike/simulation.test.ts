@@ -33,6 +33,11 @@ const setUp = (seed: number, random: SeededRandom): Lives => {
     liveness: { interval: 15_000 },
     start: "initiate",
   } as const;
+  const habitual = new SeededRandom(seed + 30_000);
+  const habits = () => ({
+    childless: habitual.pick(["allow", "allow", "prefer", "never"] as const),
+    duplicates: habitual.pick(["contact", "contact", "replace", "keep"] as const),
+  });
   const ofA = children().map((one) => (isLong && one.name === "voice" ? { ...one, local: many, remote: many } : one));
   const ofB = ofA.map((one) => ({ ...one, lifetime: lifetime(), sas: sas() }));
   const [ofAPieces, ofBPieces] = [fragmentation(), fragmentation()];
@@ -40,12 +45,14 @@ const setUp = (seed: number, random: SeededRandom): Lives => {
     seed,
     a: {
       ...both,
+      ...habits(),
       fragmentation: ofAPieces,
       lifetime: shortLives ? 30_000 + random.integer(90_000) : 86_400_000,
       children: ofA,
     },
     b: {
       ...both,
+      ...habits(),
       fragmentation: ofBPieces,
       start: random.chance(0.3) ? "initiate" : "none",
       lifetime: shortLives ? 30_000 + random.integer(90_000) : 86_400_000,
@@ -184,6 +191,7 @@ test.skipIf(ONLY !== undefined)("the storms are bad enough to show every kind of
     "child-sa-postponed",
     "ike-sa-rekey-postponed",
     "peer-silent",
+    "child-sa-limit",
   ];
   const pieces = ["messages-joined", "fragment-repeated", "fragments-timed-out"];
   expect([...kinds, ...pieces, "rekey-unknown", "delete-unknown"].filter((kind) => !seen.has(kind))).toEqual([]);
