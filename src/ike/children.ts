@@ -91,10 +91,10 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
 
 /** From now on the child's traffic is sent on this pair. */
 export const startUsing = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
+  child.useAt = Number.POSITIVE_INFINITY;
   if (child.inUse || child.state.name === "removed") return;
   for (const sibling of siblings(sa, child)) sibling.inUse = false;
   child.inUse = true;
-  child.useAt = Number.POSITIVE_INFINITY;
   turn.effects.push({ kind: "use", spiIn: child.spiIn });
 };
 
