@@ -168,10 +168,15 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
     for (const seed of batch) {
       const random = new SeededRandom(seed + 20_000);
       const peers = setUp(seed, random);
-      const { a, b, link, run } = peers;
+      const { a, b, link, run, until } = peers;
       link.weather = { loss: 0, duplication: 0, delay: 5 + random.integer(50), spread: random.integer(20) };
       a.start();
-      run(10_000);
+      until(() => [a, b].every((peer) => countPairs(peer, "net") > 0));
+      run(5_000, () => {
+        const gapsOfNet = gaps(peers).filter((gap) => / net\b/.test(gap));
+        expect({ seed, gapsOfNet }).toEqual({ seed, gapsOfNet: [] });
+      });
+      run(5_000);
       for (let n = 0; n < 8; n++) {
         const peer = random.pick([a, b]);
         tryTo(() => peer.rekey(random.pick(["children", "ike"])));
