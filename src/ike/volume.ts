@@ -56,7 +56,7 @@ export const watchVolume = (turn: Turn, sa: IkeSa): void => {
       expireChild(turn, sa, child, "it has carried as much as it may");
       continue;
     }
-    if (reaches(carried, child.limits.soft)) wearOut(turn, sa, child);
+    if (reaches(carried, child.limits.soft)) wearOut(turn, sa, child, carried);
     next = Math.min(next, seldom(child), AHEAD * timeLeft(turn, child, carried));
     child.carried = { ...carried, at: turn.now };
   }
@@ -80,11 +80,11 @@ const reaches = (carried: Volume, limit: Volume): boolean =>
   carried.packets >= limit.packets || carried.bytes >= limit.bytes;
 
 /** Rekey it once; where that is refused, it is tried again as after any refusal. */
-const wearOut = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
+const wearOut = (turn: Turn, sa: IkeSa, child: ChildSa, carried: Volume): void => {
   if (child.isWornOut) return;
   child.isWornOut = true;
   const { name } = child.config;
-  const isSequence = child.limits.soft.packets === REKEY_AT_PACKETS;
+  const isSequence = !child.facts.esn && carried.packets >= REKEY_AT_PACKETS;
   const text = isSequence ? "before its sequence numbers end" : "since it has carried its share";
   turn.log("info", isSequence ? "sequence-numbers-low" : "volume-used", sa, `child ${name}: rekeyed ${text}`, {
     child: name,

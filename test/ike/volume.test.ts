@@ -98,6 +98,7 @@ test("without ESN a pair is rekeyed at nine tenths of its sequence numbers, also
   a.data.packets.set(spiIn, { packetsIn: 0.9 * 0xfff00000 });
   run(11_000);
   expect(only(a).replaces).toBe(spiIn);
+  expect(a.events()).toContain("sequence-numbers-low");
 });
 
 test("with ESN they do not end, and nobody looks", () => {
