@@ -330,8 +330,8 @@ export class Plane {
     return reportPair(this.#memory, pair.slot);
   }
 
-  /** Packets of a live pair, or undefined: what liveness checks ask. */
-  usage(spiIn: number): { packetsIn: number; packetsOut: number } | undefined {
+  /** What a live pair has carried, or undefined: what liveness checks and lifetimes by volume ask. */
+  usage(spiIn: number): Pick<PairCounters, "packetsIn" | "packetsOut" | "bytesIn" | "bytesOut"> | undefined {
     return this.counters(spiIn);
   }
 

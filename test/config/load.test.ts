@@ -39,6 +39,7 @@ test("the defaults of the smallest configuration", () => {
       "affinity": [],
       "connections": [
         {
+          "childless": "allow",
           "children": [
             {
               "esn": "either",
@@ -49,6 +50,8 @@ test("the defaults of the smallest configuration", () => {
                 "name": "esp0",
                 "routes": [],
               },
+              "lifebytes": undefined,
+              "lifepackets": undefined,
               "lifetime": 3600000,
               "local": [
                 "0.0.0.0/0",
@@ -67,6 +70,7 @@ test("the defaults of the smallest configuration", () => {
               "sas": "auto",
             },
           ],
+          "duplicates": "contact",
           "encap": "auto",
           "fragmentSize": undefined,
           "fragmentation": "yes",

@@ -30,6 +30,8 @@ export interface Wishes {
   readonly lifetime?: string;
   readonly workers?: number;
   readonly engine?: string;
+  /** Settings of the child that are added to those here. */
+  readonly child?: Readonly<Record<string, unknown>>;
   /** Settings of the connection that replace those here. */
   readonly connection?: Readonly<Record<string, unknown>>;
 }
@@ -64,6 +66,7 @@ export const configuration = (wishes: Wishes = {}): Configuration => {
             ...(wishes.local === undefined ? {} : { local: wishes.local }),
             ...(wishes.remote === undefined ? {} : { remote: wishes.remote }),
             interface: { name: INTERFACE, routes: netsOf(other(side)) },
+            ...wishes.child,
           },
         },
         ...wishes.connection,
@@ -84,6 +87,7 @@ export interface SwanWishes {
   readonly localSelectors?: readonly string[];
   readonly remoteSelectors?: readonly string[];
   readonly childLines?: readonly string[];
+  readonly connectionLines?: readonly string[];
 }
 
 export const swanConnection = (wishes: SwanWishes = {}): SwanConnection => {
@@ -100,5 +104,6 @@ export const swanConnection = (wishes: SwanWishes = {}): SwanConnection => {
     localSelectors: wishes.localSelectors ?? netsOf(side),
     remoteSelectors: wishes.remoteSelectors ?? netsOf(other(side)),
     childLines: wishes.childLines ?? [],
+    connectionLines: wishes.connectionLines ?? [],
   };
 };
