@@ -101,6 +101,7 @@ const reportWorker = ({
   polls,
   cpuTime,
   replaced,
+  ioUringRefused,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
   batches,
@@ -108,6 +109,7 @@ const reportWorker = ({
   polls,
   cpuTime: cpuTime ?? 0,
   replaced,
+  ioUringRefused: ioUringRefused ?? null,
 });
 
 type Counts = Readonly<Record<string, number>>;

@@ -6,7 +6,7 @@
  *
  * The rings lie in memory of ours, and the ring has no descriptor: it is registered with the thread that opened it, which
  * alone may use it, and goes away with that thread. Linux 6.5 and later can do that; on others, and where the system
- * forbids io_uring, `open` says why not.
+ * forbids io_uring, `refusal` says why.
  */
 import {
   IO_CQRING_OFFSETS,
@@ -103,8 +103,8 @@ export class IoUring {
     for (let i = 0; i < RING_ENTRIES; i++) this.#words[array + i] = i;
   }
 
-  /** A ring for this thread, or why there is none. */
-  static open(): IoUring | string {
+  /** A ring for this thread, or -errno (see `refusal`). */
+  static open(): IoUring | number {
     const memory = Memory.allocate(3 * PAGE);
     const ringsAt = (PAGE - (memory.base % PAGE)) % PAGE;
     const sqesAt = ringsAt + PAGE;
@@ -117,7 +117,7 @@ export class IoUring {
     );
     params.setWord64(IO_URING_PARAMS.completion + IO_CQRING_OFFSETS.reserved + behind, memory.at(ringsAt, PAGE));
     const ring = libc.ioUringSetup(RING_ENTRIES, params, 0);
-    if (ring < 0) return refusal(ring);
+    if (ring < 0) return ring;
     return new IoUring(memory, ringsAt, sqesAt, params.view, ring);
   }
 

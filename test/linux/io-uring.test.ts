@@ -8,13 +8,13 @@ import { Memory } from "../../src/linux/memory.ts";
 import { MemoryTun } from "../support/memory-tun.ts";
 
 const opened = IoUring.open();
-if (typeof opened !== "string") opened.close();
+if (typeof opened !== "number") opened.close();
 
 let ring: IoUring;
 const closing: (() => void)[] = [];
 
 beforeEach((context) => {
-  if (typeof opened === "string") context.skip(`no io_uring: ${opened}`);
+  if (typeof opened === "number") context.skip(`no io_uring: ${refusal(opened)}`);
   ring = IoUring.open() as IoUring;
   closing.push(() => ring.close());
 });
