@@ -23,6 +23,7 @@ import { Handoff } from "./handoff.ts";
 import { HandoffIntake } from "./handoff-intake.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
 import { IvPool } from "./iv-pool.ts";
+import { MssClamp } from "./mss-clamp.ts";
 import { openEngine } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
 import { OwnedSas } from "./owned-sas.ts";
@@ -67,6 +68,7 @@ export class EspWorker {
   readonly #tunReader: TunReader;
   readonly #sender: Sender;
   readonly #tunWriter: TunWriter;
+  readonly #clamp: MssClamp;
   readonly #handoff: Handoff;
   readonly #intake: HandoffIntake;
   readonly #polls = new PollSet(MAX_WATCHED);
@@ -104,6 +106,7 @@ export class EspWorker {
     this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
     this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
+    this.#clamp = new MssClamp(slab, this.#tables);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
     this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
   }
@@ -208,6 +211,7 @@ export class EspWorker {
   #open(batch: InboundBatch): number {
     this.#inbound.open(batch);
     if (this.#workers > 1) this.#giveIn(batch);
+    this.#clamp.inbound(batch);
     this.#tunWriter.write(batch);
     this.#inbound.settle(batch);
     this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_IN);
@@ -244,6 +248,7 @@ export class EspWorker {
 
   #seal(batch: OutboundBatch): number {
     if (this.#workers > 1) this.#giveOut(batch);
+    this.#clamp.outbound(batch);
     this.#outbound.seal(batch);
     this.#sender.send(batch);
     this.#outbound.settle(batch);
