@@ -101,7 +101,7 @@ export const childSettings = z.strictObject({
   lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
   replay_window: whole(
     "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32.",
-    64,
+    32,
     4096,
   ).prefault(1024),
   interface: interfaceSettings.optional(),

@@ -11,7 +11,8 @@
  * A ring of n words, n a power of two, serves windows up to 32 (n - 1): the spare word is the one being cleared.
  */
 
-export const MIN_WINDOW = 64;
+/** RFC 4303 §3.4.3: 32 must be supported, 64 should be the least that is used without being asked for. */
+export const MIN_WINDOW = 32;
 export const MAX_WINDOW = 4096;
 export const DEFAULT_WINDOW = 1024;
 
