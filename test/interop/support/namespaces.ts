@@ -73,6 +73,8 @@ export interface SiteOptions {
   readonly far?: "namespaces" | "tap";
   /** MTU of the links inside; default 1400, what fits any tunnel over 1500. */
   readonly lanMtu?: number;
+  /** MTU of the links outside; default 1500. */
+  readonly wanMtu?: number;
 }
 
 let count = 0;
@@ -86,7 +88,7 @@ export class Sites {
   readonly #all: readonly Namespace[];
   readonly #atExit = (): void => this.remove();
 
-  constructor({ far = "namespaces", lanMtu = 1400 }: SiteOptions = {}) {
+  constructor({ far = "namespaces", lanMtu = 1400, wanMtu = 1500 }: SiteOptions = {}) {
     const prefix = `esi${process.pid}-${count++}`;
     const space = (role: string): Namespace => new Namespace(`${prefix}-${role}`);
     this.hostA = space("ha");
@@ -100,7 +102,7 @@ export class Sites {
         : [this.hostA, this.gatewayA, this.internet, this.gatewayB, this.hostB];
     process.once("exit", this.#atExit);
     try {
-      this.#make(far, lanMtu);
+      this.#make(far, lanMtu, wanMtu);
     } catch (error) {
       this.remove();
       throw error;
@@ -117,13 +119,13 @@ export class Sites {
     for (const { name } of present) run(["ip", "netns", "del", name], { mayFail: true });
   }
 
-  #make(far: "namespaces" | "tap", lanMtu: number): void {
+  #make(far: "namespaces" | "tap", lanMtu: number, wanMtu: number): void {
     this.#spaces();
     this.#link(this.hostA, "eth0", this.gatewayA, "lan", lanMtu);
-    this.#link(this.gatewayA, "wan", this.internet, "to-a", 1500);
+    this.#link(this.gatewayA, "wan", this.internet, "to-a", wanMtu);
     if (far === "tap") this.internet.run(["ip", "tuntap", "add", "dev", "to-b", "mode", "tap"]);
     else {
-      this.#link(this.internet, "to-b", this.gatewayB, "wan", 1500);
+      this.#link(this.internet, "to-b", this.gatewayB, "wan", wanMtu);
       this.#link(this.gatewayB, "lan", this.hostB, "eth0", lanMtu);
     }
     this.#site("a", this.hostA, this.gatewayA);
