@@ -16,7 +16,7 @@ export const attempt = (turn: Turn, peering: Peering): void => {
   const { config, host } = peering;
   peering.retryAt = undefined;
   if (host === undefined) throw new RangeError(`connection ${config.name} cannot be initiated`);
-  if (turn.core.underWay >= turn.core.options.halfOpenOutLimit) {
+  if (turn.core.halfOpen.outgoing >= turn.core.options.halfOpenOutLimit) {
     turn.count("half-open-out-limit");
     peering.retryAt = turn.now + turn.jittered(CROWDED, 0.5);
     return;

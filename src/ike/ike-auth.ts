@@ -108,6 +108,7 @@ export const failAuth = (turn: Turn, sa: IkeSa, error: IkeError): void => {
   sa.requests.answered();
   if (state.offer !== undefined) turn.core.env.releaseSpi(state.offer.spiIn);
   sa.become({ name: "closing", keys: state.keys, suite: state.suite });
+  turn.core.halfOpen.delete(sa);
   sa.requests.add(turn, sa, new ReportError(error.notify));
   sa.peering?.lost(turn);
 };

@@ -46,7 +46,7 @@ export class IkeManager {
 
   /** IKE SAs held now: those that peers began and have not authenticated, and all. */
   get held(): { readonly halfOpen: number; readonly all: number } {
-    return { halfOpen: this.#core.halfOpen, all: this.#core.sas.size };
+    return { halfOpen: this.#core.halfOpen.incoming, all: this.#core.sas.size };
   }
 
   /** Begin the connections that are to be initiated. */
