@@ -17,6 +17,7 @@ import { SUITES } from "./crypto/suites.ts";
 import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
+import { InitQueue } from "./gateway/init-queue.ts";
 import { sourceFor } from "./gateway/local-address.ts";
 import { reportStatus } from "./gateway/report.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
@@ -71,6 +72,10 @@ export class Gateway {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #sockets: GatewaySockets;
+  readonly #strangers = new InitQueue({
+    serve: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+    onDrop: () => this.#parts?.manager.drop("init-queue-full"),
+  });
   readonly #tunnels = new Map<string, TunnelInterface>();
   readonly #installed = new Map<number, Installed>();
   readonly #lingering = new Set<NodeJS.Timeout>();
@@ -89,7 +94,10 @@ export class Gateway {
     this.#sockets = new GatewaySockets({
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
-      onMessage: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+      dscp: config.ike.dscp,
+      onMessage: (bytes, path) => {
+        if (!this.#strangers.take(bytes, path)) this.#act((manager, now) => manager.receive(bytes, path, now));
+      },
       onSendError: (path, error) =>
         this.#write("debug", "send-failed", `to ${formatEndpoint(path.remote)}: ${error.message}`),
     });
@@ -126,7 +134,7 @@ export class Gateway {
         usage: (spi) => plane.usage(spi),
         pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
       },
-      { ports },
+      { ports, ...this.#config.ike },
     );
     const parts: Parts = { choice, plane, manager, startedAt: this.#clock.now(), control: undefined, beat: undefined };
     this.#parts = parts;
@@ -221,6 +229,7 @@ export class Gateway {
     clearInterval(parts?.beat);
     for (const timer of this.#lingering) clearTimeout(timer);
     this.#lingering.clear();
+    this.#strangers.close();
     await parts?.control?.close();
     for (const { tunnel } of this.#installed.values()) tunnel.down();
     this.#installed.clear();

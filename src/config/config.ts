@@ -16,9 +16,25 @@ export interface Config {
   readonly log: LogSettings;
   /** UDP ports of IKE, and of IKE and ESP behind a NAT (RFC 7296 §2.23). */
   readonly ports: { readonly ike: number; readonly natt: number };
+  readonly ike: IkeSettings;
   readonly connections: readonly Connection[];
   /** What is allowed but unwise, sorted by line. */
   readonly warnings: readonly Complaint[];
+}
+
+/** What holds for all IKE SAs: see `IkeOptions`. */
+export interface IkeSettings {
+  /** 0..63. */
+  readonly dscp: number;
+  /** 0..1000. */
+  readonly cookieThreshold: number;
+  readonly halfOpenLimit: number;
+  readonly halfOpenPerSource: number;
+  readonly halfOpenOutLimit: number;
+  /** Milliseconds. */
+  readonly halfOpenTimeout: number;
+  readonly decryptFailures: number;
+  readonly rekeyRate: number;
 }
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;

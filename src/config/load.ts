@@ -7,11 +7,11 @@ import { dirname, resolve } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { adviceOn } from "./advice.ts";
 import { type Fault, faultsOf, locate, without } from "./complaints.ts";
-import type { Child, Complaint, Config, Connection, InterfaceSettings } from "./config.ts";
+import type { Child, Complaint, Config, Connection, IkeSettings, InterfaceSettings } from "./config.ts";
 import { exposure, type FoundKeys, findKeys } from "./keys.ts";
 import { brokenRules } from "./rules.ts";
 import { ANY } from "./scalars.ts";
-import { type ChildSettings, type ConnectionSettings, settings } from "./schema.ts";
+import { type ChildSettings, type ConnectionSettings, type Settings, settings } from "./schema.ts";
 import { readSource } from "./source.ts";
 
 /** A configuration file that cannot be used, with what is wrong where. */
@@ -72,6 +72,7 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
     control: resolve(dirname(file), read.control),
     log: read.log,
     ports: read.ports,
+    ike: ikeOf(read.ike),
     connections: Object.entries(connections).flatMap(([name, connection]) => {
       const keys = found.get(name)?.keys;
       return keys === undefined ? [] : [connectionOf(name, connection, keys)]; // the rules have seen to it
@@ -79,6 +80,17 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
     warnings: locate(warnings, source),
   };
 };
+
+const ikeOf = ({ half_open, ...ike }: Settings["ike"]): IkeSettings => ({
+  dscp: ike.dscp,
+  cookieThreshold: ike.cookie_threshold,
+  halfOpenLimit: half_open.incoming,
+  halfOpenPerSource: half_open.per_source,
+  halfOpenOutLimit: half_open.outgoing,
+  halfOpenTimeout: half_open.timeout,
+  decryptFailures: ike.decrypt_failures,
+  rekeyRate: ike.rekey_rate,
+});
 
 const readText = (path: string): string => {
   try {

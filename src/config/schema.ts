@@ -192,6 +192,38 @@ export const settings = z.strictObject({
       natt: whole("UDP port of IKE and ESP behind a NAT (RFC 7296 §2.23).", 1, 65535).prefault(4500),
     })
     .prefault({}),
+  ike: z
+    .strictObject({
+      dscp: whole("DSCP of what IKE sends (RFC 2474); 48 is CS6, network control.", 0, 63).prefault(48),
+      cookie_threshold: whole(
+        "With as many half-open IKE SAs a peer must first return a cookie (RFC 7296 §2.6); 0: always.",
+        0,
+        1000,
+      ).prefault(10),
+      half_open: z
+        .strictObject({
+          incoming: whole("IKE SAs that peers have begun and that are not up; more are not begun.", 1, 9999).prefault(
+            40,
+          ),
+          per_source: whole("The same from one address.", 1, 9999).prefault(10),
+          outgoing: whole("IKE SAs that we have begun and that are not up; more wait.", 1, 9999).prefault(400),
+          timeout: duration(
+            "How long an IKE SA that a peer has begun may stay half-open.",
+            SECOND,
+            30 * 60 * SECOND,
+          ).prefault("60s"),
+        })
+        .prefault({}),
+      decrypt_failures: whole(
+        "Messages with a wrong ICV after which an IKE SA that is not up is forgotten.",
+        1,
+        100,
+      ).prefault(30),
+      rekey_rate: whole("Rekeys a second that one peer may ask for; more are told TEMPORARY_FAILURE.", 1, 50).prefault(
+        5,
+      ),
+    })
+    .prefault({}),
   connections: z.record(z.string(), connectionSettings).optional(),
 });
 

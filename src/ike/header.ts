@@ -77,6 +77,10 @@ export const parseHeader = (bytes: Uint8Array): Header =>
     };
   });
 
+/** Whether a datagram that is long enough says that it is a request of this exchange: looked at before it is parsed. */
+export const isRequestOf = (bytes: Uint8Array, exchange: number): boolean =>
+  bytes[18] === exchange && (bytes[19]! & FLAG.RESPONSE) === 0;
+
 /** What is needed to answer a message of a version above ours; undefined when it is of another, or too short. */
 export const readForeignHeader = (bytes: Uint8Array): HeaderFields | undefined => {
   const [version = 0, exchange = 0, flags = 0] = bytes.subarray(17, 20);

@@ -44,6 +44,11 @@ export class IkeManager {
     return this.#core.counters;
   }
 
+  /** A datagram did not even get here: count it among those dropped. */
+  drop(reason: string): void {
+    new Turn(this.#core, 0).count(reason);
+  }
+
   /** IKE SAs held now: those that peers began and have not authenticated, and all. */
   get held(): { readonly halfOpen: number; readonly all: number } {
     return { halfOpen: this.#core.halfOpen.incoming, all: this.#core.sas.size };

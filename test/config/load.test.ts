@@ -104,6 +104,16 @@ test("the defaults of the smallest configuration", () => {
       "control": "/run/espalier/control.sock",
       "engine": "auto",
       "file": "/etc/espalier/gw.yaml",
+      "ike": {
+        "cookieThreshold": 10,
+        "decryptFailures": 30,
+        "dscp": 48,
+        "halfOpenLimit": 40,
+        "halfOpenOutLimit": 400,
+        "halfOpenPerSource": 10,
+        "halfOpenTimeout": 60000,
+        "rekeyRate": 5,
+      },
       "log": {
         "format": "text",
         "level": "info",
@@ -143,7 +153,7 @@ describe("complaints name file, line, path and what was expected", () => {
     ["workers: many", 'gw.yaml:10: workers: expected a whole number from 1 to 64, found "many"'],
     ["engine: fast", 'gw.yaml:10: engine: expected one of auto, ipsec-mb, openssl, node, noble, found "fast"'],
     ["engin: auto", "gw.yaml:10: engin: expected a known key: did you mean engine?"],
-    ["banana: 1", "gw.yaml:10: banana: expected one of workers, engine, control, log, ports, connections"],
+    ["banana: 1", "gw.yaml:10: banana: expected one of workers, engine, control, log, ports, ike, connections"],
     ["log: loud", "gw.yaml:10: log: expected a mapping, found text"],
     ["log:\n  level: loud", 'gw.yaml:11: log.level: expected one of debug, info, warn, error, found "loud"'],
     ["ports: { ike: 4500 }", "gw.yaml:10: ports.natt: expected another port than ports.ike, found 4500 for both"],
@@ -472,4 +482,24 @@ test("a peer known by name needs a local address", () => {
   expect(complaintsOf(text)).toEqual([
     expect.stringContaining("local.address: expected an address: where the peer is a name"),
   ]);
+});
+
+test("what holds for all IKE SAs has defaults and limits", () => {
+  expect(parseConfig(SMALLEST).ike).toMatchObject({
+    dscp: 48,
+    cookieThreshold: 10,
+    halfOpenLimit: 40,
+    halfOpenOutLimit: 400,
+  });
+  const text = `${SMALLEST}ike: { dscp: 0, cookie_threshold: 0, half_open: { incoming: 100, timeout: 30m } }\n`;
+  expect(parseConfig(text).ike).toMatchObject({
+    dscp: 0,
+    cookieThreshold: 0,
+    halfOpenLimit: 100,
+    halfOpenTimeout: 1_800_000,
+  });
+  for (const wrong of ["dscp: 64", "cookie_threshold: 1001", "decrypt_failures: 0", "rekey_rate: 51"])
+    expect(complaintsOf(`${SMALLEST}ike: { ${wrong} }\n`)).toEqual([
+      expect.stringContaining("expected a whole number"),
+    ]);
 });
