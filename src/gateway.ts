@@ -12,14 +12,14 @@ import { createLog, type Log, type LogEntry } from "./control/log.ts";
 import { type ControlServer, serveControl } from "./control/server.ts";
 import type { GatewayStatus } from "./control/status.ts";
 import { VERSION } from "./control/version.ts";
-import { describeChoice, type EngineChoice, selectEngine } from "./crypto/select-engine.ts";
-import { SUITES } from "./crypto/suites.ts";
+import { describeChoice, type EngineChoice } from "./crypto/select-engine.ts";
 import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
+import { chooseEngines } from "./gateway/engines.ts";
 import { InitQueue } from "./gateway/init-queue.ts";
 import { sourceFor } from "./gateway/local-address.ts";
-import { reportStatus } from "./gateway/report.ts";
+import { reportEngines, reportStatus } from "./gateway/report.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
 import { TunnelInterface } from "./gateway/tunnel-interface.ts";
 import type { ConnectionConfig } from "./ike/connection.ts";
@@ -98,6 +98,7 @@ export class Gateway {
       onMessage: (bytes, path) => {
         if (!this.#strangers.take(bytes, path)) this.#act((manager, now) => manager.receive(bytes, path, now));
       },
+      onEsp: (packet, remote) => this.#parts?.plane.deliver(packet, remote),
       onSendError: (path, error) =>
         this.#write("debug", "send-failed", `to ${formatEndpoint(path.remote)}: ${error.message}`),
     });
@@ -119,12 +120,12 @@ export class Gateway {
   }
 
   async #start(): Promise<void> {
-    const { workers, engine, ports, control } = this.#config;
+    const { workers, ports, control } = this.#config;
     requireCapabilities();
     const connections = toConnections(this.#config, sourceFor);
-    const choice = selectEngine(engine, SUITES);
+    const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
-    const plane = await Plane.start({ workers, engine: choice.driver.name });
+    const plane = await Plane.start({ workers, engine: choice.plan });
     const manager = new IkeManager(
       connections,
       {
@@ -182,7 +183,7 @@ export class Gateway {
       tunnelOf: (connection, child) => this.#tunnelOf(connection, child),
       about: {
         version: VERSION,
-        engine: { name: choice.driver.name, description: choice.driver.describe(), refused: choice.refused },
+        engine: reportEngines(choice),
       },
       startedAt,
     });
@@ -263,6 +264,12 @@ export class Gateway {
       case "peer-moved":
         if (this.#installed.has(event.spiIn))
           this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
+        break;
+      case "mixed-trains":
+        this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
+        break;
+      case "replaced":
+        this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);
         break;
       case "failed":
         this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));

@@ -10,6 +10,7 @@
  * it goes into that worker's ring as it is, and is judged and counted there.
  */
 import type { Engine, EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { spiOf } from "../ipsec/esp.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
@@ -35,7 +36,7 @@ import { TABLES_CHANGED, WorkerStat } from "./worker-board.ts";
 
 export interface WorkerInit {
   readonly worker: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly memory: SharedMemory;
   /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
   readonly wakeFds: readonly number[];
@@ -250,10 +251,31 @@ export class EspWorker {
     const { inbound, outbound } = this.#intake;
     let packets = 0;
     for (let taken = 0; taken < MOST_TAKEN && this.#intake.take(); taken++) {
-      if (inbound.count > 0) packets += this.#open(inbound);
+      if (inbound.count > 0) {
+        packets += this.#open(inbound);
+        if (this.#intake.isFromWorker) this.#reportMixed(inbound);
+      }
       if (outbound.count > 0) packets += this.#seal(outbound);
     }
     return packets;
+  }
+
+  /**
+   * The kernel steers each datagram to its worker, so what another worker got for us was in a train behind a packet of its
+   * own: then packets of one SA may overtake each other on two ways. Only an authentic packet tells; a forger could say
+   * anything.
+   */
+  #reportMixed(batch: InboundBatch): void {
+    const { sockets } = this.#tables;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.verdict[n] !== Verdict.PASS) continue;
+      const slot = batch.slot[n]!;
+      const sa = this.#owned.get(slot);
+      if (sa === undefined) continue;
+      const row = this.#owned.path(slot, sa).socket;
+      if (row >= 0) sockets.reportMixed(row);
+      return;
+    }
   }
 
   /** What came in for SAs of others. */

@@ -5,7 +5,7 @@
  *                           <-- HDR, SK {[D,] ...}
  */
 import { type ChildSa, spiText } from "./child-sa.ts";
-import { isChildUp, removeChild } from "./children.ts";
+import { isChildUp, removeChild, useAnswered } from "./children.ts";
 import { LIVENESS_TRIES, type Liveness as LivenessConfig, type Retransmit } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
@@ -163,6 +163,7 @@ export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Pa
     return { payloads: [], after: () => end(turn, sa, "deleted by the peer") };
 
   if (deletions.length > 0) inheritByUse(turn, sa);
+  useAnswered(turn, sa);
   const paired: Uint8Array[] = [];
   for (const { protocol, spis } of deletions)
     if (protocol === Protocol.ESP) for (const spi of spis) paired.push(...deletedByPeer(turn, holderOf(sa), spi));

@@ -64,6 +64,7 @@ const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
 const ofChild = (timers: Timer[], sa: IkeSa, child: ChildSa): void => {
   const { state } = child;
   if (state.name === "installed") timers.push({ at: state.rekeyAt, run: (turn) => rekeyChild(turn, sa, child) });
+  if (child.isLive) timers.push({ at: child.useAt, run: (turn) => startUsing(turn, sa, child) });
   if (child.isLive) timers.push({ at: child.expiresAt, run: (turn) => expireChild(turn, sa, child) });
   if (state.name === "replaced")
     timers.push({

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { CLEAR } from "../support/link.ts";
 import { flowOf } from "../support/memory-data-plane.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import { child, disagreements, type Peer, selectors, type TwoPeers, twoPeers } from "../support/two-peers.ts";
+import { child, disagreements, gaps, type Peer, selectors, type TwoPeers, twoPeers } from "../support/two-peers.ts";
 
 /** `SIMULATION_SEED=183` runs one alone, `SIMULATION_SEEDS=6000` more of them. */
 const { SIMULATION_SEED: ONLY, SIMULATION_SEEDS: SEEDS = "300" } = process.env;
@@ -151,6 +151,28 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
         expect({ seed, flows }).toEqual({ seed, flows: [...new Set(flows)] });
       }
       expect({ seed, halfOpen: a.manager.held.halfOpen + b.manager.held.halfOpen }).toEqual({ seed, halfOpen: 0 });
+    }
+  },
+);
+
+test.each(batches.map((batch) => [batch[0]!, batch] as const))(
+  "on a good link nothing that is rekeyed or added makes a gap: seeds from %i",
+  (_first, batch) => {
+    for (const seed of batch) {
+      const random = new SeededRandom(seed + 20_000);
+      const peers = setUp(seed, random);
+      const { a, b, link, run } = peers;
+      link.weather = { loss: 0, duplication: 0, delay: 5 + random.integer(50), spread: random.integer(20) };
+      a.start();
+      run(10_000);
+      for (let n = 0; n < 8; n++) {
+        const peer = random.pick([a, b]);
+        tryTo(() => peer.rekey(random.pick(["children", "ike"])));
+        if (random.chance(0.5)) tryTo(() => (peer === a ? b : a).rekey(random.pick(["children", "ike"])));
+        run(random.pick([0, 10, 50, 400, 5_000, 20_000]), () =>
+          expect({ seed, gaps: gaps(peers) }).toEqual({ seed, gaps: [] }),
+        );
+      }
     }
   },
 );

@@ -290,7 +290,7 @@ export const disagreements = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] => 
 export const gaps = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] =>
   [[a, b, "a"] as const, [b, a, "b"] as const].flatMap(([one, other, name]) =>
     [...new Set([...one.data.pairs.values()].map(flowOf))].flatMap((flow) => {
-      const sending = one.data.pairs.get(one.data.sendingOn.get(flow) ?? 0);
+      const sending = one.data.sendingFor(flow);
       if (sending === undefined) return [`${name} cannot send for ${flow}`];
       return other.data.pairs.has(sending.spiOut) ? [] : [`${name} sends ${flow} on what the other has not`];
     }),
