@@ -2,19 +2,35 @@
 import { EspalierError } from "../errors.ts";
 import type { ChildConfig, ConnectionConfig, Liveness } from "../ike/connection.ts";
 import { parseIdentity } from "../ike/identity.ts";
+import { Keyring } from "../ike/keyring.ts";
+import { parsePeerId } from "../ike/peer-id.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { parseSelector } from "../ipsec/selector.ts";
-import type { Child, Config, Connection, LivenessSettings } from "./config.ts";
+import type { Child, Config, Connection, KeyringSettings, LivenessSettings } from "./config.ts";
 import type { Secret } from "./secret.ts";
 
 /**
  * The connections of `config` for the IKE manager. `sourceFor` tells the local address of a route to a peer, for
  * connections that leave it out; without it such a connection is an EspalierError ESPALIER_CONFIG.
  */
-export const toConnections = (config: Config, sourceFor?: (remote: string) => string): ConnectionConfig[] =>
-  config.connections.map((connection) => toConnection(connection, sourceFor));
+export const toConnections = (config: Config, sourceFor?: (remote: string) => string): ConnectionConfig[] => {
+  const keyrings = new Map(config.keyrings.map((keyring) => [keyring.name, toKeyring(keyring)]));
+  return config.connections.map((connection) => toConnection(connection, keyrings, sourceFor));
+};
 
-const toConnection = (connection: Connection, sourceFor?: (remote: string) => string): ConnectionConfig => {
+const toKeyring = ({ entries }: KeyringSettings): Keyring =>
+  new Keyring(
+    entries.map(({ id, psk }) => ({
+      id: required(parsePeerId(id), `identity ${id}`),
+      psk: new Psk(psk.local, psk.remote),
+    })),
+  );
+
+const toConnection = (
+  connection: Connection,
+  keyrings: ReadonlyMap<string, Keyring>,
+  sourceFor?: (remote: string) => string,
+): ConnectionConfig => {
   const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, children } = connection;
   const { fragmentation, fragmentSize, retransmit } = connection;
   const address = local.address ?? (remote.address === undefined ? undefined : sourceFor?.(remote.address));
@@ -23,6 +39,7 @@ const toConnection = (connection: Connection, sourceFor?: (remote: string) => st
       remedy: "set local.address",
     });
   const remoteId = remote.id ?? remote.address;
+  const keyring = connection.keyring === undefined ? undefined : keyrings.get(connection.keyring);
   return {
     name,
     local: { address, id: required(parseIdentity(local.id ?? address), `local identity of ${name}`) },
@@ -30,9 +47,10 @@ const toConnection = (connection: Connection, sourceFor?: (remote: string) => st
       address: remote.address,
       backups: remote.backups,
       port: remote.port,
-      id: remoteId === undefined ? undefined : required(parseIdentity(remoteId), `remote identity of ${name}`),
+      id: remoteId === undefined ? undefined : required(parsePeerId(remoteId), `remote identity of ${name}`),
     },
-    psk: new Psk(psk.local, psk.remote),
+    psk: psk && new Psk(psk.local, psk.remote),
+    ...(keyring === undefined ? {} : { keyring }),
     start,
     encap,
     fragmentation,

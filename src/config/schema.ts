@@ -4,6 +4,8 @@
  */
 import { z } from "zod";
 import { parseIdentity } from "../ike/identity.ts";
+import { MOST_ENTRIES } from "../ike/keyring.ts";
+import { parsePeerId } from "../ike/peer-id.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { parseSelector } from "../ipsec/selector.ts";
 import { LOG_LEVELS } from "./config.ts";
@@ -45,9 +47,17 @@ export const DEFAULT_IKE_PROPOSALS: readonly string[] = [
 export const DEFAULT_ESP_PROPOSALS: readonly string[] = ["aes256gcm16-aes128gcm16", "aes256-aes128-sha256"];
 
 const identity = parsed(
-  "an identity: an address, a domain name, user@domain or keyid:hex",
-  "Who it says it is (RFC 7296 §3.5). Default: its address; of a remote `any`: anybody who proves the key.",
+  "an identity: an address, a domain name, user@domain, keyid:hex or dn:hex",
+  "Who we say we are (RFC 7296 §3.5). Default: the address.",
   parseIdentity,
+);
+
+const PEER_ID = 'an identity, or a pattern such as "*.example", 10.0.0.0/8 or "%any"';
+
+const peerIdentity = parsed(
+  PEER_ID,
+  "Who it says it is (RFC 7296 §3.5). Default: its address; of a remote `any`: anybody who proves the key.",
+  parsePeerId,
 );
 
 const selector = parsed(
@@ -119,7 +129,7 @@ export const connectionSettings = z.strictObject({
       ).optional(),
       backups: listOf(host("Addresses or names that are tried in turn when the first one fails.")).prefault([]),
       port: whole("UDP port of the peer's IKE.", 1, 65535).prefault(500),
-      id: identity.optional(),
+      id: peerIdentity.optional(),
       psk: psk("Key that the peer must prove, where it is not ours.").optional(),
       psk_file: pskFile.optional(),
     })
@@ -128,6 +138,7 @@ export const connectionSettings = z.strictObject({
     "Key of both ends: text, 0x and hex digits, or 0s and base64. Required: this, a file, or one of each end.",
   ).optional(),
   psk_file: pskFile.optional(),
+  keyring: text("the name of a keyring", "Where the key is, when none stands here.").optional(),
   start: oneOf(
     "initiate: connect, and connect again when lost; trap: when the first packet comes; none: wait for the peer or a command.",
     ["initiate", "trap", "none"],
@@ -168,6 +179,18 @@ export const connectionSettings = z.strictObject({
     })
     .prefault({}),
   children: z.record(z.string(), childSettings).optional(),
+});
+
+const keyOfOneEnd = (about: string) =>
+  z.strictObject({ psk: psk(about).optional(), psk_file: pskFile.optional() }).prefault({});
+
+/** The key of a peer, or of many: the entry that says most closely who it is counts. */
+export const keyringEntry = z.strictObject({
+  id: parsed(PEER_ID, "Required. Whose key it is: by its identity, else by its address.", parsePeerId).optional(),
+  psk: psk("Key of both ends.").optional(),
+  psk_file: pskFile.optional(),
+  local: keyOfOneEnd("Key that proves us, where it is not the peer's."),
+  remote: keyOfOneEnd("Key that the peer must prove, where it is not ours."),
 });
 
 export const settings = z.strictObject({
@@ -224,9 +247,13 @@ export const settings = z.strictObject({
       ),
     })
     .prefault({}),
+  keyrings: z
+    .record(z.string(), z.array(keyringEntry).max(MOST_ENTRIES, `expected at most ${MOST_ENTRIES} entries`))
+    .optional(),
   connections: z.record(z.string(), connectionSettings).optional(),
 });
 
 export type Settings = z.output<typeof settings>;
 export type ConnectionSettings = z.output<typeof connectionSettings>;
+export type KeyringEntrySettings = z.output<typeof keyringEntry>;
 export type ChildSettings = z.output<typeof childSettings>;
