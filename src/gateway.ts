@@ -353,9 +353,11 @@ export class Gateway {
     const installed = this.#installed.get(spiIn);
     if (installed === undefined) return;
     const { tunnel, child } = installed;
-    this.#running().plane.use(spiIn);
+    const { plane } = this.#running();
+    plane.use(spiIn);
     tunnel.sendsOn = spiIn;
     tunnel.up(this.#mtuFor(child), child.path.remote.address);
+    plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
   }
 
   /**

@@ -128,6 +128,8 @@ export interface InterfaceSettings {
   readonly addresses: readonly string[];
   /** Octets of the inner packet; `auto`: from path, suite and encapsulation. */
   readonly mtu: number | "auto";
+  /** The largest TCP segment, octets, that a SYN may announce through the tunnel; `auto`: what fits the MTU. */
+  readonly mss: number | "auto" | "off";
   /** Prefixes that lead into the interface, host bits cleared. */
   readonly routes: readonly string[];
 }

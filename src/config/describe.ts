@@ -61,6 +61,6 @@ const describeChild = ({
   `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
   ...listed("ESP", proposals, formatDuration(lifetime)).map((line) => `  ${line}`),
   `    ESN ${esn}, replay window ${replayWindow}`,
-  `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}`,
+  `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
   `    routes ${made.routes.join(", ") || "none"}`,
 ];

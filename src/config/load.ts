@@ -198,5 +198,6 @@ const interfaceOf = (made: ChildSettings["interface"]): InterfaceSettings => ({
   name: made?.name ?? "",
   addresses: made?.addresses ?? [],
   mtu: made?.mtu ?? "auto",
+  mss: made?.mss ?? "auto",
   routes: made?.routes ?? [],
 });

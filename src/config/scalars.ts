@@ -169,6 +169,17 @@ export const mtu = (about: string) =>
     },
   });
 
+export const mss = (about: string) =>
+  leaf<number | "auto" | "off">({
+    expected: "auto, off or a whole number from 88 to 65495",
+    about,
+    read: (value) => {
+      if (value === "auto") return value;
+      if (value === "off" || value === false) return "off";
+      return typeof value === "number" && Number.isInteger(value) ? within(value, 88, 65495) : undefined;
+    },
+  });
+
 export const text = (expected: string, about: string) =>
   leaf({ expected, about, read: (value) => (typeof value === "string" && value.length > 0 ? value : undefined) });
 

@@ -19,6 +19,7 @@ import {
   hostOrAny,
   interfaceAddress,
   interfaceName,
+  mss,
   mtu,
   number,
   oneOf,
@@ -94,6 +95,9 @@ const interfaceSettings = z.strictObject({
   name: interfaceName("Required. Name of the TUN interface that is made; every child has its own.").optional(),
   addresses: listOf(interfaceAddress("Addresses of the interface.")).prefault([]),
   mtu: mtu("Octets of the largest inner packet; auto: from path, suite and encapsulation.").prefault("auto"),
+  mss: mss("Octets of the largest TCP segment that SYNs may announce; auto: what fits the MTU; off: any.").prefault(
+    "auto",
+  ),
   routes: listOf(
     route("Prefixes that lead into the interface; unreachable, not in the clear, while the Child SA is down."),
   ).prefault([]),

@@ -165,6 +165,11 @@ export class Plane {
     this.#tunnels.delete(id);
   }
 
+  /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
+  setMss(id: number, mss4: number, mss6: number): void {
+    this.#memory.tunnels.setMss(this.#tunnel(id).id, mss4, mss6);
+  }
+
   /** The worker that owns a pair, or will own the one that an SPI is reserved for. */
   workerOf(spiIn: number): number {
     return (spiIn & (this.slots - 1)) % this.workers;

@@ -95,13 +95,13 @@ test("what would run, for people", () => {
         ESP rekeyed after 1h, protected by
           aes256gcm16
         ESN either, replay window 1024
-        interface esp0, 10.255.0.1/30, 2001:db8:ff::1/64, MTU auto
+        interface esp0, 10.255.0.1/30, 2001:db8:ff::1/64, MTU auto, MSS auto
         routes 10.2.0.0/24, 2001:db8:2::/48
       voice: 10.1.8.0/24 === 10.2.8.0/24
         ESP rekeyed after 1h, protected by
           aes128gcm16-ecp256
         ESN either, replay window 1024
-        interface esp1, no address, MTU auto
+        interface esp1, no address, MTU auto, MSS auto
         routes 10.2.8.0/24
 
     roaming: 192.0.2.1 (gw-a.example) -> any (roaming@example)
@@ -114,7 +114,7 @@ test("what would run, for people", () => {
           aes256gcm16-aes128gcm16
           aes256-aes128-sha256
         ESN either, replay window 1024
-        interface esp2, 10.255.1.1/24, MTU 1360
+        interface esp2, 10.255.1.1/24, MTU 1360, MSS auto
         routes none"
   `);
 });

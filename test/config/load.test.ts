@@ -45,6 +45,7 @@ test("the defaults of the smallest configuration", () => {
               "esn": "either",
               "interface": {
                 "addresses": [],
+                "mss": "auto",
                 "mtu": "auto",
                 "name": "esp0",
                 "routes": [],
@@ -203,6 +204,11 @@ describe("complaints name file, line, path and what was expected", () => {
     [/ +interface.*\n/, "        esn: no\n", "children.net.interface.name: expected the name of the interface to make"],
     ["esp0", "a-name-of-16-oct", /children.net.interface.name: expected an interface name of 1 to 15 letters/],
     ["esp0", "esp 0", /children.net.interface.name: expected an interface name/],
+    [
+      "esp0 }",
+      "esp0, mss: 87 }",
+      "children.net.interface.mss: expected auto, off or a whole number from 88 to 65495, found 87",
+    ],
     [
       "esp0 }",
       "esp0, mtu: 575 }",
