@@ -20,6 +20,8 @@ export interface IkeSaStatus {
   readonly establishedAt: number;
   readonly rekeyAt: number;
   readonly natDetected: boolean;
+  /** Both ends take messages in pieces (RFC 7383). */
+  readonly fragmentation: boolean;
 }
 
 export interface ChildSaStatus {
