@@ -15,7 +15,7 @@ import type { Secret } from "./secret.ts";
  */
 export const toConnections = (config: Config, sourceFor?: (remote: string) => string): ConnectionConfig[] => {
   const keyrings = new Map(config.keyrings.map((keyring) => [keyring.name, toKeyring(keyring)]));
-  return config.connections.map((connection) => toConnection(connection, keyrings, sourceFor));
+  return config.connections.map((connection) => toConnection(connection, keyrings, config.workers, sourceFor));
 };
 
 const toKeyring = ({ entries }: KeyringSettings): Keyring =>
@@ -29,6 +29,7 @@ const toKeyring = ({ entries }: KeyringSettings): Keyring =>
 const toConnection = (
   connection: Connection,
   keyrings: ReadonlyMap<string, Keyring>,
+  workers: number,
   sourceFor?: (remote: string) => string,
 ): ConnectionConfig => {
   const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, children } = connection;
@@ -59,7 +60,7 @@ const toConnection = (
     lifetime,
     liveness: liveness === undefined ? undefined : toLiveness(liveness),
     retransmit,
-    children: children.map(toChild),
+    children: children.map((child) => toChild(child, workers)),
   };
 };
 
@@ -69,14 +70,17 @@ const toLiveness = ({ interval, mode, retry }: LivenessSettings): Liveness => ({
   ...(retry === undefined ? {} : { retry }),
 });
 
-const toChild = ({ name, proposals, esn, local, remote, lifetime }: Child): ChildConfig => ({
-  name,
-  proposals: proposals.map((text) => parseEspProposal(text, esn)),
-  local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
-  remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
-  lifetime,
-  sas: 1,
-});
+const toChild = (child: Child, workers: number): ChildConfig => {
+  const { name, proposals, esn, local, remote, lifetime, sas } = child;
+  return {
+    name,
+    proposals: proposals.map((text) => parseEspProposal(text, esn)),
+    local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
+    remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
+    lifetime,
+    sas: sas === "auto" ? workers : sas,
+  };
+};
 
 /** The keys as IKE asks for them, and nothing to enumerate, print or serialise. */
 class Psk {

@@ -42,6 +42,10 @@ export interface WorkerInit {
   readonly memory: SharedMemory;
   /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
   readonly wakeFds: readonly number[];
+  /** How it waits for work. */
+  readonly poll: "sleep" | "spin" | "adaptive";
+  /** The only CPU that its thread runs on, -1 for any. */
+  readonly cpu: number;
 }
 
 /** What a watched descriptor is. */

@@ -1,9 +1,10 @@
 /** Workers in threads of their own: they run the build in dist/, so this needs `npm run build` first. */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Worker } from "node:worker_threads";
 import { afterEach, expect, test } from "vitest";
 import type * as PlaneModule from "../../src/dataplane/plane.ts";
+import { MAX_CPUS, usableCpus } from "../../src/linux/affinity.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite } from "../support/memory-sites.ts";
 
@@ -115,6 +116,22 @@ test.skipIf(!isBuilt)(`a worker that cannot start says why${reason}`, async () =
   await expect(Plane.start({ workers: 2, engine })).rejects.toMatchObject({
     code: "ESPALIER_PLATFORM",
     message: expect.stringMatching(/worker [01] cannot start: no engine is called abacus/),
+  });
+});
+
+test.skipIf(!isBuilt)(`workers run on the CPUs they were given, and others are refused${reason}`, async () => {
+  const Plane = await builtPlane();
+  const cpus = usableCpus();
+  const affinity = [cpus.at(-1)!, cpus[0]!];
+  const plane = await Plane.start({ workers: 3, slots: 64, engine: "node", affinity });
+  const allowed = readdirSync("/proc/self/task").flatMap((task) => {
+    const found = /^Cpus_allowed_list:\s*(\d+)$/m.exec(readFileSync(`/proc/self/task/${task}/status`, "utf8"));
+    return found === null ? [] : [Number(found[1])];
+  });
+  await plane.stop();
+  if (cpus.length > 1) expect(allowed.sort()).toEqual([cpus[0]!, cpus.at(-1)!, cpus.at(-1)!].sort());
+  await expect(Plane.start({ workers: 1, engine: "node", affinity: [MAX_CPUS] })).rejects.toMatchObject({
+    code: "ESPALIER_CONFIG",
   });
 });
 
