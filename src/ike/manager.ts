@@ -176,6 +176,12 @@ export class IkeManager {
     return turn.effects;
   }
 
+  /** Whether packets for this connection, which is not up, are to wait for `trapped` to bring it up. */
+  isTrapping(connection: string): boolean {
+    const peering = this.#peering(connection);
+    return peering.config.start === "trap" && !peering.isHeldDown;
+  }
+
   /** Authenticated ESP came from another address or port: a NAT has a new mapping (RFC 7296 §2.23). */
   espFrom(spiIn: number, remote: Endpoint, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
