@@ -25,6 +25,7 @@ export const MGR = {
   EARLIEST_JOB: 1016, // int, octets from JOBS, -1 when the queue is empty
   NEXT_JOB: 1020, // int, octets from JOBS
   JOBS: 1024,
+  MAX_JOBS: 256,
   MAX_BURST: 128,
 } as const;
 
