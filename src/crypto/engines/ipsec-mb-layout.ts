@@ -27,6 +27,7 @@ export const MGR = {
   JOBS: 1024,
   MAX_JOBS: 256,
   MAX_BURST: 128,
+  SECOND_BURST: 127, // from here the longest burst does not reach the queue's end, behind which the library counts wrongly
 } as const;
 
 /** IMB_JOB. Unless said otherwise each field is 64 bits. */

@@ -117,11 +117,11 @@ export class Manager {
   }
 
   /**
-   * HOT PATH. Begin the next burst with job `first` of the queue, which is 0 or MAX_BURST: an empty queue may begin anywhere.
+   * HOT PATH. Begin the next burst with job `first` of the queue, which is 0 or SECOND_BURST: an empty queue may begin anywhere.
    * Returns where the addresses of its jobs lie.
    */
   beginAt(first: number): number {
-    if (first !== 0 && first !== MGR.MAX_BURST) throw new RangeError(`no burst begins at job ${first}`);
+    if (first !== 0 && first !== MGR.SECOND_BURST) throw new RangeError(`no burst begins at job ${first}`);
     this.words[MGR.NEXT_JOB / 4] = first * JOB.SIZE;
     return this.#jobsAddress + first * 8;
   }

@@ -6,7 +6,7 @@
  *   prove every packet and write its job -> submit_burst_nocheck -> flush_burst if lanes wait -> judge every packet
  *
  * The jobs lie in the manager, which is memory of this engine, so writing them is storing numbers. The queue is empty
- * between two bursts, and an empty queue may begin anywhere: packet i of a burst always has job i of the half of the queue
+ * between two bursts, and an empty queue may begin anywhere: packet i of a burst always has job i of the part of the queue
  * that is for its direction, and what a job says of the suite and of the key is written only when they are others than at
  * its last use. The library is asked to
  * check nothing, as everything is proved here: addresses in a job are a key's, this engine's own memory's, or the slab's
@@ -54,9 +54,9 @@ const AEAD_IV = 8;
 /** Rows that the key table begins with; it doubles. */
 const FIRST_KEYS = 64;
 
-/** The first job of a burst, by direction. */
+/** The first job of a burst, by direction: they share one job, which only the longest batches reach. */
 const SEALING = 0;
-const OPENING = MGR.MAX_BURST;
+const OPENING = MGR.SECOND_BURST;
 
 /** Memory of this engine for each job: a cache line. Words of it. */
 const ASIDE = 64;
@@ -85,7 +85,7 @@ class IpsecMbEngine implements Engine {
     this.#asideMemory.bytes.byteOffset,
     MGR.MAX_JOBS * ASIDE_WORDS,
   );
-  /** By job: the suite and kind of numbers that it was last written for, and the place of the key; -1 for none. */
+  /** By job: the suite, numbers and direction that it was last written for, and the place of the key; -1 for none. */
   readonly #shapes = new Int32Array(MGR.MAX_JOBS).fill(-1);
   readonly #keyed = new Int32Array(MGR.MAX_JOBS).fill(-1);
   /** By packet: words of its ICV. */
@@ -233,9 +233,10 @@ class IpsecMbEngine implements Engine {
       const job = first + i;
       const word = FIRST_JOB + job * JOB_WORDS;
       const own = job * ASIDE_WORDS;
-      if (shapes[job] !== shape.id) {
+      const stamp = shape.id * 2 + (seal ? 1 : 0);
+      if (shapes[job] !== stamp) {
         this.#writeShape(job, shape, seal);
-        shapes[job] = shape.id;
+        shapes[job] = stamp;
         keyed[job] = -1;
       }
       if (keyed[job] !== slot) {
