@@ -2,19 +2,28 @@
 /**
  * One ESP worker: a thread that owns some of the SAs and alone moves their counters and windows. A round is
  *
- *   look at the tables when they changed -> poll -> each ready socket: receive, open, write to TUNs
+ *   look at the tables when they changed -> poll -> what other workers handed over: the same two ways
+ *                                                -> each ready socket: receive, open, write to TUNs
  *                                                -> ready TUNs: read, seal, send
  *
- * Nothing is handed on: a packet that comes in is out before the next batch is read (run to completion).
+ * A packet that comes in is out before the next batch is read (run to completion), unless its SA is another worker's: then
+ * it goes into that worker's ring as it is, and is judged and counted there.
  */
 import type { Engine, EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
+import { spiOf } from "../ipsec/esp.ts";
+import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
+import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
-import { Arena, BATCH, INBOUND_BATCH } from "./arena.ts";
+import { Arena, BATCH, INBOUND_BATCH, MAX_PACKET } from "./arena.ts";
+import { Handoff } from "./handoff.ts";
+import { HandoffIntake } from "./handoff-intake.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
 import { IvPool } from "./iv-pool.ts";
+import { MssClamp } from "./mss-clamp.ts";
 import { openEngine } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
 import { OwnedSas } from "./owned-sas.ts";
@@ -25,27 +34,30 @@ import { MAX_ADDRESSES } from "./socket-table.ts";
 import { TunReader } from "./tun-reader.ts";
 import { TunWriter } from "./tun-writer.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
-import { WorkerStat } from "./worker-board.ts";
+import { TABLES_CHANGED, WorkerStat } from "./worker-board.ts";
 
 export interface WorkerInit {
   readonly worker: number;
-  readonly workers: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly memory: SharedMemory;
-  /** An eventfd that control writes to when the tables have changed. */
-  readonly wakeFd: number;
+  /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
+  readonly wakeFds: readonly number[];
 }
 
 /** What a watched descriptor is. */
 const { UDP, RAW_IPV4, RAW_IPV6 } = SocketKind;
 const TUN = 3;
 const MAX_WATCHED = 1 + MAX_ADDRESSES * 2 + MAX_TUNNELS;
+/** Batches from others in one round: our own sockets and interfaces want their turn. */
+const MOST_TAKEN = 8;
 
 export class EspWorker {
   readonly #worker: number;
+  readonly #workers: number;
   readonly #wakeFd: number;
   readonly #tables: PlaneMemory;
-  readonly #arena = new Arena(MAX_TRAIN, { vectors: true });
+  readonly #ring: IoUring | undefined;
+  readonly #arena: Arena;
   readonly #engine: Engine;
   readonly #owned: OwnedSas;
   readonly #inbound: Inbound;
@@ -56,19 +68,29 @@ export class EspWorker {
   readonly #tunReader: TunReader;
   readonly #sender: Sender;
   readonly #tunWriter: TunWriter;
+  readonly #clamp: MssClamp;
+  readonly #handoff: Handoff;
+  readonly #intake: HandoffIntake;
   readonly #polls = new PollSet(MAX_WATCHED);
   /** By index in the poll set: index 0 is the eventfd. */
   readonly #kind = new Uint8Array(MAX_WATCHED);
   readonly #fd = new Int32Array(MAX_WATCHED);
   readonly #tunnel = new Int32Array(MAX_WATCHED);
   #watched = 0;
-  #revision = -1;
+  /** What it knows of the tables; nothing at first. */
+  #revision = 0;
+  #fresh = true;
 
-  constructor({ worker, workers, engine, memory, wakeFd }: WorkerInit) {
+  constructor({ worker, engine, memory, wakeFds }: WorkerInit) {
+    const workers = wakeFds.length;
     this.#worker = worker;
-    this.#wakeFd = wakeFd;
-    this.#tables = new PlaneMemory(memory);
+    this.#workers = workers;
+    this.#wakeFd = wakeFds[worker]!;
+    this.#tables = new PlaneMemory(memory, worker);
     const { sad, spd, counters, blocks } = this.#tables;
+    const ring = IoUring.open();
+    this.#ring = typeof ring === "string" ? undefined : ring;
+    this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
     const { slab, ops } = this.#arena;
     this.#engine = openEngine(engine, slab, ops.capacity);
     this.#owned = new OwnedSas(sad, this.#engine);
@@ -80,34 +102,72 @@ export class EspWorker {
     this.#receiver = new Receiver(this.#arena);
     this.#received = new InboundBatch(INBOUND_BATCH, this.#receiver.sources);
     this.#read = new OutboundBatch(BATCH);
-    this.#tunReader = new TunReader(this.#arena, this.#tables);
+    this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
-    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
+    this.#clamp = new MssClamp(slab, this.#tables);
+    this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
+    this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
   }
 
   /** One round; sleeps up to `timeout` ms for work. Returns how many packets were judged. */
   round(timeout: number): number {
     const revision = this.#tables.board.revision();
-    if (revision !== this.#revision) this.#rescan(revision);
+    if (this.#fresh || revision !== this.#revision) this.#catchUp(revision);
     this.#tables.board.addStat(this.#worker, WorkerStat.POLLS);
-    if (this.#polls.wait(timeout) <= 0) return 0;
+    const ready = this.#wait(timeout);
+    let packets = this.#takeOver();
+    if (ready <= 0) return packets;
     if (this.#polls.ready(0) !== 0) drainEventfd(this.#wakeFd);
-    let packets = 0;
     for (let i = 1; i < this.#watched; i++)
       if (this.#polls.ready(i) !== 0) packets += this.#kind[i] === TUN ? this.#readTun(i) : this.#receive(i);
     return packets + this.#flush();
+  }
+
+  #wait(timeout: number): number {
+    if (timeout === 0 || !this.#handoff.maySleep()) return this.#polls.wait(0);
+    const ready = this.#polls.wait(timeout);
+    this.#handoff.awake();
+    return ready;
   }
 
   /** Forget all keys and packets. */
   close(): void {
     this.#owned.close();
     this.#engine.close();
+    this.#ring?.close();
     this.#arena.slab.fill(0);
   }
 
-  /** Between two batches: note what is there now, forget what is gone, and let control know. */
-  #rescan(revision: number): void {
-    const { sockets, tunnels, board } = this.#tables;
+  /** Between two batches: forget what is gone, note what is there now, and let control know. */
+  #catchUp(revision: number): void {
+    const { board } = this.#tables;
+    let all = this.#fresh || !board.remembers(this.#revision);
+    let watch = all;
+    if (!all) {
+      for (let at = this.#revision; at !== revision; at = (at + 1) | 0) {
+        const slot = board.change(at);
+        if (slot === TABLES_CHANGED) watch = true;
+        else this.#forget(slot);
+      }
+      all = !board.remembers(this.#revision);
+    }
+    if (all) this.#owned.sweep();
+    if (all || watch) this.#rewatch();
+    this.#fresh = false;
+    this.#revision = revision;
+    board.acknowledge(this.#worker, revision);
+  }
+
+  #forget(slot: number): void {
+    if (slot % this.#workers !== this.#worker) return;
+    this.#owned.forget(slot);
+    this.#owned.forget(this.#tables.sad.outbound(slot));
+  }
+
+  /** Watch all sockets and interfaces that are there now. */
+  #rewatch(): void {
+    const { sockets, tunnels } = this.#tables;
     this.#polls.clear();
     this.#watched = 0;
     this.#watch(this.#wakeFd, UDP, -1);
@@ -117,11 +177,7 @@ export class EspWorker {
       this.#watch(sockets.raw(row, this.#worker), sockets.family(row) === 4 ? RAW_IPV4 : RAW_IPV6, -1);
     }
     for (let tunnel = 0; tunnel < MAX_TUNNELS; tunnel++)
-      if (tunnels.isLive(tunnel) && tunnels.worker(tunnel) === this.#worker)
-        this.#watch(tunnels.fd(tunnel), TUN, tunnel);
-    this.#owned.sweep();
-    this.#revision = revision;
-    board.acknowledge(this.#worker, revision);
+      if (tunnels.isLive(tunnel) && tunnels.isReader(tunnel)) this.#watch(tunnels.fd(tunnel), TUN, tunnel);
   }
 
   #watch(fd: number, kind: number, tunnel: number): void {
@@ -147,14 +203,18 @@ export class EspWorker {
       return 0;
     }
     let packets = 0;
-    while (this.#receiver.take(batch) > 0) {
-      this.#inbound.open(batch);
-      this.#tunWriter.write(batch);
-      this.#inbound.settle(batch);
-      this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_IN);
-      packets += batch.count;
-    }
+    while (this.#receiver.take(batch) > 0) packets += this.#open(batch);
     return packets;
+  }
+
+  #open(batch: InboundBatch): number {
+    this.#inbound.open(batch);
+    if (this.#workers > 1) this.#giveIn(batch);
+    this.#clamp.inbound(batch);
+    this.#tunWriter.write(batch);
+    this.#inbound.settle(batch);
+    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_IN);
+    return batch.count;
   }
 
   /** Append what waits in a TUN queue to the outbound batch, and send that whenever it is full. */
@@ -166,13 +226,13 @@ export class EspWorker {
     let packets = reader.hasRoom(tunnel, batch) ? 0 : this.#flush();
     do {
       const result = reader.read(fd, tunnel, batch);
-      if (result < 0) {
-        this.#mute(i, result);
-        return packets;
-      }
       while (reader.pending) {
         packets += this.#flush();
         reader.resume(batch);
+      }
+      if (result < 0) {
+        this.#mute(i, result);
+        return packets;
       }
     } while (reader.hasRoom(tunnel, batch));
     return packets + this.#flush();
@@ -180,14 +240,93 @@ export class EspWorker {
 
   #flush(): number {
     const batch = this.#read;
-    const { count } = batch;
-    if (count > 0) {
-      this.#outbound.seal(batch);
-      this.#sender.send(batch);
-      this.#outbound.settle(batch);
-      this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_OUT);
-    }
+    const packets = batch.count > 0 ? this.#seal(batch) : 0;
     this.#tunReader.clear(batch);
-    return count;
+    return packets;
+  }
+
+  #seal(batch: OutboundBatch): number {
+    if (this.#workers > 1) this.#giveOut(batch);
+    this.#clamp.outbound(batch);
+    this.#outbound.seal(batch);
+    this.#sender.send(batch);
+    this.#outbound.settle(batch);
+    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_OUT);
+    return batch.count;
+  }
+
+  // Between workers
+
+  /** Judge what others gave us. */
+  #takeOver(): number {
+    const { inbound, outbound } = this.#intake;
+    let packets = 0;
+    for (let taken = 0; taken < MOST_TAKEN && this.#intake.take(); taken++) {
+      if (inbound.count > 0) {
+        packets += this.#open(inbound);
+        if (this.#intake.isFromWorker) this.#reportMixed(inbound);
+      }
+      if (outbound.count > 0) packets += this.#seal(outbound);
+    }
+    return packets;
+  }
+
+  /**
+   * The kernel steers each datagram to its worker, so what another worker got for us was in a train behind a packet of its
+   * own: then packets of one SA may overtake each other on two ways. Only an authentic packet tells; a forger could say
+   * anything.
+   */
+  #reportMixed(batch: InboundBatch): void {
+    const { sockets } = this.#tables;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.verdict[n] !== Verdict.PASS) continue;
+      const slot = batch.slot[n]!;
+      const sa = this.#owned.get(slot);
+      if (sa === undefined) continue;
+      const row = this.#owned.path(slot, sa).socket;
+      if (row >= 0) sockets.reportMixed(row);
+      return;
+    }
+  }
+
+  /** What came in for SAs of others. */
+  #giveIn(batch: InboundBatch): void {
+    const { slab, memory } = this.#arena;
+    let any = false;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.verdict[n] !== Verdict.HANDOFF) continue;
+      const at = batch.at[n]!;
+      const length = batch.length[n]!;
+      const to = (spiOf(memory.view, at) & (this.#tables.sad.capacity - 1)) % this.#workers;
+      if (batch.truncated[n] === 1) batch.verdict[n] = Verdict.TOO_BIG;
+      else if (!this.#handoff.give(to, slab, at, length, -1)) batch.verdict[n] = Verdict.HANDOFF_FULL;
+      else {
+        any = true;
+        const octets = batch.sourceLength[n]!;
+        this.#handoff.giveSource(to, length, batch.sources, batch.sourceAt[n]!, octets, batch.sourcePort[n]!);
+      }
+    }
+    if (any) this.#handoff.publish();
+  }
+
+  /** What leaves a tunnel in which we have no pair, to the worker that sends for us. */
+  #giveOut(batch: OutboundBatch): void {
+    const { tunnels, blocks } = this.#tables;
+    const { slab } = this.#arena;
+    let any = false;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.slot[n]! >= 0 || batch.refused[n] !== Verdict.PASS) continue;
+      const tunnel = blocks.tunnelOf(batch.tunnelBlock[n]!);
+      const to = tunnels.fallback(tunnel);
+      if (to < 0 || to === this.#worker) continue; // nobody sends: NO_SA
+      const length = batch.length[n]!;
+      if (length > MAX_PACKET) batch.refused[n] = Verdict.TOO_BIG;
+      else if (!this.#handoff.give(to, slab, batch.at[n]!, length, tunnel)) batch.refused[n] = Verdict.HANDOFF_FULL;
+      else {
+        batch.refused[n] = Verdict.HANDOFF;
+        any = true;
+      }
+    }
+    if (any) this.#handoff.publish();
   }
 }

@@ -142,10 +142,9 @@ export class Inbound {
       const own = slots[n]!;
       const judged = verdicts[n]!;
       if (own !== slot || judged !== verdict) {
-        if (packets > 0 && slot >= 0) this.#counters.add(slot, verdict, packets, bytes);
+        if (packets > 0 && slot >= 0) this.#count(slot, verdict, packets, bytes);
         if (judged !== allVerdict) {
-          if (allPackets + packets > 0)
-            this.#counters.add(this.#block, allVerdict, allPackets + packets, allBytes + bytes);
+          if (allPackets + packets > 0) this.#count(this.#block, allVerdict, allPackets + packets, allBytes + bytes);
           allVerdict = judged;
           allPackets = 0;
           allBytes = 0;
@@ -162,9 +161,14 @@ export class Inbound {
       bytes += lengths[n]!;
     }
     if (packets > 0) {
-      if (slot >= 0) this.#counters.add(slot, verdict, packets, bytes);
-      this.#counters.add(this.#block, verdict, allPackets + packets, allBytes + bytes);
+      if (slot >= 0) this.#count(slot, verdict, packets, bytes);
+      this.#count(this.#block, verdict, allPackets + packets, allBytes + bytes);
     }
+  }
+
+  #count(block: number, verdict: number, packets: number, bytes: number): void {
+    if (verdict === Verdict.HANDOFF) return; // counted by whom it was handed to
+    this.#counters.add(block, verdict, packets, bytes);
   }
 
   /** A look at two packets, as a hint: nothing is known of them yet. */

@@ -124,10 +124,9 @@ export class Outbound {
       const judged = verdicts[n]!;
       sas[n] = undefined;
       if (own !== block || judged !== verdict) {
-        if (packets > 0) this.#counters.add(block, verdict, packets, bytes);
+        if (packets > 0) this.#count(block, verdict, packets, bytes);
         if (judged !== allVerdict) {
-          if (allPackets + packets > 0)
-            this.#counters.add(this.#block, allVerdict, allPackets + packets, allBytes + bytes);
+          if (allPackets + packets > 0) this.#count(this.#block, allVerdict, allPackets + packets, allBytes + bytes);
           allVerdict = judged;
           allPackets = 0;
           allBytes = 0;
@@ -144,9 +143,14 @@ export class Outbound {
       bytes += lengths[n]!;
     }
     if (packets > 0) {
-      this.#counters.add(block, verdict, packets, bytes);
-      this.#counters.add(this.#block, verdict, allPackets + packets, allBytes + bytes);
+      this.#count(block, verdict, packets, bytes);
+      this.#count(this.#block, verdict, allPackets + packets, allBytes + bytes);
     }
+  }
+
+  #count(block: number, verdict: number, packets: number, bytes: number): void {
+    if (verdict === Verdict.HANDOFF) return; // counted by whom it was handed to
+    this.#counters.add(block, verdict, packets, bytes);
   }
 
   /** A batch of many SAs: what each packet needs of its own is asked for at once, not packet after packet. */

@@ -1,7 +1,7 @@
 // HOT PATH
 /**
  * The SAs that a worker has met, with their keys expanded: expensive work done once an SA and not once a packet. Entries are
- * valid for one generation of their record; keys of SAs that are gone are released by `sweep`.
+ * valid for one generation of their record; keys of SAs that are gone are released by `forget`.
  */
 import type { Engine, Key } from "../crypto/engine.ts";
 import { suiteById } from "../crypto/suites.ts";
@@ -102,12 +102,15 @@ export class OwnedSas {
     return key;
   }
 
-  /** Release the keys of SAs that are gone. */
+  /** Release the key of what was in `record`, if that is gone. */
+  forget(record: number): void {
+    const known = this.#known[record]!;
+    if (known !== 0 && this.#sad.generation(record) !== known) this.#release(record);
+  }
+
+  /** Release the keys of all SAs that are gone. */
   sweep(): void {
-    for (let record = 0; record < this.#known.length; record++) {
-      const known = this.#known[record];
-      if (known !== 0 && this.#sad.generation(record) !== known) this.#release(record);
-    }
+    for (let record = 0; record < this.#known.length; record++) this.forget(record);
   }
 
   close(): void {

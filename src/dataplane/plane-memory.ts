@@ -3,6 +3,7 @@ import { Counters } from "../ipsec/counters.ts";
 import { Sad } from "../ipsec/sad.ts";
 import { Spd } from "../ipsec/spd.ts";
 import { CounterBlocks } from "./counter-blocks.ts";
+import { handoffMemory } from "./handoff.ts";
 import { SocketTable } from "./socket-table.ts";
 import { TunnelTable } from "./tunnel-table.ts";
 import { WorkerBoard } from "./worker-board.ts";
@@ -14,6 +15,7 @@ export interface SharedMemory {
   readonly tunnels: SharedArrayBuffer;
   readonly sockets: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
+  readonly handoff: SharedArrayBuffer;
 }
 
 /** The tables over it. Each thread makes its own views. */
@@ -25,19 +27,23 @@ export class PlaneMemory {
   readonly sockets: SocketTable;
   readonly board: WorkerBoard;
   readonly blocks: CounterBlocks;
+  /** Of the rings between threads: see `Handoff`. */
+  readonly handoff: SharedArrayBuffer;
 
-  constructor(memory: SharedMemory) {
+  /** `worker`: whose thread this is; 0 for control, to whom it makes no difference. */
+  constructor(memory: SharedMemory, worker = 0) {
     this.sad = new Sad(memory.sad);
     this.spd = new Spd(memory.spd);
     this.counters = new Counters(memory.counters);
-    this.tunnels = new TunnelTable(memory.tunnels);
+    this.tunnels = new TunnelTable(memory.tunnels, worker);
     this.sockets = new SocketTable(memory.sockets);
     this.board = new WorkerBoard(memory.board);
-    this.blocks = new CounterBlocks(this.sad.capacity);
+    this.blocks = new CounterBlocks(this.sad.capacity, worker);
+    this.handoff = memory.handoff;
   }
 
   /** `slots`: pairs of SAs, a power of two. */
-  static create(slots: number): PlaneMemory {
+  static create(slots: number, workers = 1): PlaneMemory {
     return new PlaneMemory({
       sad: Sad.create(slots).memory,
       spd: Spd.create(slots).memory,
@@ -45,6 +51,7 @@ export class PlaneMemory {
       tunnels: TunnelTable.create().memory,
       sockets: SocketTable.create().memory,
       board: WorkerBoard.create().memory,
+      handoff: handoffMemory(workers),
     });
   }
 
@@ -56,6 +63,7 @@ export class PlaneMemory {
       tunnels: this.tunnels.memory,
       sockets: this.sockets.memory,
       board: this.board.memory,
+      handoff: this.handoff,
     };
   }
 }

@@ -30,6 +30,8 @@ export interface WorkerStats extends TunnelCounters {
   readonly packets: number;
   /** Of the thread, in ms; undefined when it cannot be known. */
   readonly cpuTime: number | undefined;
+  /** How often its thread died and another took its place. */
+  readonly replaced: number;
 }
 
 const STATUS_NAMES = ["starting", "running", "stopped", "failed"] as const;
@@ -53,22 +55,20 @@ export const reportTunnel = (
   { sad, counters, blocks }: PlaneMemory,
   tunnel: number,
   slots: readonly number[],
+  workers: number,
 ): TunnelCounters => {
+  const own = Array.from({ length: workers }, (_, worker) => blocks.tunnelOwn(tunnel, worker));
   const sum = (of: readonly number[]): Tally => addTallies(of.map((block) => counters.tally(block)));
   return {
     in: sum([blocks.tunnelEndedIn(tunnel), ...slots.map((slot) => blocks.record(slot))]),
-    out: sum([
-      blocks.tunnelOwn(tunnel),
-      blocks.tunnelEndedOut(tunnel),
-      ...slots.map((slot) => blocks.record(sad.outbound(slot))),
-    ]),
+    out: sum([...own, blocks.tunnelEndedOut(tunnel), ...slots.map((slot) => blocks.record(sad.outbound(slot)))]),
   };
 };
 
 export const reportWorker = (
   { board, counters, blocks }: PlaneMemory,
   worker: number,
-  cpuTime: number | undefined,
+  { cpuTime, replaced }: Pick<WorkerStats, "cpuTime" | "replaced">,
 ): WorkerStats => {
   const received = blocks.workerIn(worker);
   const sent = blocks.workerOut(worker);
@@ -81,5 +81,6 @@ export const reportWorker = (
     in: counters.tally(received),
     out: counters.tally(sent),
     cpuTime,
+    replaced,
   };
 };

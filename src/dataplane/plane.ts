@@ -5,13 +5,16 @@
  * Descriptors stay the caller's: it closes TUN descriptors after `removeTunnel` has resolved and sockets after `stop` has.
  */
 import type { EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { EspalierError } from "../errors.ts";
-import { addressText, type Endpoint, familyOf } from "../ip-address.ts";
+import { addressBytes, addressText, type Endpoint, familyOf } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
+import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { SaEvent } from "../ipsec/sad.ts";
-import { enableUdpGro } from "../linux/udp-gro.ts";
+import { disableUdpGro, enableUdpGro } from "../linux/udp-gro.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
+import { Handoff } from "./handoff.ts";
 import { PlaneMemory } from "./plane-memory.ts";
 import {
   type PairCounters,
@@ -21,17 +24,18 @@ import {
   type TunnelCounters,
   type WorkerStats,
 } from "./plane-report.ts";
+import { type Pair, PlaneTunnel } from "./plane-tunnel.ts";
 import { Slots } from "./slots.ts";
 import { MAX_ADDRESSES } from "./socket-table.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
-import { MAX_WORKERS } from "./worker-board.ts";
+import { MAX_WORKERS, TABLES_CHANGED } from "./worker-board.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 export interface PlaneOptions {
   /** 1 to 64. */
   readonly workers: number;
-  /** One that this machine has: see `selectEngine`. */
-  readonly engine: EngineName;
+  /** One that this machine has, or the plan of several: see `selectEngine`. */
+  readonly engine: EngineName | EnginePlan;
   /** Pairs of SAs, a power of two from 64 to 65536; default 4096. The kernel's filters need log2 of it: `slotBits`. */
   readonly slots?: number;
   /** No threads: the caller runs the workers by `step`. For tests. */
@@ -39,11 +43,13 @@ export interface PlaneOptions {
 }
 
 export interface TunnelOptions {
-  /** Non-blocking; one IP packet a read or write, no packet information header. */
-  readonly tunFd: number;
+  /**
+   * One, or one a worker: queues of one device. Non-blocking; one IP packet a read or write, no packet information header.
+   */
+  readonly tunFds: readonly number[];
   /** Each packet of it, read or written, begins with a virtio_net_hdr (see `openTun`); default false. */
   readonly vnetHdr?: boolean;
-  /** Default: tunnel id mod workers. */
+  /** Its home: the worker of resource 0. Default: tunnel id mod workers. */
   readonly worker?: number;
 }
 
@@ -53,6 +59,11 @@ export interface SocketOptions {
   /** Non-blocking; one a worker, or none at all. */
   readonly udp: readonly number[];
   readonly raw: readonly number[];
+  /**
+   * A UDP socket of the same port that the caller reads. It gets trains of datagrams too (see udp-gro.ts), which begin with
+   * one that is no ESP: what is ESP in them goes to `deliver`.
+   */
+  readonly control?: number;
 }
 
 export type PlaneEvent =
@@ -60,14 +71,19 @@ export type PlaneEvent =
   | { readonly kind: "first-packet"; readonly spiIn: number }
   /** An authentic UDP-encapsulated packet came from elsewhere than `path.remote` (RFC 7296 §2.23). */
   | { readonly kind: "peer-moved"; readonly spiIn: number; readonly remote: Endpoint }
-  /** A worker met a bug and stopped: its SAs carry nothing any more. */
+  /** Trains of this local address held SAs of several workers: from now on its datagrams come singly, and in order. */
+  | { readonly kind: "mixed-trains"; readonly address: string }
+  /** A worker died, and another took over its SAs: what it had in hand is lost. */
+  | { readonly kind: "replaced"; readonly worker: number; readonly message: string }
+  /** A worker died again and again and stays dead: its SAs carry nothing any more. */
   | { readonly kind: "failed"; readonly worker: number; readonly message: string };
 
-interface Pair {
-  readonly slot: number;
-  readonly tunnel: number;
-  readonly order: number;
-  path: EspPath;
+interface LocalAddress {
+  readonly address: string;
+  /** Its UDP sockets. */
+  readonly group: readonly number[];
+  /** They ask for trains. */
+  trains: boolean;
 }
 
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
@@ -76,18 +92,18 @@ const DEFAULT_SLOTS = 4096;
 export class Plane {
   readonly workers: number;
   readonly slots: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly #memory: PlaneMemory;
   readonly #threads: Workers;
   readonly #slots: Slots;
-  readonly #tunnels = new Set<number>();
-  readonly #addresses: string[] = [];
+  readonly #tunnels = new Map<number, PlaneTunnel>();
+  readonly #addresses: LocalAddress[] = [];
+  readonly #handoff: Handoff;
   /** By inbound SPI. */
-  readonly #reserved = new Map<number, { slot: number; tunnel: number }>();
+  readonly #reserved = new Map<number, { slot: number; tunnel: PlaneTunnel; resource: number }>();
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
-  readonly #retiredFrom = new Map<number, number>();
-  readonly #reported = new Set<number>();
+  readonly #retiredFrom = new Map<number, PlaneTunnel>();
   #order = 0;
   #stopped: Promise<void> | undefined;
 
@@ -98,6 +114,7 @@ export class Plane {
     this.#memory = memory;
     this.#threads = threads;
     this.#slots = new Slots(options.slots, options.workers);
+    this.#handoff = new Handoff({ memory: memory.handoff, thread: options.workers, wakeFds: threads.wakeFds });
   }
 
   /** Resolves once every worker runs. Throws ESPALIER_USAGE for options out of range, ESPALIER_PLATFORM for no engine. */
@@ -106,7 +123,7 @@ export class Plane {
       throw usage(`a plane has 1 to ${MAX_WORKERS} workers, not ${workers}`);
     if (!Number.isInteger(Math.log2(slots)) || slots < 64 || slots > 65536)
       throw usage(`slots are a power of two from 64 to 65536, not ${slots}`);
-    const memory = PlaneMemory.create(slots);
+    const memory = PlaneMemory.create(slots, workers);
     const threads = await startWorkers({ workers, engine, memory, inThread });
     return new Plane({ workers, engine, slots }, memory, threads);
   }
@@ -119,61 +136,87 @@ export class Plane {
   // Tunnels and sockets
 
   /** Returns the tunnel's id. */
-  addTunnel({ tunFd, vnetHdr = false, worker }: TunnelOptions): number {
-    let tunnel = 0;
-    while (this.#tunnels.has(tunnel)) tunnel++;
-    if (tunnel === MAX_TUNNELS) throw usage(`more than ${MAX_TUNNELS} tunnels`);
-    const owner = worker ?? tunnel % this.workers;
-    if (!Number.isInteger(owner) || owner < 0 || owner >= this.workers) throw usage(`no worker ${owner}`);
+  addTunnel({ tunFds, vnetHdr = false, worker }: TunnelOptions): number {
+    let id = 0;
+    while (this.#tunnels.has(id)) id++;
+    if (id === MAX_TUNNELS) throw usage(`more than ${MAX_TUNNELS} tunnels`);
+    const home = worker ?? id % this.workers;
+    if (!Number.isInteger(home) || home < 0 || home >= this.workers) throw usage(`no worker ${home}`);
+    if (tunFds.length !== 1 && tunFds.length !== this.workers)
+      throw usage(`${tunFds.length} queues for ${this.workers} workers`);
     const { blocks, counters, tunnels } = this.#memory;
-    for (const block of [blocks.tunnelOwn(tunnel), blocks.tunnelEndedIn(tunnel), blocks.tunnelEndedOut(tunnel)])
-      counters.clear(block);
-    tunnels.publish(tunnel, owner, tunFd, vnetHdr);
-    this.#tunnels.add(tunnel);
-    this.#announce();
-    return tunnel;
+    counters.clear(blocks.tunnelEndedIn(id));
+    counters.clear(blocks.tunnelEndedOut(id));
+    for (let each = 0; each < this.workers; each++) counters.clear(blocks.tunnelOwn(id, each));
+    this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, fds: tunFds, vnetHdr }));
+    this.#announce(TABLES_CHANGED);
+    return id;
   }
 
-  /** Remove a tunnel and its SAs. Resolves when no worker uses its descriptor any more. */
-  async removeTunnel(tunnel: number): Promise<void> {
-    this.#checkTunnel(tunnel);
-    for (const [spi, pair] of this.#pairs) if (pair.tunnel === tunnel) this.remove(spi);
-    for (const [spi, reserved] of this.#reserved) if (reserved.tunnel === tunnel) this.releaseSpi(spi);
-    this.#memory.tunnels.withdraw(tunnel);
-    const revision = this.#announce();
+  /** Remove a tunnel and its SAs. Resolves when no worker uses its descriptors any more. */
+  async removeTunnel(id: number): Promise<void> {
+    const tunnel = this.#tunnel(id);
+    for (const spi of tunnel.installed) this.remove(spi);
+    for (const spi of tunnel.reserved) this.releaseSpi(spi);
+    this.#memory.tunnels.withdraw(id);
+    const revision = this.#announce(TABLES_CHANGED);
     await this.#threads.until(() => this.#passed(revision));
     this.#reclaim();
-    this.#tunnels.delete(tunnel);
+    this.#tunnels.delete(id);
   }
 
-  workerOf(tunnel: number): number {
-    this.#checkTunnel(tunnel);
-    return this.#memory.tunnels.worker(tunnel);
+  /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
+  setMss(id: number, mss4: number, mss6: number): void {
+    this.#memory.tunnels.setMss(this.#tunnel(id).id, mss4, mss6);
+  }
+
+  /** The worker that owns a pair, or will own the one that an SPI is reserved for. */
+  workerOf(spiIn: number): number {
+    return (spiIn & (this.slots - 1)) % this.workers;
   }
 
   /** Sockets of a local address: before the first SA that uses it. They are used until `stop`. */
-  addSockets({ address, udp, raw }: SocketOptions): void {
-    if (this.#addresses.includes(address)) throw usage(`${address} has its sockets already`);
+  addSockets({ address, udp, raw, control }: SocketOptions): void {
+    if (this.#row(address) >= 0) throw usage(`${address} has its sockets already`);
     if (this.#addresses.length === MAX_ADDRESSES) throw usage(`more than ${MAX_ADDRESSES} local addresses`);
     for (const fds of [udp, raw])
       if (fds.length !== 0 && fds.length !== this.workers)
         throw usage(`${fds.length} sockets for ${this.workers} workers`);
-    // A train holds packets of several SPIs when they come from one peer and port, and the kernel steers it by the first of
-    // them: only a worker that owns all SAs may get trains.
-    if (this.workers === 1) for (const fd of udp) enableUdpGro(fd);
-    this.#addresses.push(address);
+    const group = control === undefined ? udp : [control, ...udp];
+    for (const fd of group) enableUdpGro(fd);
+    this.#addresses.push({ address, group, trains: true });
     this.#memory.sockets.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
-    this.#announce();
+    this.#announce(TABLES_CHANGED);
+  }
+
+  /**
+   * An ESP packet that came to a socket of the caller's, from `remote`: it goes to the worker of its SA, who judges and
+   * counts it. When that one has too much to do it is lost, as on the wire.
+   */
+  deliver(packet: Uint8Array, remote: Endpoint): void {
+    if (packet.length < ESP_HEADER) return;
+    const worker = this.workerOf(spiOf(new DataView(packet.buffer, packet.byteOffset), 0));
+    if (!this.#handoff.give(worker, packet, 0, packet.length, -1)) return;
+    const source = addressBytes(remote.address);
+    this.#handoff.giveSource(worker, packet.length, source, 0, source.length, remote.port);
+    this.#handoff.publish();
   }
 
   // SAs
 
-  /** An SPI for an inbound SA of the tunnel; 0 when its worker has no free slot. */
-  reserveSpi(tunnel: number): number {
-    this.#checkTunnel(tunnel);
+  /**
+   * An SPI for an inbound SA of the tunnel, for its resource (RFC 9611 §4): a whole number from 0, and the SAs of
+   * `workers` resources in a row have a worker each. 0 when the worker has no free slot.
+   */
+  reserveSpi(id: number, resource = 0): number {
+    const tunnel = this.#tunnel(id);
+    if (!Number.isInteger(resource) || resource < 0)
+      throw usage(`a resource is a whole number from 0, not ${resource}`);
     this.#reclaim();
-    const spi = this.#slots.reserve(this.#memory.tunnels.worker(tunnel));
-    if (spi !== 0) this.#reserved.set(spi, { slot: spi & (this.slots - 1), tunnel });
+    const spi = this.#slots.reserve(tunnel.workerFor(resource));
+    if (spi === 0) return 0;
+    this.#reserved.set(spi, { slot: spi & (this.slots - 1), tunnel, resource });
+    tunnel.reserved.add(spi);
     return spi;
   }
 
@@ -182,12 +225,13 @@ export class Plane {
     const reserved = this.#reserved.get(spiIn);
     if (reserved === undefined) return;
     this.#reserved.delete(spiIn);
+    reserved.tunnel.reserved.delete(spiIn);
     this.#slots.release(reserved.slot);
   }
 
   /** Install a pair: the inbound SA is live at once, the outbound one carries traffic from `use` on. */
-  install(tunnel: number, child: ChildSa): void {
-    this.#checkTunnel(tunnel);
+  install(id: number, child: ChildSa): void {
+    const tunnel = this.#tunnel(id);
     const reserved = this.#reserved.get(child.spiIn);
     if (reserved === undefined || reserved.tunnel !== tunnel)
       throw usage(`SPI ${child.spiIn.toString(16)} is not reserved for this tunnel`);
@@ -195,45 +239,59 @@ export class Plane {
     checkKey(child.suite, child.keyIn);
     checkKey(child.suite, child.keyOut);
     const window = checkWindow(child.replayWindow);
-    const path = saPath(child.path, this.#addresses.indexOf(child.path.local.address));
-    const { slot } = reserved;
+    const path = saPath(child.path, this.#row(child.path.local.address));
+    const { slot, resource } = reserved;
     const { sad, spd, counters, blocks } = this.#memory;
     spd.set(slot, child.local, child.remote);
     counters.clear(blocks.record(slot));
     counters.clear(blocks.record(sad.outbound(slot)));
-    const both = { suite: child.suite, esn: child.esn, encap: child.encap, tunnel, window, path };
+    const both = { suite: child.suite, esn: child.esn, encap: child.encap, tunnel: id, window, path };
     sad.publish(sad.outbound(slot), { ...both, spi: child.spiOut, key: child.keyOut });
     sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn });
     this.#reserved.delete(child.spiIn);
-    this.#pairs.set(child.spiIn, { slot, tunnel, order: this.#order++, path: child.path });
+    tunnel.reserved.delete(child.spiIn);
+    const pair: Pair = {
+      spiIn: child.spiIn,
+      slot,
+      worker: slot % this.workers,
+      resource,
+      order: this.#order++,
+      tunnel,
+      path: child.path,
+      met: false,
+    };
+    this.#pairs.set(child.spiIn, pair);
+    tunnel.add(pair);
   }
 
-  /** From now on the tunnel sends on this pair. */
+  /** From now on the pair's worker sends on this pair what leaves the tunnel through it. */
   use(spiIn: number): void {
-    const { slot, tunnel } = this.#pair(spiIn);
-    this.#memory.tunnels.setCurrent(tunnel, slot);
+    const pair = this.#pair(spiIn);
+    pair.tunnel.use(pair);
   }
 
-  /** Remove both SAs. If the tunnel was sending on them it goes on with the pair installed last, or sends nothing. */
+  /**
+   * Remove both SAs. If their worker was sending on them it goes on with the pair it got last, or leaves its packets to a
+   * worker that has a pair; when none has, nothing is sent.
+   */
   remove(spiIn: number): void {
-    const { slot, tunnel } = this.#pair(spiIn);
-    const { sad, tunnels } = this.#memory;
+    const pair = this.#pair(spiIn);
+    const { slot, tunnel } = pair;
+    const { sad } = this.#memory;
     this.#pairs.delete(spiIn);
-    if (tunnels.current(tunnel) === slot) {
-      const left = [...this.#pairs.values()].filter((pair) => pair.tunnel === tunnel);
-      tunnels.setCurrent(tunnel, left.sort((a, b) => b.order - a.order)[0]?.slot ?? -1);
-    }
+    tunnel.remove(pair);
     sad.withdraw(slot);
     sad.withdraw(sad.outbound(slot));
     this.#retiredFrom.set(slot, tunnel);
-    this.#slots.retire(slot, this.#announce());
+    tunnel.retired.add(slot);
+    this.#slots.retire(slot, this.#announce(slot));
   }
 
   /** The peer's authenticated address or port changed. */
   move(spiIn: number, path: EspPath): void {
     const pair = this.#pair(spiIn);
     const { sad } = this.#memory;
-    const moved = saPath(path, this.#addresses.indexOf(path.local.address));
+    const moved = saPath(path, this.#row(path.local.address));
     sad.move(pair.slot, moved);
     sad.move(sad.outbound(pair.slot), moved);
     pair.path = path;
@@ -254,16 +312,17 @@ export class Plane {
   }
 
   /** Counts of a tunnel over all its SAs, former ones included. */
-  tunnelCounters(tunnel: number): TunnelCounters {
-    this.#checkTunnel(tunnel);
-    const slots = [...this.#pairs.values()].filter((pair) => pair.tunnel === tunnel).map(({ slot }) => slot);
-    for (const [slot, from] of this.#retiredFrom) if (from === tunnel) slots.push(slot);
-    return reportTunnel(this.#memory, tunnel, slots);
+  tunnelCounters(id: number): TunnelCounters {
+    const tunnel = this.#tunnel(id);
+    return reportTunnel(this.#memory, id, [...tunnel.slots(), ...tunnel.retired], this.workers);
   }
 
   workerStats(): WorkerStats[] {
     return Array.from({ length: this.workers }, (_, worker) =>
-      reportWorker(this.#memory, worker, this.#threads.cpuTime(worker)),
+      reportWorker(this.#memory, worker, {
+        cpuTime: this.#threads.cpuTime(worker),
+        replaced: this.#threads.replaced(worker),
+      }),
     );
   }
 
@@ -278,9 +337,13 @@ export class Plane {
     this.#reclaim();
     const { sad } = this.#memory;
     const events: PlaneEvent[] = [];
-    for (const [spiIn, { slot, path }] of this.#pairs) {
+    for (const [spiIn, pair] of this.#pairs) {
+      const { slot, path } = pair;
       const bits = sad.takeEvents(slot);
-      if (bits & SaEvent.FIRST_PACKET) events.push({ kind: "first-packet", spiIn });
+      if (bits & SaEvent.FIRST_PACKET && !pair.met) {
+        pair.met = true; // a worker that took over from another meets the SA anew
+        events.push({ kind: "first-packet", spiIn });
+      }
       if (bits & SaEvent.PEER_MOVED) {
         const seen = sad.seenPeer(slot);
         if (seen === undefined) continue; // being written: its writer raises the event again
@@ -289,11 +352,13 @@ export class Plane {
           events.push({ kind: "peer-moved", spiIn, remote });
       }
     }
-    for (const { worker, message } of this.#threads.failures()) {
-      if (this.#reported.has(worker)) continue;
-      this.#reported.add(worker);
-      events.push({ kind: "failed", worker, message });
-    }
+    this.#addresses.forEach((local, row) => {
+      if (!this.#memory.sockets.takeMixed(row) || !local.trains) return;
+      local.trains = false;
+      for (const fd of local.group) disableUdpGro(fd);
+      events.push({ kind: "mixed-trains", address: local.address });
+    });
+    events.push(...this.#threads.takeDeaths());
     return events;
   }
 
@@ -314,8 +379,9 @@ export class Plane {
     await this.#threads.stop();
   }
 
-  #announce(): number {
-    const revision = this.#memory.board.bump();
+  /** `change`: a slot, or TABLES_CHANGED. */
+  #announce(change: number): number {
+    const revision = this.#memory.board.bump(change);
     this.#threads.wake();
     return revision;
   }
@@ -331,15 +397,23 @@ export class Plane {
     const { sad, spd, counters, blocks } = this.#memory;
     for (const slot of this.#slots.reclaim((revision) => this.#passed(revision))) {
       const tunnel = this.#retiredFrom.get(slot)!;
-      counters.addTo(blocks.tunnelEndedIn(tunnel), blocks.record(slot));
-      counters.addTo(blocks.tunnelEndedOut(tunnel), blocks.record(sad.outbound(slot)));
+      counters.addTo(blocks.tunnelEndedIn(tunnel.id), blocks.record(slot));
+      counters.addTo(blocks.tunnelEndedOut(tunnel.id), blocks.record(sad.outbound(slot)));
+      tunnel.retired.delete(slot);
       spd.clear(slot);
       this.#retiredFrom.delete(slot);
     }
   }
 
-  #checkTunnel(tunnel: number): void {
-    if (!this.#tunnels.has(tunnel)) throw usage(`no tunnel ${tunnel}`);
+  /** Of the socket table, -1 for an address without sockets. */
+  #row(address: string): number {
+    return this.#addresses.findIndex((local) => local.address === address);
+  }
+
+  #tunnel(id: number): PlaneTunnel {
+    const tunnel = this.#tunnels.get(id);
+    if (tunnel === undefined) throw usage(`no tunnel ${id}`);
+    return tunnel;
   }
 
   #pair(spiIn: number): Pair {

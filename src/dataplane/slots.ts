@@ -1,7 +1,7 @@
 /**
  * Slots of the SAD and the SPIs that name them, for control. Slot mod workers is the worker, so each worker has its own
  * free slots. A slot goes from free to reserved (its SPI is in a proposal), to installed, to retired (withdrawn, but a
- * worker may still be in the middle of a batch), and back.
+ * worker may still be in the middle of a batch), and back. No step costs more when there are more slots.
  */
 import { randomInt } from "node:crypto";
 import { MIN_SPI } from "../ipsec/esp.ts";
@@ -14,20 +14,19 @@ interface Retired {
 export class Slots {
   readonly #capacity: number;
   readonly #workers: number;
-  /** Oldest first: a slot rests as long as possible before it is used again. */
-  readonly #free: number[][];
-  #retired: Retired[] = [];
+  readonly #free: readonly Queue<number>[];
+  readonly #retired = new Queue<Retired>();
 
   constructor(capacity: number, workers: number) {
     this.#capacity = capacity;
     this.#workers = workers;
-    this.#free = Array.from({ length: workers }, () => []);
-    for (let slot = 0; slot < capacity; slot++) this.#free[slot % workers]!.push(slot);
+    this.#free = Array.from({ length: workers }, () => new Queue<number>());
+    for (let slot = 0; slot < capacity; slot++) this.release(slot);
   }
 
   /** An unguessable SPI whose low bits are a free slot of `worker`; 0 when none is free. */
   reserve(worker: number): number {
-    const slot = this.#free[worker]!.shift();
+    const slot = this.#free[worker]!.take();
     if (slot === undefined) return 0;
     let spi = 0;
     while (spi < MIN_SPI) spi = randomInt(0, 2 ** 32 / this.#capacity) * this.#capacity + slot;
@@ -36,20 +35,48 @@ export class Slots {
 
   /** Back to free at once: no worker has ever seen an SA in it. */
   release(slot: number): void {
-    this.#free[slot % this.#workers]!.push(slot);
+    this.#free[slot % this.#workers]!.add(slot);
   }
 
-  /** Withdrawn at `revision` of the worker board. */
+  /** Withdrawn at `revision` of the worker board, not before those of earlier calls. */
   retire(slot: number, revision: number): void {
-    this.#retired.push({ slot, revision });
+    this.#retired.add({ slot, revision });
   }
 
   /** Slots that `passed` says no worker uses any more: settle their counters, they are free again. */
   reclaim(passed: (revision: number) => boolean): number[] {
-    if (this.#retired.length === 0) return [];
-    const gone = this.#retired.filter(({ revision }) => passed(revision)).map(({ slot }) => slot);
-    this.#retired = this.#retired.filter(({ slot }) => !gone.includes(slot));
-    for (const slot of gone) this.release(slot);
+    const gone: number[] = [];
+    for (let oldest = this.#retired.oldest; oldest !== undefined; oldest = this.#retired.oldest) {
+      if (!passed(oldest.revision)) break;
+      this.#retired.take();
+      this.release(oldest.slot);
+      gone.push(oldest.slot);
+    }
     return gone;
+  }
+}
+
+/** First in, first out: a slot rests as long as possible before it is used again. */
+class Queue<T> {
+  #items: T[] = [];
+  #from = 0;
+
+  get oldest(): T | undefined {
+    return this.#items[this.#from];
+  }
+
+  add(item: T): void {
+    this.#items.push(item);
+  }
+
+  take(): T | undefined {
+    const item = this.#items[this.#from];
+    if (item === undefined) return undefined;
+    this.#from++;
+    if (this.#from * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#from); // no more than was taken since the last time
+      this.#from = 0;
+    }
+    return item;
   }
 }

@@ -1,24 +1,35 @@
 // HOT PATH
 /**
  * Tunnel interfaces in shared memory: control writes a row, publishes it by its state and withdraws it by its state.
- * A tunnel has one queue, read and written by its worker alone.
+ *
+ * A tunnel has one queue a worker, or one for all; the worker of that one is its home. Each worker sends on a pair of SAs
+ * of its own; one that has none leaves packets to the fallback, a worker that has (RFC 9611 §3). Control names a fallback
+ * after it gave that worker a pair and before it takes it away, so who is named can send.
  */
+import { MAX_WORKERS } from "./worker-board.ts";
 
 export const MAX_TUNNELS = 1024;
 
-const ROW = 16; // one cache line
+const FDS = 16;
+const CURRENT = FDS + MAX_WORKERS;
+const ROW = CURRENT + MAX_WORKERS;
 const STATE = 0;
-const WORKER = 1;
-const FD = 2;
-const CURRENT = 3;
-const VNET_HDR = 4;
+const HOME = 1;
+const READER = 2;
+const VNET_HDR = 3;
+const FALLBACK = 4;
+const MSS_IPV4 = 5;
+const MSS_IPV6 = 6;
 
 export class TunnelTable {
   readonly memory: SharedArrayBuffer;
+  readonly #worker: number;
   readonly #words: Int32Array;
 
-  constructor(memory: SharedArrayBuffer) {
+  /** `worker`: whose queues and pairs `fd`, `isReader` and `current` speak of. */
+  constructor(memory: SharedArrayBuffer, worker = 0) {
     this.memory = memory;
+    this.#worker = worker;
     this.#words = new Int32Array(memory);
   }
 
@@ -26,13 +37,23 @@ export class TunnelTable {
     return new TunnelTable(new SharedArrayBuffer(MAX_TUNNELS * ROW * 4));
   }
 
-  /** `vnetHdr`: a virtio_net_hdr of 10 octets stands before each packet that `fd` gives and takes. */
-  publish(tunnel: number, worker: number, fd: number, vnetHdr: boolean): void {
+  // Control
+
+  /**
+   * `fds`: a queue of each worker, or one that `home` reads and all write. `vnetHdr`: a virtio_net_hdr of 10 octets stands
+   * before each packet that a queue gives and takes.
+   */
+  publish(tunnel: number, home: number, fds: readonly number[], vnetHdr: boolean): void {
     const at = tunnel * ROW;
-    this.#words[at + WORKER] = worker;
-    this.#words[at + FD] = fd;
+    this.#words[at + HOME] = home;
+    this.#words[at + READER] = fds.length === 1 ? home : -1;
     this.#words[at + VNET_HDR] = vnetHdr ? 1 : 0;
-    Atomics.store(this.#words, at + CURRENT, -1);
+    for (let worker = 0; worker < MAX_WORKERS; worker++) {
+      this.#words[at + FDS + worker] = (fds.length === 1 ? fds[0] : fds[worker]) ?? -1;
+      Atomics.store(this.#words, at + CURRENT + worker, -1);
+    }
+    Atomics.store(this.#words, at + FALLBACK, -1);
+    this.setMss(tunnel, 0, 0);
     Atomics.store(this.#words, at + STATE, 1);
   }
 
@@ -40,28 +61,58 @@ export class TunnelTable {
     Atomics.store(this.#words, tunnel * ROW + STATE, 0);
   }
 
+  /** `slot` -1: the worker has no pair. */
+  setCurrent(tunnel: number, worker: number, slot: number): void {
+    Atomics.store(this.#words, tunnel * ROW + CURRENT + worker, slot);
+  }
+
+  /** `worker` -1: no worker has a pair. */
+  setFallback(tunnel: number, worker: number): void {
+    Atomics.store(this.#words, tunnel * ROW + FALLBACK, worker);
+  }
+
+  /** The largest TCP segments that may be announced through the tunnel (see `clampMss`); 0 for any. */
+  setMss(tunnel: number, mss4: number, mss6: number): void {
+    Atomics.store(this.#words, tunnel * ROW + MSS_IPV4, mss4);
+    Atomics.store(this.#words, tunnel * ROW + MSS_IPV6, mss6);
+  }
+
+  // Workers
+
+  mss4(tunnel: number): number {
+    return this.#words[tunnel * ROW + MSS_IPV4]!;
+  }
+
+  mss6(tunnel: number): number {
+    return this.#words[tunnel * ROW + MSS_IPV6]!;
+  }
+
   isLive(tunnel: number): boolean {
     return Atomics.load(this.#words, tunnel * ROW + STATE) === 1;
   }
 
-  worker(tunnel: number): number {
-    return this.#words[tunnel * ROW + WORKER]!;
+  /** Where this worker delivers packets. */
+  fd(tunnel: number): number {
+    return this.#words[tunnel * ROW + FDS + this.#worker]!;
   }
 
-  fd(tunnel: number): number {
-    return this.#words[tunnel * ROW + FD]!;
+  /** Whether that descriptor is this worker's to read. */
+  isReader(tunnel: number): boolean {
+    const reader = this.#words[tunnel * ROW + READER]!;
+    return reader < 0 || reader === this.#worker;
   }
 
   vnetHdr(tunnel: number): boolean {
     return this.#words[tunnel * ROW + VNET_HDR] === 1;
   }
 
-  /** Slot of the pair that carries what leaves the tunnel, or -1: then nothing leaves. */
+  /** Slot of the pair that carries what this worker takes out of the tunnel, or -1: then see `fallback`. */
   current(tunnel: number): number {
-    return Atomics.load(this.#words, tunnel * ROW + CURRENT);
+    return Atomics.load(this.#words, tunnel * ROW + CURRENT + this.#worker);
   }
 
-  setCurrent(tunnel: number, slot: number): void {
-    Atomics.store(this.#words, tunnel * ROW + CURRENT, slot);
+  /** The worker that sends for those without a pair, or -1: then nothing leaves. */
+  fallback(tunnel: number): number {
+    return Atomics.load(this.#words, tunnel * ROW + FALLBACK);
   }
 }

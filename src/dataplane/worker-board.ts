@@ -2,11 +2,18 @@
  * What control and workers tell each other, besides SAs, tunnels and sockets.
  *
  * Control bumps the revision after any withdrawal or new row, and wakes the workers. A worker between two batches looks at
- * it, reads the tables again, forgets keys of SAs that are gone, and acknowledges. Once all have acknowledged a revision,
- * none uses what was withdrawn before it: then slots may be reused and descriptors closed.
+ * it, does what the journal says has changed (forgets the keys of a slot, or reads the tables again), and acknowledges.
+ * Once all have acknowledged a revision, none uses what was withdrawn before it: then slots may be reused and descriptors
+ * closed. The journal holds the last changes: so a removal costs a worker the same however many SAs there are. A worker
+ * that is behind by more looks at everything.
  */
 
 export const MAX_WORKERS = 64;
+
+/** A change of tunnels or sockets; a slot is a change of its SAs. */
+export const TABLES_CHANGED = -1;
+/** Changes that the journal remembers, a power of two. */
+export const JOURNAL = 1024;
 
 const ROW = 32; // words: two cache lines
 const REVISION = 0;
@@ -15,6 +22,7 @@ const ACKNOWLEDGED = 0;
 const STATUS = 1;
 const THREAD = 2;
 const STATS = 8; // doubles into the row: word 16
+const JOURNAL_AT = (1 + MAX_WORKERS) * ROW;
 
 /** Life of a worker. */
 export const WorkerStatus = { STARTING: 0, RUNNING: 1, STOPPED: 2, FAILED: 3 } as const;
@@ -35,13 +43,15 @@ export class WorkerBoard {
   }
 
   static create(): WorkerBoard {
-    return new WorkerBoard(new SharedArrayBuffer((1 + MAX_WORKERS) * ROW * 4));
+    return new WorkerBoard(new SharedArrayBuffer((JOURNAL_AT + JOURNAL) * 4));
   }
 
   // Control
 
-  /** Returns the new revision. */
-  bump(): number {
+  /** `change`: a slot, or TABLES_CHANGED. Returns the new revision. */
+  bump(change: number): number {
+    const revision = this.revision();
+    Atomics.store(this.#words, JOURNAL_AT + (revision & (JOURNAL - 1)), change);
     return Atomics.add(this.#words, REVISION, 1) + 1;
   }
 
@@ -80,6 +90,19 @@ export class WorkerBoard {
   }
 
   // Workers
+
+  /**
+   * Whether the journal still holds every change after `revision`: ask before reading them and once more after, as control
+   * may have written meanwhile.
+   */
+  remembers(revision: number): boolean {
+    return (this.revision() - revision) >>> 0 < JOURNAL;
+  }
+
+  /** What changed after `revision`, up to the next. */
+  change(revision: number): number {
+    return Atomics.load(this.#words, JOURNAL_AT + (revision & (JOURNAL - 1)));
+  }
 
   acknowledge(worker: number, revision: number): void {
     Atomics.store(this.#words, rowOf(worker) + ACKNOWLEDGED, revision);

@@ -4,13 +4,14 @@
  */
 import { equalSelectors, narrow, type TrafficSelector } from "../ipsec/selector.ts";
 import { type AgreedChild, selectorsText } from "./child-offer.ts";
+import type { ChildSa } from "./child-sa.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { chooseEsp, describeProposals, type EspSuite, type Proposal, spiBytes } from "./proposal.ts";
 
-export interface ChosenChild extends Omit<AgreedChild, "spiIn"> {
+export interface ChosenChild extends Omit<AgreedChild, "spiIn" | "resource"> {
   readonly chosen: Proposal;
 }
 
@@ -20,14 +21,23 @@ interface Offered {
   readonly tsr: readonly TrafficSelector[];
 }
 
+interface Choosing {
+  readonly withKe: boolean;
+  /** Pairs of a child that are live. */
+  readonly pairsOf: (child: ChildConfig) => readonly ChildSa[];
+  /** The peer may want another pair beside one that has the same selectors (RFC 9611). */
+  readonly mayBeSeveral: boolean;
+}
+
 /**
- * The best of `children` for the offer in `payloads`: those `isFree` first, then those whose selectors are offered as they
- * are. Throws IkeError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
+ * The best of `children` for the offer in `payloads`: where there may be several pairs, one that has a pair with these very
+ * selectors; then those that have none yet, then those whose selectors are offered as they are. Throws IkeError
+ * TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
  */
 export const chooseChild = (
   payloads: readonly Payload[],
   children: readonly ChildConfig[],
-  options: { readonly withKe: boolean; readonly isFree: (child: ChildConfig) => boolean },
+  { withKe, pairsOf, mayBeSeveral }: Choosing,
 ): ChosenChild => {
   const offered = readOffer(payloads);
   const fitting = children
@@ -41,10 +51,15 @@ export const chooseChild = (
 
   const best = fitting
     .flatMap((fit) => {
-      const choice = chooseEsp(offered.proposals, fit.config.proposals, options);
+      const choice = chooseEsp(offered.proposals, fit.config.proposals, { withKe });
       return choice === undefined ? [] : [{ ...fit, ...choice }];
     })
-    .map((fit) => ({ fit, rank: (options.isFree(fit.config) ? 0 : 2) + (isExact(offered, fit.config) ? 0 : 1) }))
+    .map((fit) => {
+      const pairs = pairsOf(fit.config);
+      const isSibling = mayBeSeveral && pairs.some(({ facts }) => hasSelectors(offered, facts));
+      const rank = (isSibling ? 0 : 4) + (pairs.length === 0 ? 0 : 2) + (isExact(offered, fit.config) ? 0 : 1);
+      return { fit, rank };
+    })
     .reduce<Ranked | undefined>(
       (least, next) => (least === undefined || next.rank < least.rank ? next : least),
       undefined,
@@ -86,8 +101,14 @@ const readOffer = (payloads: readonly Payload[]): Offered => {
 };
 
 const isExact = ({ tsi, tsr }: Offered, { local, remote }: ChildConfig): boolean =>
-  local.every((own) => tsr.some((one) => equalSelectors(own, one))) &&
-  remote.every((own) => tsi.some((one) => equalSelectors(own, one)));
+  includes(tsr, local) && includes(tsi, remote);
+
+/** Whether what is offered are the selectors of a pair, no more and no less. */
+const hasSelectors = ({ tsi, tsr }: Offered, { local, remote }: ChildSa["facts"]): boolean =>
+  includes(tsr, local) && includes(local, tsr) && includes(tsi, remote) && includes(remote, tsi);
+
+const includes = (some: readonly TrafficSelector[], wanted: readonly TrafficSelector[]): boolean =>
+  wanted.every((own) => some.some((one) => equalSelectors(own, one)));
 
 const noSelectors = ({ tsi, tsr }: Offered, children: readonly ChildConfig[]): IkeError => {
   const expected = children.map(

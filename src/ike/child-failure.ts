@@ -2,12 +2,18 @@
 import { type ChildOffer, selectorsText } from "./child-offer.ts";
 import type { IkeError } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { Notify } from "./notify.ts";
 import { describeProposals } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
 /** We asked for it. */
-export const childFailed = (turn: Turn, sa: IkeSa, { config, proposals }: ChildOffer, error: IkeError): void => {
-  const selectors = `${selectorsText(config.local)} === ${selectorsText(config.remote)}`;
+export const childFailed = (
+  turn: Turn,
+  sa: IkeSa,
+  { config, proposals, local, remote }: ChildOffer,
+  error: IkeError,
+): void => {
+  const selectors = `${selectorsText(local)} === ${selectorsText(remote)}`;
   const context = error.context ?? `offered ${describeProposals(proposals)}; ${selectors}`;
   const text = `child ${config.name}: ${error.message} (${context})`;
   turn.log("error", "child-sa-failed", sa, text, { child: config.name });
@@ -15,7 +21,8 @@ export const childFailed = (turn: Turn, sa: IkeSa, { config, proposals }: ChildO
 };
 
 /** The peer asked for it, and we refuse. */
-export const refuseChild = (turn: Turn, sa: IkeSa, { message, context }: IkeError): void => {
+export const refuseChild = (turn: Turn, sa: IkeSa, { notify, message, context }: IkeError): void => {
+  if (notify === Notify.TS_MAX_QUEUE) return; // how a peer finds out how many pairs there may be (RFC 9611 §5.2)
   const text = context === undefined ? message : `${message} (${context})`;
   turn.log("error", "child-sa-refused", sa, `${sa.remoteText}: child refused: ${text}`, { remote: sa.remoteText });
   if (sa.peering !== undefined) sa.peering.lastError = `child refused: ${text}`;

@@ -3,23 +3,36 @@
  * the responder made of them (§2.7, §2.9).
  */
 import { covers, formatSelector, type TrafficSelector } from "../ipsec/selector.ts";
+import type { ChildSaFacts } from "./child-sa.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
-import { acceptEsp, describeProposals, type EspSuite, offerEsp, type Proposal, TransformType } from "./proposal.ts";
+import {
+  acceptEsp,
+  describeProposals,
+  type EspSuite,
+  espLike,
+  offerEsp,
+  type Proposal,
+  TransformType,
+} from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
 export interface ChildOffer {
   readonly config: ChildConfig;
+  readonly resource: number;
   /** Reserved: install it or release it. */
   readonly spiIn: number;
   readonly proposals: readonly Proposal[];
+  readonly local: readonly TrafficSelector[];
+  readonly remote: readonly TrafficSelector[];
 }
 
 /** What both sides agreed on, seen from ours. */
 export interface AgreedChild {
   readonly config: ChildConfig;
+  readonly resource: number;
   readonly spiIn: number;
   readonly spiOut: number;
   readonly suite: EspSuite;
@@ -27,24 +40,37 @@ export interface AgreedChild {
   readonly remote: readonly TrafficSelector[];
 }
 
+interface Offering {
+  readonly resource: number;
+  readonly withKe: boolean;
+  /** A pair of the same child: the new one is to have its suite and selectors (RFC 9611 §4). */
+  readonly like?: ChildSaFacts | undefined;
+}
+
 /** Undefined when the data plane has no room for another pair. */
 export const offerChild = (
   turn: Turn,
   connection: string,
   config: ChildConfig,
-  options: { readonly withKe: boolean },
+  { resource, withKe, like }: Offering,
 ): ChildOffer | undefined => {
-  const spiIn = turn.core.env.reserveSpi(connection, config.name);
+  const spiIn = turn.core.env.reserveSpi(connection, config.name, resource);
   if (spiIn === 0) return undefined;
-  return { config, spiIn, proposals: offerEsp(config.proposals, spiIn, options) };
+  const { local, remote } = like ?? config;
+  const wanted = like === undefined ? config.proposals : espLike(config.proposals, like);
+  return { config, resource, spiIn, proposals: offerEsp(wanted, spiIn, { withKe }), local, remote };
 };
 
 /** SA, TSi and TSr of the request. */
-export const offeredPayloads = ({ config, proposals }: ChildOffer): { sa: Payload; selectors: readonly Payload[] } => ({
+export const offeredPayloads = ({
+  proposals,
+  local,
+  remote,
+}: ChildOffer): { sa: Payload; selectors: readonly Payload[] } => ({
   sa: { kind: "SA", value: proposals },
   selectors: [
-    { kind: "TSi", value: { selectors: config.local } },
-    { kind: "TSr", value: { selectors: config.remote } },
+    { kind: "TSi", value: { selectors: local } },
+    { kind: "TSr", value: { selectors: remote } },
   ],
 });
 
@@ -58,11 +84,12 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
     throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, "the peer's choice is none of what we offered", {
       context: `offered ${describeProposals(offer.proposals)}; peer chose ${describeProposals(sa)}`,
     });
-  const { config, spiIn } = offer;
-  within(config.local, tsi.selectors, "TSi");
-  within(config.remote, tsr.selectors, "TSr");
+  const { config, resource, spiIn } = offer;
+  within(offer.local, tsi.selectors, "TSi");
+  within(offer.remote, tsr.selectors, "TSr");
   return {
     config,
+    resource,
     spiIn,
     spiOut: accepted.spi,
     suite: accepted.suite,

@@ -13,6 +13,11 @@ export interface Path {
 export interface ChildSaParams {
   readonly connection: string;
   readonly child: string;
+  /**
+   * Which of the child's pairs it is, from 0: whose packets it carries is the data plane's choice (RFC 9611). 0 is the
+   * fallback, which serves every resource that has no pair of its own.
+   */
+  readonly resource: number;
   /** The SPI we named: of packets to us. */
   readonly spiIn: number;
   /** The SPI the peer named: of packets to it. */

@@ -25,7 +25,7 @@ interface Installing {
 
 export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): ChildSa => {
   const { agreed, keys, ni, nr, shared, weInitiated, use, replaces } = installing;
-  const { config, spiIn, spiOut, local, remote, suite } = agreed;
+  const { config, resource, spiIn, spiOut, local, remote, suite } = agreed;
   const { initiatorToResponder, responderToInitiator } = deriveChildKeys({
     prf: keys.prf,
     skD: keys.skD,
@@ -35,6 +35,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     suite: suite.suite,
   });
   const facts = {
+    resource,
     spiIn,
     spiOut,
     suite: suite.suite,
@@ -67,7 +68,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
   wipe(shared);
   if (use === "now") for (const sibling of siblings(sa, child)) sibling.inUse = false;
   if (sa.peering !== undefined) {
-    sa.peering.childRetries.delete(config.name);
+    sa.peering.childIsUp(turn, config.name, resource);
     sa.peering.lastError = undefined;
   }
   turn.log("info", replaces ? "child-sa-rekeyed" : "child-sa-installed", sa, `child ${config.name} is up`, {
@@ -89,7 +90,14 @@ export const startUsing = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
   if (child.inUse || child.state.name === "removed") return;
   for (const sibling of siblings(sa, child)) sibling.inUse = false;
   child.inUse = true;
+  child.useAt = Number.POSITIVE_INFINITY;
   turn.effects.push({ kind: "use", spiIn: child.spiIn });
+};
+
+/** A fresh request of the peer shows that it has our last answer, and the pair that was in it (RFC 7296 §2.3). */
+export const useAnswered = (turn: Turn, sa: IkeSa): void => {
+  for (const child of sa.children.values())
+    if (child.isLive && child.useAt !== Number.POSITIVE_INFINITY) startUsing(turn, sa, child);
 };
 
 /** Take a pair away. Traffic that was sent on it moves to another pair of the same child first, where there is one. */
@@ -111,21 +119,20 @@ export const removeChild = (turn: Turn, sa: IkeSa, child: ChildSa, why: string):
 export const replacedBy = (turn: Turn, child: ChildSa, by: ChildSa): void =>
   child.become({ name: "replaced", by, guardAt: turn.now + DELETE_GUARD });
 
-/** Whether a pair carries this child's traffic to the peer of `sa`, or is being negotiated by us. */
-export const hasChild = (sa: IkeSa, name: string): boolean =>
-  isChildUp(sa, name) ||
+/** Whether a pair carries the traffic of this child's resource to the peer of `sa`, or is being negotiated by us. */
+export const hasChild = (sa: IkeSa, name: string, resource: number): boolean =>
+  isChildUp(sa, name, resource) ||
   samePeer(sa).some(({ requests }) =>
-    requests.has((task) => task.kind === "create-child-sa" && task.childName === name),
+    requests.has((task) => task.kind === "create-child-sa" && task.childName === name && task.resource === resource),
   );
 
-/** Whether a pair carries this child's traffic to the peer of `sa`, on whichever IKE SA. */
-export const isChildUp = (sa: IkeSa, name: string): boolean => samePeer(sa).some((other) => hasLiveChild(other, name));
-
-/** The same on this IKE SA alone. */
-export const hasLiveChild = (sa: IkeSa, name: string): boolean => {
-  for (const child of sa.children.values()) if (child.config.name === name && child.isLive) return true;
-  return false;
-};
+/** Whether a pair carries the traffic of this child's resource to the peer of `sa`, on whichever IKE SA. */
+export const isChildUp = (sa: IkeSa, name: string, resource: number): boolean =>
+  samePeer(sa).some(({ children }) => {
+    for (const child of children.values())
+      if (child.config.name === name && child.resource === resource && child.isLive) return true;
+    return false;
+  });
 
 const heirOf = (sa: IkeSa, child: ChildSa): ChildSa | undefined => {
   if (child.state.name === "replaced" && child.state.by.isLive) return child.state.by;
@@ -134,10 +141,12 @@ const heirOf = (sa: IkeSa, child: ChildSa): ChildSa | undefined => {
     .at(-1);
 };
 
-/** Other pairs of the same child with the same peer, whichever IKE SA they belong to. */
+const isSameResource = (a: ChildSa, b: ChildSa): boolean => a.config === b.config && a.resource === b.resource;
+
+/** Other pairs of the same child and resource with the same peer, whichever IKE SA they belong to. */
 const siblings = (sa: IkeSa, child: ChildSa): ChildSa[] =>
   samePeer(sa).flatMap((other) =>
-    [...other.children.values()].filter((sibling) => sibling !== child && sibling.config === child.config),
+    [...other.children.values()].filter((sibling) => sibling !== child && isSameResource(sibling, child)),
   );
 
 /** The IKE SAs of this connection with the peer of `sa`, itself too. */

@@ -5,25 +5,29 @@
 import { generateKeyPair, kexById } from "../crypto/kex.ts";
 import { answeredPayloads, type ChosenChild, chooseChild } from "./child-answer.ts";
 import { refuseChild } from "./child-failure.ts";
-import { type ChildSa, spiText } from "./child-sa.ts";
-import { hasLiveChild, installChild, replacedBy } from "./children.ts";
+import { type ChildSa, spiText, USE_GUARD } from "./child-sa.ts";
+import { installChild, replacedBy, useAnswered } from "./children.ts";
+import type { ChildConfig } from "./connection.ts";
 import { CreateChild } from "./create-child-sa.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { find, notifies, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
-import { groupData, kePayload, NONCE_LENGTH, noncePayload, notifyAboutSpi } from "./payloads.ts";
+import { groupData, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyAboutSpi } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
 import type { Answer } from "./receive.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
+import { livePairs, noRoom, noteResources, resourceFor, resourcePayloads } from "./resources.ts";
 import type { Turn } from "./turn.ts";
+import { wantChildrenLater } from "./want-children.ts";
 
 /** Throws IkeError to refuse: the caller answers with its notification. */
 export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]): Answer => {
   // RFC 7296 §2.25.2: what is being closed or was rekeyed takes no new children.
   if (sa.state.name !== "established") throw busy("the IKE SA is ending");
   inheritByUse(turn, sa);
+  useAnswered(turn, sa);
   if (find(payloads, "TSi") === undefined) return answerRekeyIkeSa(turn, sa, payloads);
   if (sa.requests.task?.kind === "rekey-ike-sa") throw busy("the IKE SA is being rekeyed");
 
@@ -39,7 +43,8 @@ export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Pa
     }
     if (!old.isLive) throw busy(`child ${old.config.name} is being deleted`);
   }
-  return { payloads: negotiate(turn, sa, payloads, old) };
+  // The peer has begun: it asks for what it wants, we for what is left.
+  return { payloads: negotiate(turn, sa, payloads, old), after: () => wantChildrenLater(turn, sa) };
 };
 
 const busy = (why: string): IkeError => new IkeError(Notify.TEMPORARY_FAILURE, why);
@@ -51,25 +56,37 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
   const { config } = peering;
   try {
     const children = old === undefined ? config.children : [old.config];
-    const isFree = ({ name }: { readonly name: string }): boolean => !hasLiveChild(sa, name);
-    const chosen = chooseChild(payloads, children, { withKe: true, isFree });
+    const mayBeSeveral = hasNotify(payloads, Notify.SA_RESOURCE_INFO);
+    const pairsOf = (child: ChildConfig): readonly ChildSa[] => livePairs(sa, child);
+    const chosen = chooseChild(payloads, children, { withKe: true, pairsOf, mayBeSeveral });
+    const resource = old === undefined ? resourceFor(sa, chosen.config, mayBeSeveral) : old.resource;
     const exchanged = exchange(chosen, payloads);
-    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name);
-    if (spiIn === 0) throw new IkeError(Notify.NO_ADDITIONAL_SAS, "no room for another Child SA");
+    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
+    if (spiIn === 0) throw noRoom(sa, chosen.config, mayBeSeveral);
     const nr = turn.random(NONCE_LENGTH);
+    // The peer does not receive on it before it has our answer: what is sent already goes on on another pair.
+    const isFurther = livePairs(sa, chosen.config).length > 0;
     const child = installChild(turn, sa, {
-      agreed: { ...chosen, spiIn },
+      agreed: { ...chosen, resource, spiIn },
       keys,
       ni: nonce.data,
       nr,
       shared: exchanged?.shared,
       weInitiated: false,
-      use: old === undefined ? "now" : "when-told",
+      use: isFurther ? "when-told" : "now",
       replaces: old,
     });
+    if (isFurther && old === undefined) child.useAt = turn.now + USE_GUARD;
+    noteResources(sa, chosen.config, payloads);
     noteCollision(turn, sa, child, old);
     const { sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
-    return [proposal, noncePayload(nr), ...(exchanged === undefined ? [] : [exchanged.payload]), ...selectors];
+    return [
+      ...(mayBeSeveral ? resourcePayloads(chosen.config, resource) : []),
+      proposal,
+      noncePayload(nr),
+      ...(exchanged === undefined ? [] : [exchanged.payload]),
+      ...selectors,
+    ];
   } catch (problem) {
     if (problem instanceof IkeError && problem.notify !== Notify.INVALID_KE_PAYLOAD) refuseChild(turn, sa, problem);
     throw problem;
@@ -98,8 +115,8 @@ const exchange = (
 const noteCollision = (turn: Turn, sa: IkeSa, child: ChildSa, old: ChildSa | undefined): void => {
   const { task } = sa.requests;
   if (old === undefined) {
-    if (task instanceof CreateChild && task.kind === "create-child-sa" && task.childName === child.config.name)
-      task.rival = child;
+    if (task instanceof CreateChild && task.kind === "create-child-sa")
+      if (task.childName === child.config.name && task.resource === child.resource) task.rival = child;
     return;
   }
   if (old.state.name === "rekeying" && old.state.task === task && task instanceof CreateChild) {

@@ -1,8 +1,9 @@
 /**
- * CREATE_CHILD_SA as its initiator: another Child SA (RFC 7296 §1.3.1) or the rekey of one (§1.3.3, §2.8)
+ * CREATE_CHILD_SA as its initiator: another Child SA (RFC 7296 §1.3.1), another pair for one (RFC 9611), or the rekey of one
+ * (RFC 7296 §1.3.3, §2.8)
  *
- *   HDR, SK {[N(REKEY_SA),] SA, Ni, [KEi,] TSi, TSr} -->
- *                                                    <-- HDR, SK {SA, Nr, [KEr,] TSi, TSr}
+ *   HDR, SK {[N(REKEY_SA),] [N(SA_RESOURCE_INFO),] SA, Ni, [KEi,] TSi, TSr} -->
+ *                                                    <-- HDR, SK {[N(SA_RESOURCE_INFO),] SA, Nr, [KEr,] TSi, TSr}
  *
  * Make before break: the old pair is deleted once traffic has moved to the new one.
  */
@@ -18,7 +19,7 @@ import {
   readChildAnswer,
 } from "./child-offer.ts";
 import { type ChildSa, spiText } from "./child-sa.ts";
-import { hasChild, installChild, isChildUp, removeChild, replacedBy } from "./children.ts";
+import { installChild, isChildUp, removeChild, replacedBy } from "./children.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
@@ -28,25 +29,37 @@ import { Exchange, find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload, notifyAboutSpi } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
+import { countedPairs, livePairs, mayAskFor, noteResources, resourcePayloads } from "./resources.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
+import { wantChild, wantPairs } from "./want-children.ts";
 
 interface Sent {
   readonly offer: ChildOffer;
   readonly ni: Uint8Array;
   readonly keyPair: KeyPair | undefined;
+  /** Pairs of the child that the peer could count then. */
+  readonly pairs: number;
+}
+
+export interface Asking {
+  /** Of a rekey: that of the old pair. */
+  readonly resource: number;
+  /** What is rekeyed. */
+  readonly old?: ChildSa | undefined;
+  readonly group?: number;
+  readonly tries?: number;
 }
 
 /** After a refusal a rekey is tried again within this time; TEMPORARY_FAILURE is for soon (RFC 7296 §2.25). */
 const RETRY = { refused: 60_000, temporary: 5_000 } as const;
-/** How long a responder leaves it to the initiator to ask for the other children, ms. */
-const CHILDREN_LATER = 5_000;
 const MOST_GROUPS = 3;
 
 export class CreateChild implements Task {
   readonly kind: "create-child-sa" | "rekey-child-sa";
   readonly exchange = Exchange.CREATE_CHILD_SA;
   readonly childName: string;
+  readonly resource: number;
   readonly #config: ChildConfig;
   readonly #old: ChildSa | undefined;
   readonly #group: number | undefined;
@@ -55,21 +68,24 @@ export class CreateChild implements Task {
   /** What the peer made of the same child while our request was on its way (RFC 7296 §2.8.1). */
   rival: ChildSa | undefined;
 
-  constructor(config: ChildConfig, old?: ChildSa, again: { readonly group?: number; readonly tries?: number } = {}) {
+  constructor(config: ChildConfig, { resource, old, group, tries = 1 }: Asking) {
     this.kind = old === undefined ? "create-child-sa" : "rekey-child-sa";
     this.childName = config.name;
+    this.resource = resource;
     this.#config = config;
     this.#old = old;
-    this.#group = again.group ?? firstGroup(config.proposals);
-    this.#tries = again.tries ?? 1;
+    this.#group = group ?? firstGroup(config.proposals);
+    this.#tries = tries;
   }
 
   request(turn: Turn, sa: IkeSa): readonly Payload[] | undefined {
+    const { resource } = this;
     const config = this.#config;
     const old = this.#old;
     // Meanwhile the peer may have done it, or deleted the pair.
-    if (old === undefined ? isChildUp(sa, config.name) : !this.#owns(old)) return undefined;
-    const offer = offerChild(turn, sa.connection ?? "", config, { withKe: true });
+    if (old === undefined ? !isMissing(sa, config, resource) : !this.#owns(old)) return undefined;
+    const like = old === undefined ? livePairs(sa, config)[0]?.facts : undefined;
+    const offer = offerChild(turn, sa.connection ?? "", config, { resource, withKe: true, like });
     if (offer === undefined) {
       turn.log("error", "no-spi", sa, `no room for child ${config.name}: too many Child SAs`, { child: config.name });
       this.#giveUp(turn, sa, RETRY.refused);
@@ -78,10 +94,11 @@ export class CreateChild implements Task {
     const method = this.#group === undefined ? undefined : kexById(this.#group);
     const keyPair = method && generateKeyPair(method);
     const ni = turn.random(NONCE_LENGTH);
-    this.#sent = { offer, ni, keyPair };
+    this.#sent = { offer, ni, keyPair, pairs: countedPairs(sa, config) };
     const { sa: proposals, selectors } = offeredPayloads(offer);
     return [
       ...(old === undefined ? [] : [notifyAboutSpi(Notify.REKEY_SA, Protocol.ESP, spiBytes(old.spiIn))]),
+      ...resourcePayloads(config, resource),
       proposals,
       noncePayload(ni),
       ...(keyPair === undefined ? [] : [kePayload(keyPair.method.id, keyPair.publicValue)]),
@@ -127,6 +144,7 @@ export class CreateChild implements Task {
     const nr = nonce.data;
     const old = this.#old;
     const rival = this.#liveRival;
+    noteResources(sa, agreed.config, payloads);
     const loses = this.rival !== undefined && rival !== undefined && losesTo(lowest(ni, nr), this.rival.lowestNonce);
     const use = loses ? "when-told" : "now";
     const child = installChild(turn, sa, { agreed, keys, ni, nr, shared, weInitiated: true, use, replaces: old });
@@ -140,10 +158,11 @@ export class CreateChild implements Task {
       if (rival !== undefined) replacedBy(turn, rival, child); // the peer deletes it; the guard does where it does not
       deleteChild(turn, sa, old);
     } else if (rival !== undefined) deleteChild(turn, sa, rival); // the peer may not have seen that they crossed
+    wantPairs(turn, sa, agreed.config);
   }
 
   /** The peer said no. */
-  #refused(turn: Turn, sa: IkeSa, { offer }: Sent, error: { type: number; data: Uint8Array }): void {
+  #refused(turn: Turn, sa: IkeSa, { offer, pairs }: Sent, error: { type: number; data: Uint8Array }): void {
     const old = this.#old;
     const rival = this.#liveRival;
     if (rival !== undefined) {
@@ -163,7 +182,18 @@ export class CreateChild implements Task {
       case Notify.CHILD_SA_NOT_FOUND:
         if (old === undefined || old.state.name === "removed") break;
         removeChild(turn, sa, old, "the peer does not know it"); // RFC 7296 §2.25.1
-        wantChild(turn, sa, offer.config);
+        wantChild(turn, sa, offer.config, old.resource);
+        return;
+      case Notify.TS_MAX_QUEUE:
+      case Notify.NO_ADDITIONAL_SAS:
+        if (old !== undefined || pairs === 0) break;
+        sa.resources.refused(offer.config.name, pairs);
+        turn.log(
+          "info",
+          "child-sa-limit",
+          sa,
+          `child ${offer.config.name}: the peer takes no more pairs than ${pairs}`,
+        );
         return;
     }
     childFailed(turn, sa, offer, new IkeError(error.type, `the peer refused ${this.#what}`));
@@ -178,13 +208,15 @@ export class CreateChild implements Task {
   }
 
   get #what(): string {
-    return this.#old === undefined ? "the child" : `the rekey of ${spiText(this.#old.spiIn)}`;
+    if (this.#old === undefined) return this.resource === 0 ? "the child" : "another pair for the child";
+    return `the rekey of ${spiText(this.#old.spiIn)}`;
   }
 
   #tryGroup(turn: Turn, sa: IkeSa, group: number): boolean {
     if (this.#tries >= MOST_GROUPS || group === this.#group || !groupsOf(this.#config.proposals).includes(group))
       return false;
-    const again = new CreateChild(this.#config, this.#old, { group, tries: this.#tries + 1 });
+    const { resource } = this;
+    const again = new CreateChild(this.#config, { resource, old: this.#old, group, tries: this.#tries + 1 });
     if (this.#old !== undefined && this.#owns(this.#old)) this.#old.become({ name: "rekeying", task: again });
     sa.requests.addFirst(turn, sa, again);
     return true;
@@ -194,8 +226,8 @@ export class CreateChild implements Task {
   #giveUp(turn: Turn, sa: IkeSa, within: number): void {
     const old = this.#old;
     if (old === undefined || old.state.name === "removed") {
-      const isComing = sa.peering?.childRetries.get(this.childName)?.at !== undefined;
-      if (!isComing) wantChild(turn, sa, this.#config, within === RETRY.temporary ? within : undefined);
+      if (sa.peering?.isChildDue(this.childName, this.resource)) return;
+      wantChild(turn, sa, this.#config, this.resource, within === RETRY.temporary ? within : undefined);
     } else if (this.#owns(old)) old.become({ name: "installed", rekeyAt: turn.now + turn.jittered(within, 0.5) });
   }
 
@@ -204,6 +236,9 @@ export class CreateChild implements Task {
     return state.name === "rekeying" && state.task === this;
   }
 }
+
+const isMissing = (sa: IkeSa, config: ChildConfig, resource: number): boolean =>
+  !isChildUp(sa, config.name, resource) && mayAskFor(sa, config, resource);
 
 const release = (turn: Turn, { offer, keyPair }: Sent): void => {
   keyPair?.destroy();
@@ -224,26 +259,7 @@ const agree = ({ keyPair }: Sent, { suite }: AgreedChild, payloads: readonly Pay
 /** Rekey a pair: it carries traffic until the new one does. */
 export const rekeyChild = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
   if (child.state.name !== "installed") return;
-  const task = new CreateChild(child.config, child);
+  const task = new CreateChild(child.config, { resource: child.resource, old: child });
   child.become({ name: "rekeying", task });
   sa.requests.add(turn, sa, task);
 };
-
-/** Ask for all children of the connection that are not there. */
-export const wantChildren = (turn: Turn, sa: IkeSa): void => {
-  const { peering } = sa;
-  if (peering === undefined || peering.wish === "no") return;
-  for (const config of peering.config.children)
-    if (!hasChild(sa, config.name) && !peering.childRetries.has(config.name))
-      sa.requests.add(turn, sa, new CreateChild(config));
-};
-
-/** As responder: the initiator asks for what it wants, we for what is left. */
-export const wantChildrenLater = (turn: Turn, sa: IkeSa): void => {
-  for (const config of sa.peering?.config.children ?? [])
-    if (!hasChild(sa, config.name)) wantChild(turn, sa, config, CHILDREN_LATER);
-};
-
-/** Ask for a child again: within some time, or with back-off. */
-export const wantChild = (turn: Turn, sa: IkeSa, { name }: ChildConfig, within?: number): void =>
-  sa.peering?.retryChild(turn, name, within === undefined ? undefined : turn.jittered(within, 0.5));

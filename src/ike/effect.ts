@@ -12,16 +12,18 @@ export type Effect =
   /** One octet 0xff without a marker: keeps a NAT's mapping (RFC 3948 §4). */
   | { readonly kind: "keepalive"; readonly path: Path }
   /**
-   * Inbound SA live at once, outbound SA installed. `now`: traffic of the policy moves to it at once. `when-told`: what
-   * the peer rekeyed goes on using the old pair until `use` comes (no gap: RFC 7296 §2.8).
+   * Inbound SA live at once, outbound SA installed. `now`: traffic of its child and resource moves to it at once.
+   * `when-told`: what the peer rekeyed goes on using the old pair until `use` comes (no gap: RFC 7296 §2.8).
    */
   | { readonly kind: "install"; readonly child: ChildSaParams; readonly use: "now" | "when-told" }
-  /** From now on send on this pair. */
+  /** From now on send on this pair what its child and resource send. */
   | { readonly kind: "use"; readonly spiIn: number }
-  /** Both SAs of the pair. */
+  /** Both SAs of the pair. A resource without one sends on the fallback; without that, on any other pair of the child. */
   | { readonly kind: "remove"; readonly spiIn: number }
   /** The peer's authenticated address changed (RFC 7296 §2.23). */
   | { readonly kind: "move"; readonly spiIn: number; readonly path: Path }
+  /** Resolve a domain name and say `resolved`, also when it has no address. */
+  | { readonly kind: "resolve"; readonly connection: string; readonly host: string }
   | {
       readonly kind: "log";
       readonly level: LogLevel;

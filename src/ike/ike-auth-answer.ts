@@ -5,9 +5,9 @@
 import { checkPskAuth, pskAuth } from "./auth.ts";
 import { answeredPayloads, chooseChild } from "./child-answer.ts";
 import { refuseChild } from "./child-failure.ts";
-import { hasLiveChild, installChild } from "./children.ts";
-import { expectedPeer } from "./connection.ts";
-import { wantChildrenLater } from "./create-child-sa.ts";
+import type { ChildSa } from "./child-sa.ts";
+import { installChild } from "./children.ts";
+import { type ChildConfig, expectedPeer } from "./connection.ts";
 import { equalIdentity, formatIdentity, type Identity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState } from "./ike-sa.ts";
@@ -21,7 +21,9 @@ import { hasNotify, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
 import { chooseIke, describeProposals, Protocol, TransformType } from "./proposal.ts";
 import type { Answer } from "./receive.ts";
+import { livePairs, noteResources, resourcePayloads } from "./resources.ts";
 import type { Turn } from "./turn.ts";
+import { wantChildrenLater } from "./want-children.ts";
 
 type InitAnswered = Extract<IkeSaState, { name: "init-answered" }>;
 
@@ -115,13 +117,15 @@ const firstChild = (
 ): readonly Payload[] => {
   if (find(payloads, "SA") === undefined) return []; // RFC 6023: no child is asked for
   try {
-    const isFree = ({ name }: { readonly name: string }): boolean => !hasLiveChild(sa, name);
-    const chosen = chooseChild(payloads, config.children, { withKe: false, isFree });
-    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name);
+    const pairsOf = (child: ChildConfig): readonly ChildSa[] => livePairs(sa, child);
+    const chosen = chooseChild(payloads, config.children, { withKe: false, pairsOf, mayBeSeveral: false });
+    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, 0);
     if (spiIn === 0) throw new IkeError(Notify.NO_ADDITIONAL_SAS, "no room for another Child SA");
-    installChild(turn, sa, { agreed: { ...chosen, spiIn }, ...secrets, weInitiated: false, use: "now" });
+    installChild(turn, sa, { agreed: { ...chosen, resource: 0, spiIn }, ...secrets, weInitiated: false, use: "now" });
+    noteResources(sa, chosen.config, payloads);
     const { sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
-    return [proposal, ...selectors];
+    const resources = hasNotify(payloads, Notify.SA_RESOURCE_INFO) ? resourcePayloads(chosen.config, 0) : [];
+    return [...resources, proposal, ...selectors];
   } catch (problem) {
     if (!(problem instanceof IkeError)) throw problem;
     refuseChild(turn, sa, problem);

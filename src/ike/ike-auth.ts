@@ -13,7 +13,6 @@ import { childFailed } from "./child-failure.ts";
 import { offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { installChild } from "./children.ts";
 import { expectedPeer } from "./connection.ts";
-import { wantChildren } from "./create-child-sa.ts";
 import { equalIdentity, formatIdentity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState, Opening } from "./ike-sa.ts";
@@ -25,11 +24,14 @@ import type { IkeKeys } from "./keymat.ts";
 import { lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
+import { seal } from "./outgoing.ts";
 import { AuthMethod } from "./payload/auth.ts";
 import { errorNotify, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
 import { describeProposals, type IkeSuite } from "./proposal.ts";
+import { noteResources, resourcePayloads } from "./resources.ts";
 import type { Turn } from "./turn.ts";
+import { wantChildren } from "./want-children.ts";
 
 type AuthSent = Extract<IkeSaState, { name: "auth-sent" }>;
 
@@ -43,7 +45,7 @@ export const sendIkeAuth = (
   const [child] = peering?.config.children ?? [];
   if (peering === undefined || child === undefined) throw new RangeError("IKE_AUTH needs a connection with a child");
   const { config } = peering;
-  const offer = offerChild(turn, config.name, child, { withKe: false });
+  const offer = offerChild(turn, config.name, child, { resource: 0, withKe: false });
   sa.requests.answered();
   sa.become({ name: "auth-sent", ...begun, offer });
   if (offer === undefined) {
@@ -61,11 +63,12 @@ export const sendIkeAuth = (
     ...(peering.established().length === 0 ? [notifyPayload(Notify.INITIAL_CONTACT)] : []), // RFC 7296 §2.4
     ...(config.remote.id === undefined ? [] : [{ kind: "IDr", value: config.remote.id } as const]),
     { kind: "AUTH", value: { method: AuthMethod.SHARED_KEY_MIC, data: auth } },
+    ...resourcePayloads(child, 0),
     proposals,
     ...selectors,
   ];
   const header = sa.header(Exchange.IKE_AUTH, false, sa.requests.nextId);
-  sa.requests.sent(turn, sa, Exchange.IKE_AUTH, sa.seal(header, payloads, turn.random));
+  sa.requests.sent(turn, sa, Exchange.IKE_AUTH, seal(turn, sa, header, payloads));
 };
 
 /** The answer, its ICV good and its contents checked. Throws IkeError when it does not convince: see `failAuth`. */
@@ -162,16 +165,17 @@ const firstChild = (
     turn.core.env.releaseSpi(offer.spiIn);
     const refused = new IkeError(error?.type ?? Notify.NO_PROPOSAL_CHOSEN, "the peer refused the child");
     childFailed(turn, sa, offer, refused);
-    sa.peering?.retryChild(turn, offer.config.name);
+    sa.peering?.retryChild(turn, offer.config.name, offer.resource);
     return;
   }
   try {
     const agreed = readChildAnswer(offer, payloads);
     installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
+    noteResources(sa, agreed.config, payloads);
   } catch (problem) {
     if (!(problem instanceof IkeError)) throw problem;
     childFailed(turn, sa, offer, problem);
-    sa.peering?.retryChild(turn, offer.config.name);
+    sa.peering?.retryChild(turn, offer.config.name, offer.resource);
     sa.requests.add(turn, sa, new DeleteUninstalled(offer.spiIn)); // the peer has it: no half state
   }
 };

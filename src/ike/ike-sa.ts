@@ -13,14 +13,17 @@ import { formatEndpoint } from "../ip-address.ts";
 import type { ChildOffer } from "./child-offer.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { Path } from "./child-sa-params.ts";
+import type { ConnectionConfig } from "./connection.ts";
 import type { Identity } from "./identity.ts";
 import type { InitAttempt } from "./ike-sa-init.ts";
 import type { DirectionKeys, IkeKeys } from "./keymat.ts";
-import type { HeaderFields, Payload } from "./message.ts";
+import type { HeaderFields } from "./message.ts";
+import type { Outgoing } from "./outgoing.ts";
 import type { Peering } from "./peering.ts";
 import type { IkeSuite } from "./proposal.ts";
+import { Reassembly } from "./reassembly.ts";
 import { Requests } from "./requests.ts";
-import { sealProtected } from "./sk.ts";
+import { PeerResources } from "./resources.ts";
 
 export type Role = "initiator" | "responder";
 
@@ -90,8 +93,9 @@ export interface Origin {
 
 /** A request of the peer that was answered: the same octets come back when it is repeated. */
 export interface Answered {
+  /** As it came; of one that came in pieces the first (RFC 7383 §2.6.1). */
   readonly request: Uint8Array;
-  readonly answer: Uint8Array;
+  readonly answer: Outgoing;
 }
 
 interface Beginning {
@@ -102,6 +106,8 @@ interface Beginning {
   readonly peering: Peering | undefined;
   readonly state: IkeSaState;
   readonly now: number;
+  /** Of the IKE SA that it rekeys. */
+  readonly resources?: PeerResources;
 }
 
 export class IkeSa {
@@ -111,6 +117,10 @@ export class IkeSa {
   spiR: Uint8Array;
   path: Path;
   nat: NatFound = NO_NAT;
+  /** How messages are cut; undefined: not at all, since one of the two does not want it (RFC 7383 §2.3). */
+  fragments: Pick<ConnectionConfig, "fragmentation" | "fragmentSize"> | undefined;
+  /** Pieces of the peer's requests and of its answers that have come so far. */
+  readonly arriving = { requests: new Reassembly(), answers: new Reassembly() };
   /** Undefined until a responder knows whom it talks to. */
   peering: Peering | undefined;
   peerId: Identity | undefined;
@@ -118,6 +128,8 @@ export class IkeSa {
   origin: Origin | undefined;
   readonly createdAt: number;
   readonly children = new Map<number, ChildSa>();
+  /** What the peer has said about several pairs for one child. */
+  readonly resources: PeerResources;
   /** Our requests. */
   readonly requests: Requests;
   /** Message ID that the peer's next request must have. */
@@ -130,13 +142,14 @@ export class IkeSa {
   usageAt = Number.POSITIVE_INFINITY;
   #state: IkeSaState;
 
-  constructor({ role, spiI, spiR, path, peering, state, now }: Beginning, firstMessageId = 0) {
+  constructor({ role, spiI, spiR, path, peering, state, now, resources }: Beginning, firstMessageId = 0) {
     this.role = role;
     this.spiI = spiI;
     this.spiR = spiR;
     this.path = path;
     this.peering = peering;
     this.createdAt = now;
+    this.resources = resources ?? new PeerResources();
     this.#state = state;
     this.requests = new Requests(firstMessageId);
   }
@@ -172,6 +185,13 @@ export class IkeSa {
     return this.role === "initiator" ? this.keys?.responder : this.keys?.initiator;
   }
 
+  /** Keys of what we send. A RangeError in a state without. */
+  get outbound(): DirectionKeys {
+    const keys = this.role === "initiator" ? this.keys?.initiator : this.keys?.responder;
+    if (keys === undefined) throw new RangeError(`an IKE SA has no keys when ${this.#state.name}`);
+    return keys;
+  }
+
   /** The only way to change state. An impossible step is a bug and throws a RangeError. */
   become(next: IkeSaState): void {
     const last = this.#state;
@@ -186,11 +206,5 @@ export class IkeSa {
   header(exchange: number, isResponse: boolean, messageId: number): HeaderFields {
     const { spiI, spiR, role } = this;
     return { spiI, spiR, exchange, fromInitiator: role === "initiator", isResponse, messageId };
-  }
-
-  seal(header: HeaderFields, payloads: readonly Payload[], random: (length: number) => Uint8Array): Uint8Array {
-    const keys = this.role === "initiator" ? this.keys?.initiator : this.keys?.responder;
-    if (keys === undefined) throw new RangeError(`an IKE SA has no keys when ${this.#state.name}`);
-    return sealProtected(header, payloads, keys, random);
   }
 }

@@ -5,8 +5,8 @@
  *                           <-- HDR, SK {[D,] ...}
  */
 import { type ChildSa, spiText } from "./child-sa.ts";
-import { isChildUp, removeChild } from "./children.ts";
-import { wantChild } from "./create-child-sa.ts";
+import { isChildUp, removeChild, useAnswered } from "./children.ts";
+import { LIVENESS_TRIES, type Liveness as LivenessConfig, type Retransmit } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
 import { Exchange, findAll, type Payload } from "./message.ts";
@@ -17,6 +17,7 @@ import type { Answer } from "./receive.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
+import { wantChild } from "./want-children.ts";
 
 const deletion = (protocol: number, spis: readonly Uint8Array[]): Payload => ({
   kind: "Delete",
@@ -95,9 +96,11 @@ export class Liveness implements Task {
   readonly kind = "liveness";
   readonly exchange = Exchange.INFORMATIONAL;
   readonly patience?: number;
+  readonly plan?: Retransmit;
 
-  constructor(patience: number | undefined) {
-    if (patience !== undefined) this.patience = patience;
+  constructor({ timeout, retry }: LivenessConfig) {
+    if (timeout !== undefined) this.patience = timeout;
+    if (retry !== undefined) this.plan = { first: retry, factor: 1, tries: LIVENESS_TRIES };
   }
 
   request(): readonly Payload[] {
@@ -160,6 +163,7 @@ export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Pa
     return { payloads: [], after: () => end(turn, sa, "deleted by the peer") };
 
   if (deletions.length > 0) inheritByUse(turn, sa);
+  useAnswered(turn, sa);
   const paired: Uint8Array[] = [];
   for (const { protocol, spis } of deletions)
     if (protocol === Protocol.ESP) for (const spi of spis) paired.push(...deletedByPeer(turn, holderOf(sa), spi));
@@ -181,11 +185,11 @@ const deletedByPeer = (turn: Turn, sa: IkeSa, spi: Uint8Array): Uint8Array[] => 
   const state = child.state.name;
   removeChild(turn, sa, child, "deleted by the peer");
   const { config } = child;
-  if ((state === "installed" || state === "rekeying") && !isChildUp(sa, config.name)) {
+  if ((state === "installed" || state === "rekeying") && !isChildUp(sa, config.name, child.resource)) {
     turn.log("info", "child-sa-deleted", sa, `child ${config.name}: the peer deleted it`, {
       spiIn: spiText(child.spiIn),
     });
-    wantChild(turn, sa, config);
+    wantChild(turn, sa, config, child.resource);
   }
   return state === "deleting" ? [] : [spiBytes(child.spiIn)];
 };

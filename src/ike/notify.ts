@@ -23,6 +23,7 @@ export const Notify = {
   UNEXPECTED_NAT_DETECTED: 41, // RFC 4555
   TEMPORARY_FAILURE: 43,
   CHILD_SA_NOT_FOUND: 44,
+  TS_MAX_QUEUE: 48, // RFC 9611
 
   // Status
   INITIAL_CONTACT: 16384,
@@ -60,6 +61,7 @@ export const Notify = {
   NO_PPK_AUTH: 16437,
   INTERMEDIATE_EXCHANGE_SUPPORTED: 16438, // RFC 9242
   ADDITIONAL_KEY_EXCHANGE: 16441, // RFC 9370
+  SA_RESOURCE_INFO: 16444, // RFC 9611
 } as const;
 
 /** Types below this one report errors, the others status (RFC 7296 §3.10.1). */

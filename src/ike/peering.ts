@@ -1,19 +1,28 @@
 /**
  * One configured connection as it stands: its IKE SAs, whether somebody wants it up, and when to try again.
  */
+import { canonicalAddress } from "../ip-address.ts";
 import { backoff } from "./backoff.ts";
-import type { ConnectionConfig } from "./connection.ts";
+import { type ConnectionConfig, hostsOf } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import type { Turn } from "./turn.ts";
 
 /** `always`: for ever, with back-off. `once`: until it fails or ends. `no`: only when the peer asks. */
 export type Wish = "always" | "once" | "no";
 
-interface Retry {
+/** One pair of a child that is wanted and was not to be had, or did not stay. */
+export interface Retry {
+  readonly child: string;
+  readonly resource: number;
   readonly failures: number;
-  /** Undefined while it is being tried. */
+  /** Undefined while it is being tried, and once it is there. */
   readonly at: number | undefined;
+  /** When it came, if it did. */
+  readonly upSince: number | undefined;
 }
+
+/** A pair that stays so long has had its failures forgiven, ms. */
+const FORGIVEN = 300_000;
 
 export class Peering {
   readonly config: ConnectionConfig;
@@ -25,11 +34,46 @@ export class Peering {
   /** When to begin again an IKE SA that is wanted. */
   retryAt: number | undefined;
   failures = 0;
-  /** Children that are wanted and could not be had, by name. */
-  readonly childRetries = new Map<string, Retry>();
+  /** A name that is being resolved, and until when that is waited for. */
+  resolving: { readonly host: string; readonly until: number } | undefined;
+  readonly #hosts: readonly string[];
+  /** Which of the hosts is tried now, or next. */
+  #nextHost = 0;
+  /** Whether the attempt at it has succeeded. */
+  #wasUp = false;
+  /** What names were resolved to last. */
+  #learned: readonly string[] = [];
+  /** Packets for it are not to begin it before, since the last try failed. */
+  #trapAt = Number.NEGATIVE_INFINITY;
+  readonly #childRetries = new Map<string, Retry>();
 
   constructor(config: ConnectionConfig) {
     this.config = config;
+    this.#hosts = hostsOf(config);
+  }
+
+  /** Where the peer is looked for next: an address or a name; undefined: it must begin. */
+  get host(): string | undefined {
+    return this.#hosts[this.#nextHost];
+  }
+
+  /** Whether the peer is known to be at this address. */
+  isAt(address: string): boolean {
+    return this.#hosts.includes(address) || this.#learned.includes(address);
+  }
+
+  /** Whether nothing says at which addresses the peer is not: it may be any, or a name that may have moved. */
+  get mayBeAnywhere(): boolean {
+    return this.#hosts.every((host) => canonicalAddress(host) === undefined);
+  }
+
+  learnAddresses(addresses: readonly string[]): void {
+    if (addresses.length > 0) this.#learned = addresses;
+  }
+
+  /** Whether a packet may begin it now. */
+  isTrapped(now: number): boolean {
+    return this.config.start === "trap" && !this.isHeldDown && !this.isAlive && now >= this.#trapAt;
   }
 
   /** SAs that are up, the newest last. */
@@ -39,6 +83,7 @@ export class Peering {
 
   /** Whether an IKE SA is up or on its way up. */
   get isAlive(): boolean {
+    if (this.resolving !== undefined) return true;
     for (const { state } of this.sas)
       if (state.name === "established" || state.name === "auth-sent" || state.name === "init-sent") return true;
     return false;
@@ -47,29 +92,72 @@ export class Peering {
   /** An IKE SA ended: try again when it is wanted and was the last. */
   lost(turn: Turn): void {
     if (this.isAlive) return;
-    this.childRetries.clear();
-    if (this.wish === "once") this.wish = "no";
+    this.forgetChildren();
+    const hasFailed = !this.#wasUp;
+    this.#wasUp = false;
+    if (this.wish !== "no" && hasFailed && this.#nextHost + 1 < this.#hosts.length) {
+      this.#nextHost++; // a backup peer, at once
+      this.retryAt ??= turn.now;
+      return;
+    }
+    this.#nextHost = 0;
     if (this.wish === "no") return;
-    this.retryAt ??= turn.now + backoff(turn, this.failures++);
+    const wait = backoff(turn, this.failures++);
+    if (this.wish === "once") {
+      this.wish = "no";
+      this.#trapAt = turn.now + wait;
+    } else this.retryAt ??= turn.now + wait;
   }
 
   /** An IKE SA is up. */
   succeeded(): void {
+    this.#wasUp = true;
+    this.#trapAt = Number.NEGATIVE_INFINITY;
     this.lastError = undefined;
     this.retryAt = undefined;
     this.failures = 0;
   }
 
-  /** Try for this child again, later each time. */
-  retryChild(turn: Turn, name: string, wait?: number): void {
-    if (this.wish === "no") return;
-    const failures = this.childRetries.get(name)?.failures ?? 0;
-    this.childRetries.set(name, { failures: failures + 1, at: turn.now + (wait ?? backoff(turn, failures)) });
+  get childRetries(): readonly Retry[] {
+    return [...this.#childRetries.values()];
   }
 
-  /** A try is on its way. */
-  tryingChild(name: string): void {
-    const failures = this.childRetries.get(name)?.failures ?? 0;
-    this.childRetries.set(name, { failures, at: undefined });
+  /** Whether this pair of a child will be tried for. */
+  isChildDue(child: string, resource: number): boolean {
+    return this.#childRetries.get(keyOf(child, resource))?.at !== undefined;
+  }
+
+  /**
+   * Try for this pair of a child again: after `wait`, or later each time, also where it comes and goes, so that two peers who
+   * want different things do not keep each other busy (RFC 9611 §6).
+   */
+  retryChild(turn: Turn, child: string, resource: number, wait?: number): void {
+    if (this.wish === "no") return;
+    const last = this.#childRetries.get(keyOf(child, resource));
+    const isForgiven = last?.upSince !== undefined && turn.now - last.upSince >= FORGIVEN;
+    const failures = last === undefined || isForgiven ? 0 : last.failures;
+    const at = turn.now + (wait ?? backoff(turn, failures));
+    this.#keep({ child, resource, failures: wait === undefined ? failures + 1 : failures, at, upSince: undefined });
+  }
+
+  /** A try is on its way, or none is needed. */
+  triedChild(retry: Retry): void {
+    this.#keep({ ...retry, at: undefined });
+  }
+
+  /** The pair is there. */
+  childIsUp(turn: Turn, child: string, resource: number): void {
+    const last = this.#childRetries.get(keyOf(child, resource));
+    if (last !== undefined) this.#keep({ ...last, at: undefined, upSince: turn.now });
+  }
+
+  forgetChildren(): void {
+    this.#childRetries.clear();
+  }
+
+  #keep(retry: Retry): void {
+    this.#childRetries.set(keyOf(retry.child, retry.resource), retry);
   }
 }
+
+const keyOf = (child: string, resource: number): string => `${resource} ${child}`;

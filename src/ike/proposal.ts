@@ -52,6 +52,21 @@ export const offerEsp = (proposals: readonly EspProposal[], spi: number, { withK
     transforms: withKe ? proposal.transforms : proposal.transforms.filter(({ type }) => type !== KE),
   }));
 
+/** What of these gives the suite of a Child SA that is up, for another like it; a key exchange stays a choice. */
+export const espLike = (
+  proposals: readonly EspProposal[],
+  { suite, esn }: Pick<EspSuite, "suite" | "esn">,
+): EspProposal[] => {
+  const names = suite.name.split("-");
+  return proposals.flatMap((proposal) => {
+    const transforms = proposal.transforms.filter((transform) => {
+      if (transform.type === ESN) return (transform.id === 1) === esn;
+      return transform.type === KE || names.includes(transformName(transform));
+    });
+    return espSuite(transforms)?.suite === suite ? [{ ...proposal, transforms }] : [];
+  });
+};
+
 /** The responder's choice for an IKE SA: of what is configured, what the initiator prefers. Undefined: NO_PROPOSAL_CHOSEN. */
 export const chooseIke = (
   offered: readonly Proposal[],
@@ -186,11 +201,22 @@ const ikeSuite = (transforms: readonly Transform[]): IkeSuite | undefined => {
   };
 };
 
+/** The suites that a Child SA of this proposal may have; a combination that is none of ours is not among them. */
+export const suitesOffered = ({ transforms }: EspProposal): Suite[] => {
+  const integrity = ofType(transforms, INTEG);
+  return ofType(transforms, ENCR).flatMap((encr) =>
+    (integrity.length === 0 ? [undefined] : integrity).flatMap((integ) => suiteOf(encr, integ) ?? []),
+  );
+};
+
+const suiteOf = (encr: Transform, integ: Transform | undefined): Suite | undefined =>
+  suiteByName([encr, ...(integ ? [integ] : [])].map(transformName).join("-"));
+
 const espSuite = (transforms: readonly Transform[]): EspSuite | undefined => {
   const [encr, esn] = [ENCR, ESN].map((type) => ofType(transforms, type)[0]);
   if (encr === undefined || esn === undefined) return undefined;
   const [integ, ke] = [INTEG, KE].map((type) => ofType(transforms, type).find((transform) => !isNone(transform)));
-  const suite = suiteByName([encr, ...(integ ? [integ] : [])].map(transformName).join("-"));
+  const suite = suiteOf(encr, integ);
   if (suite === undefined) return undefined;
   return {
     suite,

@@ -187,10 +187,11 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
   });
   shared.fill(0);
   const state = establishedState(turn, peering, { keys, suite, lowestNonce: lowest(ni, nr) });
-  const sa = new IkeSa({ role, spiI, spiR, path, peering, state, now: turn.now });
+  const sa = new IkeSa({ role, spiI, spiR, path, peering, state, now: turn.now, resources: old.resources });
   sa.peerId = old.peerId;
   sa.origin = old.origin;
   sa.nat = old.nat;
+  sa.fragments = old.fragments; // RFC 7383 §2.3
   turn.core.add(sa);
   startTimers(turn, sa);
   turn.log("info", "ike-sa-rekeyed", sa, `IKE SA with ${sa.remoteText} has new keys`, {

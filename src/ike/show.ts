@@ -47,6 +47,7 @@ const showChild = (child: ChildSa): ChildSaStatus => {
   const { facts, state, config } = child;
   return {
     name: config.name,
+    resource: facts.resource,
     state: state.name === "installed" || state.name === "rekeying" ? state.name : "closing",
     spiIn: facts.spiIn,
     spiOut: facts.spiOut,

@@ -24,6 +24,8 @@ export interface IkeSaStatus {
 
 export interface ChildSaStatus {
   readonly name: string;
+  /** Which of the child's pairs: 0 is the fallback. */
+  readonly resource: number;
   readonly state: "installed" | "rekeying" | "closing";
   readonly spiIn: number;
   readonly spiOut: number;

@@ -34,7 +34,7 @@ const ROWS = {
   POLICY: { number: 9, name: "policy", linux: "XfrmInTmplMismatch, XfrmOutPolBlock", text: "outside the selectors" },
   TOO_BIG: { number: 10, name: "too-big", text: "longer than a packet buffer" },
   SEQ_CYCLED: { number: 11, name: "seq-cycled", linux: "XfrmOutStateSeqError", text: "sequence numbers are exhausted" },
-  HANDOFF: { number: 12, name: "handoff", text: "its SA belongs to another worker" },
+  HANDOFF: { number: 12, name: "handoff", text: "handed to the worker of its SA, who counts it" },
   TUN_ERROR: { number: 13, name: "tun-error", text: "the TUN interface did not take it" },
   SOCKET_FULL: { number: 14, name: "socket-full", text: "the socket stayed full" },
   MESSAGE_TOO_LONG: { number: 15, name: "message-too-long", text: "longer than the path takes (EMSGSIZE)" },
@@ -43,6 +43,7 @@ const ROWS = {
   ENGINE_ERROR: { number: 18, name: "crypto-engine-error", text: "the crypto engine did not seal it" },
   NO_SOCKET: { number: 19, name: "no-socket", text: "no socket is bound to the SA's local address" },
   OFFLOAD: { number: 20, name: "unsup-offload", text: "wants an offload that was not asked for, or is cut wrongly" },
+  HANDOFF_FULL: { number: 21, name: "handoff-full", text: "the ring to the worker of its SA was full" },
 } as const satisfies Record<string, Row>;
 
 type Rows = typeof ROWS;

@@ -15,9 +15,12 @@ const O_CLOEXEC = 0x80000;
 
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETQUEUE = 0x400454d9;
 const IFF_TUN = 0x0001;
 const IFF_TAP = 0x0002;
 const IFF_MULTI_QUEUE = 0x0100;
+const IFF_ATTACH_QUEUE = 0x0200;
+const IFF_DETACH_QUEUE = 0x0400;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
 const IFF_TUN_EXCL = 0x8000; // a device of this name must not exist: ours is never somebody else's
@@ -86,6 +89,16 @@ export const closeTun = (device: TunDevice): void => {
 
 /** Say which offloads (sum of TUN_F) the reader of a device with vnetHdr understands. Returns 0 or -errno. */
 export const setTunOffload = (fd: number, offloads: number): number => libc.ioctlNumber(fd, TUNSETOFFLOAD, offloads);
+
+/**
+ * Let the kernel put packets into a queue of a device with several, or no longer: what waits in it is lost then. It may
+ * be written either way. Returns 0 or -errno.
+ */
+export const setTunQueue = (fd: number, attach: boolean): number => {
+  const memory = Memory.allocate(IFREQ.size);
+  memory.view.setUint16(IFREQ.value, attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE, true);
+  return libc.ioctl(fd, TUNSETQUEUE, memory, 0, IFREQ.size);
+};
 
 /** From what we like best to what every kernel takes. */
 const OFFERS = [

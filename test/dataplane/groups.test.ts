@@ -60,7 +60,7 @@ test("an interface without virtio headers gets the segments one by one", async (
 test("a group that the interface does not take is counted packet by packet", async () => {
   const { a, b, tunnelA } = await connected();
   const fd = libc.open("/dev/full", O_WRONLY);
-  const full = b.plane.addTunnel({ tunFd: fd, vnetHdr: true });
+  const full = b.plane.addTunnel({ tunFds: [fd], vnetHdr: true });
   const { spiA, spiB } = installPair([a, tunnelA.id], [b, full]);
   a.plane.use(spiA);
   for (const packet of run(4, 16)) tunnelA.tun.inject(framed(packet));

@@ -5,9 +5,13 @@ export interface Installed extends ChildSaParams {
   readonly use: "now" | "when-told";
 }
 
+/** A child's name; of what a resource beyond the first sends, with its number: `net 1`. */
+export const flowOf = ({ child, resource }: Pick<ChildSaParams, "child" | "resource">): string =>
+  resource === 0 ? child : `${child} ${resource}`;
+
 export class MemoryDataPlane {
   readonly pairs = new Map<number, Installed>();
-  /** `spiIn` of the pair on which a child's packets are sent, by the child's name. */
+  /** `spiIn` of the pair on which packets are sent, by `flowOf`. */
   readonly sendingOn = new Map<string, number>();
   readonly reserved = new Set<number>();
   readonly packets = new Map<number, { packetsIn: number; packetsOut: number }>();
@@ -33,22 +37,31 @@ export class MemoryDataPlane {
       const { child, use } = effect;
       if (!this.reserved.delete(child.spiIn)) throw new Error(`SPI ${child.spiIn} was not reserved`);
       this.pairs.set(child.spiIn, { ...child, keyIn: child.keyIn.slice(), keyOut: child.keyOut.slice(), use });
-      if (use === "now") this.sendingOn.set(child.child, child.spiIn);
+      if (use === "now") this.sendingOn.set(flowOf(child), child.spiIn);
     } else if (effect.kind === "use") {
-      this.sendingOn.set(this.#pair(effect.spiIn).child, effect.spiIn);
+      this.sendingOn.set(flowOf(this.#pair(effect.spiIn)), effect.spiIn);
     } else if (effect.kind === "remove") {
-      const { child } = this.#pair(effect.spiIn);
-      if (this.sendingOn.get(child) === effect.spiIn) this.sendingOn.delete(child);
+      const flow = flowOf(this.#pair(effect.spiIn));
+      if (this.sendingOn.get(flow) === effect.spiIn) this.sendingOn.delete(flow);
       this.pairs.delete(effect.spiIn);
     } else if (effect.kind === "move") {
       this.pairs.set(effect.spiIn, { ...this.#pair(effect.spiIn), path: effect.path });
     }
   }
 
-  /** The pair that a child's packets leave on. */
-  sending(child: string): Installed | undefined {
-    const spiIn = this.sendingOn.get(child);
+  /** The pair that a child's packets leave on, or those of one of its resources. */
+  sending(child: string, resource = 0): Installed | undefined {
+    const spiIn = this.sendingOn.get(flowOf({ child, resource }));
     return spiIn === undefined ? undefined : this.pairs.get(spiIn);
+  }
+
+  /** As `sending`, for a flow: a resource without a pair sends on the fallback, and without that on any other. */
+  sendingFor(flow: string): Installed | undefined {
+    const own = this.pairs.get(this.sendingOn.get(flow) ?? 0);
+    if (own !== undefined) return own;
+    const child = flow.replace(/ \d+$/, "");
+    const others = [...this.sendingOn.values()].map((spiIn) => this.pairs.get(spiIn));
+    return this.sending(child) ?? others.find((pair) => pair?.child === child);
   }
 
   #pair(spiIn: number): Installed {

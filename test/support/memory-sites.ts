@@ -15,6 +15,13 @@ export interface SiteOptions {
   readonly plane?: Plane;
 }
 
+export interface MemoryTunnel {
+  readonly id: number;
+  /** Its queues, and the first of them. */
+  readonly tun: MemoryTun;
+  readonly tuns: readonly MemoryTun[];
+}
+
 export class MemorySite {
   readonly address: string;
   readonly plane: Plane;
@@ -42,11 +49,12 @@ export class MemorySite {
     return new MemorySite(address, plane, udp, rawFds);
   }
 
-  addTunnel(worker?: number, { vnetHdr = false } = {}): { id: number; tun: MemoryTun } {
-    const tun = new MemoryTun();
-    this.#tuns.push(tun);
-    const id = this.plane.addTunnel({ tunFd: tun.planeFd, vnetHdr, ...(worker === undefined ? {} : { worker }) });
-    return { id, tun };
+  addTunnel(worker?: number, { vnetHdr = false, queues = 1 } = {}): MemoryTunnel {
+    const tuns = Array.from({ length: queues }, () => new MemoryTun());
+    this.#tuns.push(...tuns);
+    const tunFds = tuns.map(({ planeFd }) => planeFd);
+    const id = this.plane.addTunnel({ tunFds, vnetHdr, ...(worker === undefined ? {} : { worker }) });
+    return { id, tun: tuns[0]!, tuns };
   }
 
   async stop(): Promise<void> {
@@ -61,6 +69,8 @@ export interface PairOptions {
   readonly suite?: Suite;
   readonly esn?: boolean;
   readonly encap?: boolean;
+  /** RFC 9611: which of the tunnel's pairs; default 0. */
+  readonly resource?: number;
   /** As the first site sees them. */
   readonly local?: readonly TrafficSelector[];
   readonly remote?: readonly TrafficSelector[];
@@ -75,8 +85,8 @@ export const installPair = (
   options: PairOptions = {},
 ): { readonly spiA: number; readonly spiB: number } => {
   const suite = options.suite ?? suiteByName("aes256gcm16")!;
-  const spiA = siteA.plane.reserveSpi(a);
-  const spiB = siteB.plane.reserveSpi(b);
+  const spiA = siteA.plane.reserveSpi(a, options.resource);
+  const spiB = siteB.plane.reserveSpi(b, options.resource);
   const aToB = keyOf(suite.keyLength, 11);
   const bToA = keyOf(suite.keyLength, 77);
   const local = options.local ?? anySelectors;

@@ -4,6 +4,7 @@
 import type { Mac, Suite } from "../suites.ts";
 import { addressOf, NativeMemory } from "./ffi.ts";
 import type { Evp } from "./openssl-evp.ts";
+import { TagParameter, TextParameter } from "./openssl-parameters.ts";
 
 /** Where things lie in the working memory, which is used again for each packet. */
 export const WORK = {
@@ -26,6 +27,7 @@ export class Contexts {
   readonly evp: Evp;
   readonly slabAddress: number;
   readonly work = new NativeMemory(WORK.SIZE);
+  readonly tag = new TagParameter();
   readonly #ciphers = new Map<string, number>();
   #hmac = 0;
 
@@ -39,12 +41,13 @@ export class Contexts {
   }
 
   /** A cipher context with the key expanded, for one direction. The caller frees it. */
-  cipher(suite: Suite, key: Uint8Array, encrypt: 0 | 1): number {
+  cipher(suite: Suite, key: Uint8Array, direction: "encrypt" | "decrypt"): number {
     const context = this.evp.contextNew();
     const secret = secretCopy(key);
+    const init = direction === "encrypt" ? this.evp.encryptInit : this.evp.decryptInit;
     const keyed =
       context !== 0 &&
-      this.evp.init(context, this.#cipher(suite), 0, secret.address, 0, encrypt) === 1 &&
+      init(context, this.#cipher(suite), secret.address, 0, 0) === 1 &&
       this.evp.setPadding(context, 0) === 1; // ESP pads (RFC 4303 §2.4)
     secret.wipe();
     if (keyed) return context;
@@ -56,7 +59,7 @@ export class Contexts {
   mac(mac: Mac, key: Uint8Array): number {
     const context = this.evp.macContextNew(this.#mac());
     const secret = secretCopy(key);
-    const digest = digestParameter(DIGESTS[mac]);
+    const digest = new TextParameter("digest", DIGESTS[mac]);
     const keyed = context !== 0 && this.evp.macInit(context, secret.address, key.length, digest.address) === 1;
     secret.wipe();
     if (keyed) return context;
@@ -100,18 +103,4 @@ const secretCopy = (key: Uint8Array): NativeMemory => {
   const memory = new NativeMemory(key.length);
   memory.bytes.set(key);
   return memory;
-};
-
-/** `{ "digest": name }` as an OSSL_PARAM array of one and its terminator (openssl/core.h, 40 octets each). */
-const digestParameter = (name: string): NativeMemory => {
-  const memory = new NativeMemory(128);
-  const view = new DataView(memory.bytes.buffer, memory.bytes.byteOffset, memory.bytes.length);
-  const [keyAt, valueAt] = [80, 96];
-  memory.bytes.set(new TextEncoder().encode("digest"), keyAt);
-  memory.bytes.set(new TextEncoder().encode(name), valueAt);
-  view.setBigUint64(0, BigInt(memory.address + keyAt), true); // key
-  view.setUint32(8, 4, true); // data_type: OSSL_PARAM_UTF8_STRING
-  view.setBigUint64(16, BigInt(memory.address + valueAt), true); // data
-  view.setBigUint64(24, BigInt(name.length), true); // data_size
-  return memory; // the terminator's key is NULL
 };

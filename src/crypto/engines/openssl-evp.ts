@@ -4,10 +4,6 @@
  */
 import { koffi, reasonOf } from "./ffi.ts";
 
-/** Control commands of EVP_CIPHER_CTX_ctrl for AEAD ciphers (openssl/evp.h). */
-export const EVP_CTRL_AEAD_GET_TAG = 0x10;
-export const EVP_CTRL_AEAD_SET_TAG = 0x11;
-
 /** The major version whose providers, fetches and re-initialisation rules this engine was written to. */
 const MAJOR = 3;
 
@@ -29,31 +25,24 @@ const open = () => {
       context: number,
       pad: number,
     ) => number,
-    init: libcrypto.func("int EVP_CipherInit_ex(int64_t, int64_t, int64_t, int64_t, int64_t, int)") as (
-      context: number,
-      cipher: number,
-      implementation: number,
-      key: number,
-      iv: number,
-      encrypt: number,
-    ) => number,
-    update: libcrypto.func("int EVP_CipherUpdate(int64_t, int64_t, int64_t, int64_t, int)") as (
+    /** Key, IV and parameters, each left as it is when NULL. */
+    encryptInit: libcrypto.func("int EVP_EncryptInit_ex2(int64_t, int64_t, int64_t, int64_t, int64_t)") as Init,
+    decryptInit: libcrypto.func("int EVP_DecryptInit_ex2(int64_t, int64_t, int64_t, int64_t, int64_t)") as Init,
+    /**
+     * The provider's own function for octets that are whole at once, without EVP_CipherUpdate's blocks kept back for a final:
+     * AAD when `out` is NULL. Octets done, below 1 when it failed.
+     */
+    cipher: libcrypto.func("int EVP_Cipher(int64_t, int64_t, int64_t, uint32_t)") as (
       context: number,
       out: number,
-      outLength: number,
       input: number,
       inputLength: number,
     ) => number,
-    final: libcrypto.func("int EVP_CipherFinal_ex(int64_t, int64_t, int64_t)") as (
+    encryptFinal: libcrypto.func("int EVP_EncryptFinal_ex(int64_t, int64_t, int64_t)") as Final,
+    decryptFinal: libcrypto.func("int EVP_DecryptFinal_ex(int64_t, int64_t, int64_t)") as Final,
+    getParameters: libcrypto.func("int EVP_CIPHER_CTX_get_params(int64_t, int64_t)") as (
       context: number,
-      out: number,
-      outLength: number,
-    ) => number,
-    control: libcrypto.func("int EVP_CIPHER_CTX_ctrl(int64_t, int, int, int64_t)") as (
-      context: number,
-      command: number,
-      argument: number,
-      pointer: number,
+      parameters: number,
     ) => number,
 
     macFetch: libcrypto.func("int64_t EVP_MAC_fetch(int64_t, const char *, int64_t)") as (
@@ -85,6 +74,9 @@ const open = () => {
     clearErrors: libcrypto.func("void ERR_clear_error()") as () => void,
   };
 };
+
+type Init = (context: number, cipher: number, key: number, iv: number, parameters: number) => number;
+type Final = (context: number, out: number, outLength: number) => number;
 
 export type Evp = ReturnType<typeof open>;
 

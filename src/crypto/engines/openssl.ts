@@ -7,7 +7,7 @@ import type { EngineDriver } from "../engine.ts";
 import { ESN_AAD, ESP_HEADER, isSameIcv, type Memory, saltOf, writeEsnAad, writeNonce } from "../esp-inputs.ts";
 import { type Mac, SUITES, type Suite } from "../suites.ts";
 import { Contexts, WORK } from "./openssl-contexts.ts";
-import { EVP_CTRL_AEAD_GET_TAG, EVP_CTRL_AEAD_SET_TAG, evp } from "./openssl-evp.ts";
+import { evp } from "./openssl-evp.ts";
 import { type PacketCipher, PacketKey, SerialEngine } from "./serial-engine.ts";
 
 class AeadKey extends PacketKey {
@@ -19,32 +19,34 @@ class AeadKey extends PacketKey {
   constructor(contexts: Contexts, suite: Suite, key: Uint8Array, esn: boolean) {
     super(suite, esn);
     this.#contexts = contexts;
-    this.#sealing = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), 1);
-    this.#opening = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), 0);
+    this.#sealing = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), "encrypt");
+    this.#opening = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), "decrypt");
     this.#salt = saltOf(suite, key);
   }
 
   seal(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
-    const { evp, work, slabAddress } = this.#contexts;
-    const unread = work.address + WORK.LENGTH;
-    const tag = slabAddress + text + length;
-    return (
-      this.#begin(this.#sealing, slab, head, text, seqHigh, 1) &&
-      evp.update(this.#sealing, slabAddress + text, unread, slabAddress + text, length) === 1 &&
-      evp.final(this.#sealing, tag, unread) === 1 && // writes nothing: a stream cipher holds nothing back
-      evp.control(this.#sealing, EVP_CTRL_AEAD_GET_TAG, this.suite.icvLength, tag) === 1
-    );
+    const { evp, work, tag, slabAddress } = this.#contexts;
+    const context = this.#sealing;
+    const at = slabAddress + text;
+    const sealed =
+      evp.encryptInit(context, 0, 0, this.#nonce(slab, text), 0) === 1 &&
+      evp.cipher(context, 0, this.#aad(slab, head, seqHigh), this.esn ? ESN_AAD : ESP_HEADER) > 0 &&
+      evp.cipher(context, at, at, length) > 0 &&
+      evp.encryptFinal(context, 0, work.address + WORK.LENGTH) === 1 && // writes nothing: no octet is held back
+      evp.getParameters(context, tag.at(at + length, this.suite.icvLength)) === 1;
+    if (!sealed) evp.clearErrors();
+    return sealed;
   }
 
   open(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
-    const { evp, work, slabAddress } = this.#contexts;
-    const unread = work.address + WORK.LENGTH;
-    const tag = slabAddress + text + length;
+    const { evp, work, tag, slabAddress } = this.#contexts;
+    const context = this.#opening;
+    const at = slabAddress + text;
     const authentic =
-      this.#begin(this.#opening, slab, head, text, seqHigh, 0) &&
-      evp.control(this.#opening, EVP_CTRL_AEAD_SET_TAG, this.suite.icvLength, tag) === 1 &&
-      evp.update(this.#opening, slabAddress + text, unread, slabAddress + text, length) === 1 &&
-      evp.final(this.#opening, tag, unread) === 1; // compares the tags in constant time
+      evp.decryptInit(context, 0, 0, this.#nonce(slab, text), tag.at(at + length, this.suite.icvLength)) === 1 &&
+      evp.cipher(context, 0, this.#aad(slab, head, seqHigh), this.esn ? ESN_AAD : ESP_HEADER) > 0 &&
+      evp.cipher(context, at, at, length) > 0 &&
+      evp.decryptFinal(context, 0, work.address + WORK.LENGTH) === 1; // compares the tags in constant time
     if (!authentic) evp.clearErrors(); // the thread's error queue is shared with node:crypto
     return authentic;
   }
@@ -57,15 +59,19 @@ class AeadKey extends PacketKey {
     this.#salt = 0;
   }
 
-  /** Nonce and AAD. */
-  #begin(context: number, slab: Memory, head: number, text: number, seqHigh: number, encrypt: 0 | 1): boolean {
-    const { evp, work, slabAddress } = this.#contexts;
+  /** Write the nonce; returns its address. */
+  #nonce(slab: Memory, text: number): number {
+    const { work } = this.#contexts;
     writeNonce(work.view, WORK.NONCE, this.#salt, slab.view, text - this.suite.ivLength);
-    if (evp.init(context, 0, 0, 0, work.address + WORK.NONCE, encrypt) !== 1) return false;
-    const unread = work.address + WORK.LENGTH;
-    if (!this.esn) return evp.update(context, 0, unread, slabAddress + head, ESP_HEADER) === 1;
+    return work.address + WORK.NONCE;
+  }
+
+  /** The address of the AAD, which is written only for ESN. */
+  #aad(slab: Memory, head: number, seqHigh: number): number {
+    const { work, slabAddress } = this.#contexts;
+    if (!this.esn) return slabAddress + head;
     writeEsnAad(work.view, WORK.AAD, slab.view, head, seqHigh);
-    return evp.update(context, 0, unread, work.address + WORK.AAD, ESN_AAD) === 1;
+    return work.address + WORK.AAD;
   }
 }
 
@@ -78,15 +84,16 @@ class CbcHmacKey extends PacketKey {
   constructor(contexts: Contexts, suite: Suite, mac: Mac, key: Uint8Array, esn: boolean) {
     super(suite, esn);
     this.#contexts = contexts;
-    this.#sealing = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), 1);
-    this.#opening = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), 0);
+    this.#sealing = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), "encrypt");
+    this.#opening = contexts.cipher(suite, key.subarray(0, suite.encryptionKeyLength), "decrypt");
     this.#mac = contexts.mac(mac, key.subarray(suite.encryptionKeyLength));
   }
 
   seal(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
-    const { work } = this.#contexts;
+    const { evp, work } = this.#contexts;
     const icv = text + length;
-    if (!this.#crypt(this.#sealing, text, length, 1)) return false;
+    if (evp.encryptInit(this.#sealing, 0, 0, this.#ivAddress(text), 0) !== 1) return false;
+    if (!this.#crypt(this.#sealing, text, length)) return false;
     if (this.esn) slab.view.setUint32(icv, seqHigh); // where the ICV will be: it follows the text
     if (!this.#authenticate(head, this.esn ? icv + 4 : icv)) return false;
     for (let i = 0; i < this.suite.icvLength; i += 4) slab.view.setUint32(icv + i, work.view.getUint32(WORK.MAC + i));
@@ -94,14 +101,15 @@ class CbcHmacKey extends PacketKey {
   }
 
   open(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
-    const { work } = this.#contexts;
+    const { evp, work } = this.#contexts;
     const icv = text + length;
     const received = slab.view.getUint32(icv);
     if (this.esn) slab.view.setUint32(icv, seqHigh);
     const done = this.#authenticate(head, this.esn ? icv + 4 : icv);
     slab.view.setUint32(icv, received);
     if (!done || !isSameIcv(slab.view, icv, work.view, WORK.MAC, this.suite.icvLength)) return false;
-    return this.#crypt(this.#opening, text, length, 0);
+    if (evp.decryptInit(this.#opening, 0, 0, this.#ivAddress(text), 0) !== 1) return false;
+    return this.#crypt(this.#opening, text, length);
   }
 
   wipe(): void {
@@ -114,14 +122,14 @@ class CbcHmacKey extends PacketKey {
     this.#mac = 0;
   }
 
-  /** Whole blocks and no padding: the update does it all. */
-  #crypt(context: number, text: number, length: number, encrypt: 0 | 1): boolean {
-    const { evp, work, slabAddress } = this.#contexts;
-    const at = slabAddress + text;
-    return (
-      evp.init(context, 0, 0, 0, at - this.suite.ivLength, encrypt) === 1 &&
-      evp.update(context, at, work.address + WORK.LENGTH, at, length) === 1
-    );
+  #ivAddress(text: number): number {
+    return this.#contexts.slabAddress + text - this.suite.ivLength;
+  }
+
+  /** Whole blocks and no padding: nothing is left for a final. */
+  #crypt(context: number, text: number, length: number): boolean {
+    const { evp, slabAddress } = this.#contexts;
+    return evp.cipher(context, slabAddress + text, slabAddress + text, length) > 0;
   }
 
   /** The MAC of the slab from `from` to `to`, into the working memory. */

@@ -1,0 +1,135 @@
+/**
+ * One tunnel as control holds it: its pairs of SAs, which of them each worker sends on, and who sends for the workers that
+ * have none (the fallback SA of RFC 9611 §3: resource 0, or the lowest there is).
+ *
+ * A queue of the interface is attached while its worker has a pair: so the kernel gives packets to those who can send them,
+ * and with a single pair all to one worker. A queue that the kernel does not attach is merely not used, and one that it does
+ * not detach leads to the fallback; so what it answers changes nothing here.
+ */
+import { setTunQueue } from "../linux/tun.ts";
+import type { EspPath } from "./child-sa.ts";
+import type { TunnelTable } from "./tunnel-table.ts";
+
+export interface Pair {
+  readonly spiIn: number;
+  readonly slot: number;
+  readonly worker: number;
+  readonly resource: number;
+  /** Pairs that were installed later have a higher one. */
+  readonly order: number;
+  readonly tunnel: PlaneTunnel;
+  path: EspPath;
+  /** Its first packet has been told. */
+  met: boolean;
+}
+
+export interface PlaneTunnelOptions {
+  readonly id: number;
+  readonly home: number;
+  readonly workers: number;
+  readonly fds: readonly number[];
+  readonly vnetHdr: boolean;
+}
+
+export class PlaneTunnel {
+  readonly id: number;
+  readonly home: number;
+  /** Slots whose counts have not yet been left to the tunnel. */
+  readonly retired = new Set<number>();
+  /** Inbound SPIs that were reserved for it. */
+  readonly reserved = new Set<number>();
+  readonly #table: TunnelTable;
+  readonly #workers: number;
+  readonly #fds: readonly number[];
+  readonly #attached: boolean[];
+  /** By worker: its pairs, oldest first, and the one it sends on. */
+  readonly #pairs: readonly Set<Pair>[];
+  readonly #current: (Pair | undefined)[];
+
+  /** Publishes the tunnel. */
+  constructor(table: TunnelTable, { id, home, workers, fds, vnetHdr }: PlaneTunnelOptions) {
+    this.id = id;
+    this.home = home;
+    this.#table = table;
+    this.#workers = workers;
+    this.#fds = fds;
+    this.#attached = fds.map(() => true); // as a device is opened
+    this.#pairs = Array.from({ length: workers }, () => new Set<Pair>());
+    this.#current = new Array<Pair | undefined>(workers).fill(undefined);
+    table.publish(id, home, fds, vnetHdr);
+    this.#attach();
+  }
+
+  /** Worker that owns the SAs of this resource (RFC 9611 §4). */
+  workerFor(resource: number): number {
+    return (this.home + resource) % this.#workers;
+  }
+
+  add(pair: Pair): void {
+    this.#pairs[pair.worker]!.add(pair);
+  }
+
+  /** From now on the pair's worker sends on it. */
+  use(pair: Pair): void {
+    this.#current[pair.worker] = pair;
+    this.#table.setCurrent(this.id, pair.worker, pair.slot);
+    this.#settle();
+  }
+
+  /** The worker goes on with the pair it got last; without one it leaves its packets to the fallback. */
+  remove(pair: Pair): void {
+    const own = this.#pairs[pair.worker]!;
+    own.delete(pair);
+    if (this.#current[pair.worker] !== pair) return;
+    const successor = [...own].at(-1);
+    if (successor !== undefined) {
+      this.use(successor);
+      return;
+    }
+    this.#current[pair.worker] = undefined;
+    const stranded = this.#current.every((current) => current === undefined);
+    const other = stranded
+      ? this.#all()
+          .sort((a, b) => a.order - b.order)
+          .at(-1)
+      : undefined;
+    if (other !== undefined) this.use(other);
+    else this.#settle();
+    this.#table.setCurrent(this.id, pair.worker, -1); // after another fallback was named
+  }
+
+  /** Slots of all live pairs. */
+  slots(): number[] {
+    return this.#all().map(({ slot }) => slot);
+  }
+
+  /** Inbound SPIs of all live pairs. */
+  get installed(): number[] {
+    return this.#all().map(({ spiIn }) => spiIn);
+  }
+
+  #all(): Pair[] {
+    return this.#pairs.flatMap((pairs) => [...pairs]);
+  }
+
+  #settle(): void {
+    let fallback: Pair | undefined;
+    for (const pair of this.#current)
+      if (pair !== undefined && (fallback === undefined || pair.resource < fallback.resource)) fallback = pair;
+    this.#table.setFallback(this.id, fallback?.worker ?? -1);
+    this.#attach();
+  }
+
+  /** Those that are wanted first, so that there is always one. */
+  #attach(): void {
+    if (this.#fds.length === 1) return;
+    const idle = this.#current.every((current) => current === undefined);
+    const wanted = this.#fds.map((_, worker) => this.#current[worker] !== undefined || (idle && worker === this.home));
+    for (const attach of [true, false])
+      this.#fds.forEach((fd, worker) => {
+        if (wanted[worker] !== attach || this.#attached[worker] === attach) return;
+        setTunQueue(fd, attach);
+        this.#attached[worker] = attach;
+      });
+  }
+}
