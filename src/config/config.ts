@@ -10,6 +10,10 @@ export interface Config {
   readonly file: string;
   /** Worker threads, 1..64. */
   readonly workers: number;
+  /** CPU of worker i mod length; empty: where the kernel likes. */
+  readonly affinity: readonly number[];
+  /** How workers wait for packets. */
+  readonly poll: "sleep" | "spin" | "adaptive";
   readonly engine: EngineName | "auto";
   /** Path of the control socket. */
   readonly control: string;
@@ -64,6 +68,8 @@ export interface Connection {
     readonly tries: number;
     readonly jitter: number;
   };
+  readonly childless: "allow" | "prefer" | "never";
+  readonly duplicates: "contact" | "replace" | "keep" | "never";
   readonly children: readonly Child[];
 }
 
@@ -85,8 +91,13 @@ export interface Child {
   readonly remote: readonly string[];
   /** Until the Child SA is rekeyed, ms. */
   readonly lifetime: number;
+  /** Octets and packets, one way, until it is rekeyed; undefined: as many as there may be. */
+  readonly lifebytes: number | undefined;
+  readonly lifepackets: number | undefined;
   /** Packets, 64..4096. */
   readonly replayWindow: number;
+  /** Pairs of SAs with these selectors; auto: one a worker. */
+  readonly sas: number | "auto";
   readonly interface: InterfaceSettings;
 }
 

@@ -68,6 +68,8 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
   return {
     file,
     workers: read.workers,
+    affinity: read.affinity,
+    poll: read.poll,
     engine: read.engine,
     control: resolve(dirname(file), read.control),
     log: read.log,
@@ -115,6 +117,8 @@ const connectionOf = (
     liveness_mode,
     liveness_retry,
     retransmit,
+    childless,
+    duplicates,
     children = {},
   }: ConnectionSettings,
   psk: Connection["psk"],
@@ -139,12 +143,19 @@ const connectionOf = (
       ? undefined
       : { interval: liveness.every, mode: liveness_mode, retry: liveness_retry.time },
   retransmit: { ...retransmit, jitter: retransmit.jitter / 100 },
+  childless,
+  duplicates,
   children: Object.entries(children).map(([child, value]) => childOf(child, value)),
 });
 
-const childOf = (name: string, { replay_window, interface: made, ...child }: ChildSettings): Child => ({
+const childOf = (
+  name: string,
+  { replay_window, lifebytes, lifepackets, interface: made, ...child }: ChildSettings,
+): Child => ({
   name,
   ...child,
+  lifebytes: lifebytes.count,
+  lifepackets: lifepackets.count,
   replayWindow: Math.ceil(replay_window / 32) * 32,
   interface: interfaceOf(made),
 });

@@ -9,8 +9,11 @@ import { parseSelector } from "../ipsec/selector.ts";
 import { LOG_LEVELS } from "./config.ts";
 import {
   address,
+  autoOr,
   autoOrDuration,
   autoOrWhole,
+  countOrOff,
+  cpus,
   duration,
   durationOrOff,
   host,
@@ -99,11 +102,24 @@ export const childSettings = z.strictObject({
   local: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   remote: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
+  lifebytes: countOrOff(
+    "Octets, one way, until the Child SA is rekeyed, less up to 10 %; k, m, g, t: thousands, millions, ...",
+    1_000_000,
+  ).prefault("off"),
+  lifepackets: countOrOff(
+    "The same in packets. Without ESN it is rekeyed in any case before its sequence numbers end.",
+    1000,
+  ).prefault("off"),
   replay_window: whole(
     "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32.",
-    64,
+    32,
     4096,
   ).prefault(1024),
+  sas: autoOr(
+    "Pairs of SAs with these selectors, each carried by a worker of its own (RFC 9611), if the peer agrees; auto: one a worker.",
+    1,
+    64,
+  ).prefault("auto"),
   interface: interfaceSettings.optional(),
 });
 
@@ -171,11 +187,26 @@ export const connectionSettings = z.strictObject({
       jitter: whole("Per cent by which each wait may be shorter.", 0, 50).prefault(10),
     })
     .prefault({}),
+  childless: oneOf(
+    "IKE SAs without a Child SA in IKE_AUTH (RFC 6023); allow: a peer's; prefer: ours as well; never: neither.",
+    ["allow", "prefer", "never"],
+  ).prefault("allow"),
+  duplicates: oneOf(
+    "A peer's new IKE SA ends its old: on INITIAL_CONTACT (contact), always (replace), never; keep: it is refused.",
+    ["contact", "replace", "keep", "never"],
+  ).prefault("contact"),
   children: z.record(z.string(), childSettings).optional(),
 });
 
 export const settings = z.strictObject({
   workers: whole("Threads that do ESP.", 1, 64).prefault(1),
+  affinity: cpus(
+    "CPUs of the workers: worker i runs on the i-th alone, counted round; none: where the kernel likes.",
+  ).prefault("none"),
+  poll: oneOf(
+    "How a worker waits for packets: sleep until the kernel wakes it; spin: never sleep; adaptive: spin for a moment after work, then sleep.",
+    ["sleep", "spin", "adaptive"],
+  ).prefault("adaptive"),
   engine: oneOf("Where the ciphers come from; auto: the fastest that works.", [
     "auto",
     "ipsec-mb",

@@ -58,6 +58,8 @@ export interface IkeSaReport {
 
 export interface ChildSaReport {
   readonly name: string;
+  /** Which of the child's pairs: 0 is the fallback (RFC 9611). */
+  readonly resource: number;
   readonly state: "installed" | "rekeying" | "closing";
   readonly spiIn: string;
   readonly spiOut: string;
@@ -93,6 +95,8 @@ export interface WorkerReport {
   readonly cpuTime: number;
   /** How often its thread died and another took over its SAs. */
   readonly replaced: number;
+  /** Why it reads and writes packets of interfaces one by one, or null: many in a call, by io_uring. */
+  readonly ioUringRefused: string | null;
 }
 
 /** Four octets as 8 hex digits. */

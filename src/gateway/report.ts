@@ -72,6 +72,7 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
       const tunnel = tunnelOf(connection.name, child.name);
       return {
         name: child.name,
+        resource: child.resource,
         state: child.state,
         spiIn: espSpiText(child.spiIn),
         spiOut: espSpiText(child.spiOut),
@@ -101,6 +102,7 @@ const reportWorker = ({
   polls,
   cpuTime,
   replaced,
+  ioUringRefused,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
   batches,
@@ -108,6 +110,7 @@ const reportWorker = ({
   polls,
   cpuTime: cpuTime ?? 0,
   replaced,
+  ioUringRefused: ioUringRefused ?? null,
 });
 
 type Counts = Readonly<Record<string, number>>;

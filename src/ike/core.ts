@@ -21,6 +21,8 @@ export interface IkeOptions {
   readonly cookieThreshold: number;
   /** How long an IKE SA may stay half-open, ms. */
   readonly halfOpenTimeout: number;
+  /** Message IDs go up to this one; a test may want to see their end. */
+  readonly lastMessageId: number;
 }
 
 export const DEFAULT_OPTIONS: IkeOptions = {
@@ -30,6 +32,7 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   halfOpenOutLimit: 400,
   cookieThreshold: 10,
   halfOpenTimeout: 60_000,
+  lastMessageId: 2 ** 32 - 1,
 };
 
 export class Core {

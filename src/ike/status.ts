@@ -20,6 +20,8 @@ export interface IkeSaStatus {
   readonly establishedAt: number;
   readonly rekeyAt: number;
   readonly natDetected: boolean;
+  /** Requests that the peer takes at a time (RFC 7296 §2.3). */
+  readonly peerWindow: number;
 }
 
 export interface ChildSaStatus {
