@@ -108,9 +108,9 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
   bench
     .command("tunnel")
     .description(
-      "two gateways in network namespaces of their own, and iperf3 between the hosts behind them; needs root",
+      "two gateways in network namespaces of their own, and traffic between the hosts behind them; needs root",
     )
-    .option("--streams <number>", "of iperf3 (1)", number)
+    .option("--streams <number>", "of TCP or UDP (1)", number)
     .option("--udp <bytes>", "datagrams of so many octets of payload, not TCP", number)
     .option("--rate <number>", "datagrams a second (as many as the sender can, whatever is lost)", number)
     .option("--max-loss <percent>", "search the highest rate at which no more datagrams are lost", number)
