@@ -112,17 +112,17 @@ export class Gateway {
   }
 
   async #start(): Promise<void> {
-    const { workers, ports, control } = this.#config;
+    const { workers, affinity, poll, ports, control } = this.#config;
     requireCapabilities();
     const connections = toConnections(this.#config, sourceFor);
     const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
-    const plane = await Plane.start({ workers, engine: choice.plan });
+    const plane = await Plane.start({ workers, affinity, poll, engine: choice.plan });
     const manager = new IkeManager(
       connections,
       {
         random: (length) => new Uint8Array(randomBytes(length)),
-        reserveSpi: (connection, child) => plane.reserveSpi(this.#tunnelOf(connection, child).id),
+        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnelOf(connection, child).id, resource),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
         pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
@@ -210,9 +210,9 @@ export class Gateway {
   #openTunnels(plane: Plane): void {
     for (const connection of this.#config.connections)
       for (const child of connection.children) {
-        const tunnel = TunnelInterface.open(child.interface);
+        const tunnel = TunnelInterface.open(child.interface, plane.workers);
         this.#tunnels.set(tunnelKey(connection.name, child.name), tunnel);
-        tunnel.id = plane.addTunnel({ tunFds: [tunnel.fd], vnetHdr: true });
+        tunnel.id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true });
       }
   }
 
@@ -336,24 +336,25 @@ export class Gateway {
     plane.install(tunnel.id, { ...child, replayWindow });
     wipe(child.keyIn, child.keyOut);
     this.#installed.set(child.spiIn, { tunnel, child });
+    tunnel.pairs.set(child.spiIn, this.#mtuFor(child));
     if (useNow) this.#use(child.spiIn);
   }
 
-  /** Send on this pair from now on: its tunnel is up, with the MTU of its suite. */
+  /** Send on this pair from now on: its tunnel is up. */
   #use(spiIn: number): void {
     const installed = this.#installed.get(spiIn);
     if (installed === undefined) return;
     const { tunnel, child } = installed;
     const { plane } = this.#running();
     plane.use(spiIn);
-    tunnel.sendsOn = spiIn;
-    tunnel.up(this.#mtuFor(child), child.path.remote.address);
+    tunnel.pairs.set(spiIn, this.#mtuFor(child)); // the way to the peer may be another than when it was installed
+    tunnel.up(child.path.remote.address);
     plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
   }
 
   /**
-   * The pair is gone for IKE. One that was replaced still receives for a moment: packets that the peer's workers sealed
-   * before its Delete may be behind it on the wire (RFC 7296 §2.8).
+   * The pair is gone for IKE. While its tunnel has others it still receives for a moment: packets that the peer's workers
+   * sealed before its Delete may be behind it on the wire (RFC 7296 §2.8).
    */
   #remove(spiIn: number): void {
     const installed = this.#installed.get(spiIn);
@@ -361,13 +362,15 @@ export class Gateway {
     this.#installed.delete(spiIn);
     const { plane } = this.#running();
     const { tunnel } = installed;
-    const successor = [...this.#installed].filter(([, other]) => other.tunnel === tunnel).at(-1);
-    if (successor === undefined) {
+    tunnel.pairs.delete(spiIn);
+    if (tunnel.pairs.size === 0) {
       tunnel.down(); // before its SA goes: nothing is routed into an interface that would drop it
       plane.remove(spiIn);
       return;
     }
-    if (tunnel.sendsOn === spiIn) this.#use(successor[0]);
+    plane.rest(spiIn);
+    tunnel.fit();
+    plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
     const timer = setTimeout(() => {
       this.#lingering.delete(timer);
       plane.remove(spiIn);

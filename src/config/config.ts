@@ -10,6 +10,10 @@ export interface Config {
   readonly file: string;
   /** Worker threads, 1..64. */
   readonly workers: number;
+  /** CPU of worker i mod length; empty: where the kernel likes. */
+  readonly affinity: readonly number[];
+  /** How workers wait for packets. */
+  readonly poll: "sleep" | "spin" | "adaptive";
   readonly engine: EngineName | "auto";
   /** Path of the control socket. */
   readonly control: string;
@@ -92,6 +96,8 @@ export interface Child {
   readonly lifepackets: number | undefined;
   /** Packets, 64..4096. */
   readonly replayWindow: number;
+  /** Pairs of SAs with these selectors; auto: one a worker. */
+  readonly sas: number | "auto";
   readonly interface: InterfaceSettings;
 }
 

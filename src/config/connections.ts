@@ -12,9 +12,13 @@ import type { Secret } from "./secret.ts";
  * connections that leave it out; without it such a connection is an EspalierError ESPALIER_CONFIG.
  */
 export const toConnections = (config: Config, sourceFor?: (remote: string) => string): ConnectionConfig[] =>
-  config.connections.map((connection) => toConnection(connection, sourceFor));
+  config.connections.map((connection) => toConnection(connection, config.workers, sourceFor));
 
-const toConnection = (connection: Connection, sourceFor?: (remote: string) => string): ConnectionConfig => {
+const toConnection = (
+  connection: Connection,
+  workers: number,
+  sourceFor?: (remote: string) => string,
+): ConnectionConfig => {
   const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, children } = connection;
   const { fragmentation, fragmentSize, retransmit, childless, duplicates } = connection;
   const address = local.address ?? (remote.address === undefined ? undefined : sourceFor?.(remote.address));
@@ -43,7 +47,7 @@ const toConnection = (connection: Connection, sourceFor?: (remote: string) => st
     retransmit,
     childless,
     duplicates,
-    children: children.map(toChild),
+    children: children.map((child) => toChild(child, workers)),
   };
 };
 
@@ -53,16 +57,19 @@ const toLiveness = ({ interval, mode, retry }: LivenessSettings): Liveness => ({
   ...(retry === undefined ? {} : { retry }),
 });
 
-const toChild = ({ name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets }: Child): ChildConfig => ({
-  name,
-  proposals: proposals.map((text) => parseEspProposal(text, esn)),
-  local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
-  remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
-  lifetime,
-  lifebytes,
-  lifepackets,
-  sas: 1,
-});
+const toChild = (child: Child, workers: number): ChildConfig => {
+  const { name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets, sas } = child;
+  return {
+    name,
+    proposals: proposals.map((text) => parseEspProposal(text, esn)),
+    local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
+    remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
+    lifetime,
+    lifebytes,
+    lifepackets,
+    sas: sas === "auto" ? workers : sas,
+  };
+};
 
 /** The keys as IKE asks for them, and nothing to enumerate, print or serialise. */
 class Psk {

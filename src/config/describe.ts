@@ -5,10 +5,10 @@ import { formatComplaint } from "./load.ts";
 
 /** Lines without colours, the last one without a newline. */
 export const describeConfig = (config: Config): string => {
-  const { workers, engine, control, log, ports, connections, warnings } = config;
+  const { workers, affinity, poll, engine, control, log, ports, connections, warnings } = config;
   const head = [
     `${config.file}: ${count(connections.length, "connection")}, ${count(tunnels(config), "tunnel")}`,
-    `  workers ${workers}, engine ${engine}, IKE on UDP ${ports.ike} and ${ports.natt}`,
+    `  workers ${workers} (${poll}${affinity.length === 0 ? "" : `, on CPUs ${affinity.join(", ")}`}), engine ${engine}, IKE on UDP ${ports.ike} and ${ports.natt}`,
     `  control ${control}, log ${log.level} as ${log.format}`,
   ];
   const said = warnings.map((warning) => `warning: ${formatComplaint(config.file, warning)}`);
@@ -66,13 +66,14 @@ const describeChild = ({
   lifebytes,
   lifepackets,
   replayWindow,
+  sas,
   interface: made,
 }: Child): string[] => [
   `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
   ...listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
     (line) => `  ${line}`,
   ),
-  `    ESN ${esn}, replay window ${replayWindow}`,
+  `    ESN ${esn}, replay window ${replayWindow}, pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,
   `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
   `    routes ${made.routes.join(", ") || "none"}`,
 ];

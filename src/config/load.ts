@@ -68,6 +68,8 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
   return {
     file,
     workers: read.workers,
+    affinity: read.affinity,
+    poll: read.poll,
     engine: read.engine,
     control: resolve(dirname(file), read.control),
     log: read.log,

@@ -9,9 +9,11 @@ import { parseSelector } from "../ipsec/selector.ts";
 import { LOG_LEVELS } from "./config.ts";
 import {
   address,
+  autoOr,
   autoOrDuration,
   autoOrWhole,
   countOrOff,
+  cpus,
   duration,
   durationOrOff,
   host,
@@ -113,6 +115,11 @@ export const childSettings = z.strictObject({
     64,
     4096,
   ).prefault(1024),
+  sas: autoOr(
+    "Pairs of SAs with these selectors, each carried by a worker of its own (RFC 9611), if the peer agrees; auto: one a worker.",
+    1,
+    64,
+  ).prefault("auto"),
   interface: interfaceSettings.optional(),
 });
 
@@ -193,6 +200,13 @@ export const connectionSettings = z.strictObject({
 
 export const settings = z.strictObject({
   workers: whole("Threads that do ESP.", 1, 64).prefault(1),
+  affinity: cpus(
+    "CPUs of the workers: worker i runs on the i-th alone, counted round; none: where the kernel likes.",
+  ).prefault("none"),
+  poll: oneOf(
+    "How a worker waits for packets: sleep until the kernel wakes it; spin: never sleep; adaptive: spin for a moment after work, then sleep.",
+    ["sleep", "spin", "adaptive"],
+  ).prefault("adaptive"),
   engine: oneOf("Where the ciphers come from; auto: the fastest that works.", [
     "auto",
     "ipsec-mb",

@@ -58,6 +58,8 @@ export interface IkeSaReport {
 
 export interface ChildSaReport {
   readonly name: string;
+  /** Which of the child's pairs: 0 is the fallback (RFC 9611). */
+  readonly resource: number;
   readonly state: "installed" | "rekeying" | "closing";
   readonly spiIn: string;
   readonly spiOut: string;

@@ -19,6 +19,8 @@ export interface Pair {
   readonly order: number;
   readonly tunnel: PlaneTunnel;
   path: EspPath;
+  /** It receives, and is not sent on again. */
+  resting: boolean;
   /** Its first packet has been told. */
   met: boolean;
 }
@@ -76,23 +78,23 @@ export class PlaneTunnel {
     this.#settle();
   }
 
-  /** The worker goes on with the pair it got last; without one it leaves its packets to the fallback. */
   remove(pair: Pair): void {
-    const own = this.#pairs[pair.worker]!;
-    own.delete(pair);
+    this.#pairs[pair.worker]!.delete(pair);
+    this.rest(pair);
+  }
+
+  /** The worker goes on with the pair it got last; without one it leaves its packets to the fallback. */
+  rest(pair: Pair): void {
+    pair.resting = true;
     if (this.#current[pair.worker] !== pair) return;
-    const successor = [...own].at(-1);
+    const successor = lastOf(this.#pairs[pair.worker]!);
     if (successor !== undefined) {
       this.use(successor);
       return;
     }
     this.#current[pair.worker] = undefined;
     const stranded = this.#current.every((current) => current === undefined);
-    const other = stranded
-      ? this.#all()
-          .sort((a, b) => a.order - b.order)
-          .at(-1)
-      : undefined;
+    const other = stranded ? lastOf(this.#all()) : undefined;
     if (other !== undefined) this.use(other);
     else this.#settle();
     this.#table.setCurrent(this.id, pair.worker, -1); // after another fallback was named
@@ -133,3 +135,10 @@ export class PlaneTunnel {
       });
   }
 }
+
+/** The one installed last of those that may be sent on. */
+const lastOf = (pairs: Iterable<Pair>): Pair | undefined => {
+  let last: Pair | undefined;
+  for (const pair of pairs) if (!pair.resting && (last === undefined || pair.order > last.order)) last = pair;
+  return last;
+};

@@ -72,6 +72,7 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
       const tunnel = tunnelOf(connection.name, child.name);
       return {
         name: child.name,
+        resource: child.resource,
         state: child.state,
         spiIn: espSpiText(child.spiIn),
         spiOut: espSpiText(child.spiOut),

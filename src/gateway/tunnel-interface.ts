@@ -26,19 +26,19 @@ export class TunnelInterface {
   #up = false;
   /** The data plane's number for it. */
   id = -1;
-  /** Inbound SPI of the pair that carries what leaves. */
-  sendsOn = 0;
+  /** Inbound SPIs of its live pairs, each with the inner MTU that its suite and path leave. */
+  readonly pairs = new Map<number, number>();
 
   private constructor(settings: InterfaceSettings, device: TunDevice) {
     this.#settings = settings;
     this.#device = device;
   }
 
-  /** Create the device, down. Throws EspalierError as openTun and addRoute do, and leaves nothing behind then. */
-  static open(settings: InterfaceSettings): TunnelInterface {
-    const tunnel = new TunnelInterface(settings, openTun({ name: settings.name, vnetHdr: true }));
+  /** Create the device, down, with a queue for each worker. Throws EspalierError as openTun and addRoute do, and leaves nothing behind then. */
+  static open(settings: InterfaceSettings, queues: number): TunnelInterface {
+    const tunnel = new TunnelInterface(settings, openTun({ name: settings.name, vnetHdr: true, queues }));
     try {
-      askForOffloads(tunnel.fd);
+      askForOffloads(tunnel.fds[0]!);
       setTxQueueLength(settings.name, QUEUE_LENGTH);
       for (const prefix of settings.routes) {
         addRoute(prefix, undefined, SHADOW);
@@ -55,9 +55,9 @@ export class TunnelInterface {
     return this.#device.name;
   }
 
-  /** Its packets begin with a virtio_net_hdr. */
-  get fd(): number {
-    return this.#device.fds[0]!;
+  /** Its queues; packets begin with a virtio_net_hdr. */
+  get fds(): readonly number[] {
+    return this.#device.fds;
   }
 
   /** Octets of the inner packet; 0 before it was ever up. */
@@ -77,11 +77,11 @@ export class TunnelInterface {
   }
 
   /**
-   * Bring it up with an inner MTU of `mtu` octets unless the configuration fixes one. `peer` is the outer address of the
-   * other end: when one of the routes would swallow it, it gets a route of its own first, outside the tunnel.
+   * Bring it up, with the MTU that all its pairs can carry unless the configuration fixes one. `peer` is the outer address
+   * of the other end: when one of the routes would swallow it, it gets a route of its own first, outside the tunnel.
    */
-  up(mtu: number, peer: string): void {
-    this.#setMtu(mtu);
+  up(peer: string): void {
+    this.fit();
     if (this.#up) return;
     this.#pinPeer(peer);
     setUp(this.name, true);
@@ -106,8 +106,10 @@ export class TunnelInterface {
     for (const prefix of this.#shadows.splice(0)) removeRoute(prefix, undefined, SHADOW);
   }
 
-  #setMtu(computed: number): void {
-    const wanted = this.#settings.mtu === "auto" ? computed : this.#settings.mtu;
+  /** Set the MTU anew, after its pairs have changed. */
+  fit(): void {
+    if (this.pairs.size === 0) return;
+    const wanted = this.#settings.mtu === "auto" ? Math.min(...this.pairs.values()) : this.#settings.mtu;
     if (wanted === this.#mtu) return;
     setMtu(this.name, wanted);
     this.#mtu = wanted;

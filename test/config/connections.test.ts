@@ -82,7 +82,7 @@ test("the mapped connections show no key", () => {
 test("what would run, for people", () => {
   expect(describeConfig({ ...fixture(), file: "gateway.yaml" })).toMatchInlineSnapshot(`
     "gateway.yaml: 2 connections, 3 tunnels
-      workers 2, engine auto, IKE on UDP 500 and 4500
+      workers 2 (adaptive), engine auto, IKE on UDP 500 and 4500
       control /run/espalier/control.sock, log info as text
 
     branch: 192.0.2.1 (gw-a.example) -> 192.0.2.2 (gw-b.example)
@@ -94,13 +94,13 @@ test("what would run, for people", () => {
       net: 0.0.0.0/0, ::/0 === 0.0.0.0/0, ::/0
         ESP rekeyed after 1h, protected by
           aes256gcm16
-        ESN either, replay window 1024
+        ESN either, replay window 1024, pairs of SAs as many as workers
         interface esp0, 10.255.0.1/30, 2001:db8:ff::1/64, MTU auto, MSS auto
         routes 10.2.0.0/24, 2001:db8:2::/48
       voice: 10.1.8.0/24 === 10.2.8.0/24
         ESP rekeyed after 1h, protected by
           aes128gcm16-ecp256
-        ESN either, replay window 1024
+        ESN either, replay window 1024, pairs of SAs as many as workers
         interface esp1, no address, MTU auto, MSS auto
         routes 10.2.8.0/24
 
@@ -114,8 +114,16 @@ test("what would run, for people", () => {
         ESP rekeyed after 1h, protected by
           aes256gcm16-aes128gcm16
           aes256-aes128-sha256
-        ESN either, replay window 1024
+        ESN either, replay window 1024, pairs of SAs as many as workers
         interface esp2, 10.255.1.1/24, MTU 1360, MSS auto
         routes none"
   `);
+});
+
+test.each([
+  ["one a worker unless it says otherwise", "", 3],
+  ["as many as it says", "sas: 2, ", 2],
+])("pairs of SAs of a child: %s", (_, sas, pairs) => {
+  const text = `workers: 3\n${ROUTED.replace("net: {", `net: { ${sas}`)}`;
+  expect(toConnections(parseConfig(text), () => "2001:db8::1")[0]!.children[0]!.sas).toBe(pairs);
 });

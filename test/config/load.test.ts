@@ -36,6 +36,7 @@ const edited = (from: string | RegExp, to: string): string => {
 test("the defaults of the smallest configuration", () => {
   expect(parseConfig(SMALLEST, "/etc/espalier/gw.yaml")).toMatchInlineSnapshot(`
     {
+      "affinity": [],
       "connections": [
         {
           "childless": "allow",
@@ -66,6 +67,7 @@ test("the defaults of the smallest configuration", () => {
                 "::/0",
               ],
               "replayWindow": 1024,
+              "sas": "auto",
             },
           ],
           "duplicates": "contact",
@@ -113,6 +115,7 @@ test("the defaults of the smallest configuration", () => {
         "format": "text",
         "level": "info",
       },
+      "poll": "adaptive",
       "ports": {
         "ike": 500,
         "natt": 4500,
@@ -148,7 +151,10 @@ describe("complaints name file, line, path and what was expected", () => {
     ["workers: many", 'gw.yaml:10: workers: expected a whole number from 1 to 64, found "many"'],
     ["engine: fast", 'gw.yaml:10: engine: expected one of auto, ipsec-mb, openssl, node, noble, found "fast"'],
     ["engin: auto", "gw.yaml:10: engin: expected a known key: did you mean engine?"],
-    ["banana: 1", "gw.yaml:10: banana: expected one of workers, engine, control, log, ports, connections"],
+    [
+      "banana: 1",
+      "gw.yaml:10: banana: expected one of workers, affinity, poll, engine, control, log, ports, connections",
+    ],
     ["log: loud", "gw.yaml:10: log: expected a mapping, found text"],
     ["log:\n  level: loud", 'gw.yaml:11: log.level: expected one of debug, info, warn, error, found "loud"'],
     ["ports: { ike: 4500 }", "gw.yaml:10: ports.natt: expected another port than ports.ike, found 4500 for both"],
@@ -452,6 +458,20 @@ describe("warnings", () => {
       /^9: .*routes\[1\]: this route holds the peer 192.0.2.2 itself/,
     );
   });
+});
+
+test.each([
+  ["[0, 1]", [0, 1]],
+  ["3", [3]],
+  ["none", []],
+])("affinity: %s", (written, cpus) => {
+  expect(parseConfig(`${SMALLEST}affinity: ${written}\n`).affinity).toEqual(cpus);
+});
+
+test.each(["[]", "[0, x]", "-1", "any", "[1.5]"])("affinity: %s is refused", (written) => {
+  expect(complaintsOf(`${SMALLEST}affinity: ${written}\n`)[0]).toContain(
+    "none or a list of CPU numbers such as [0, 1]",
+  );
 });
 
 test("a peer may be a name, have backups, and be begun by its first packet", () => {

@@ -4,6 +4,7 @@ import type { ChildSaReport, GatewayStatus } from "../../src/control/status.ts";
 export const childOf = (change: Partial<ChildSaReport> = {}): ChildSaReport => ({
   name: "net",
   state: "installed",
+  resource: 0,
   spiIn: "c0ffee01",
   spiOut: "0badcafe",
   suite: "aes256gcm16",
