@@ -112,7 +112,7 @@ export const childSettings = z.strictObject({
   ).prefault("off"),
   replay_window: whole(
     "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32.",
-    64,
+    32,
     4096,
   ).prefault(1024),
   sas: autoOr(

@@ -35,7 +35,7 @@ import { MAX_ADDRESSES } from "./socket-table.ts";
 import { TunReader } from "./tun-reader.ts";
 import { TunWriter } from "./tun-writer.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
-import { TABLES_CHANGED, WorkerStat } from "./worker-board.ts";
+import { TABLES_CHANGED, TUN_IO_URING, WorkerStat } from "./worker-board.ts";
 
 export interface WorkerInit {
   readonly worker: number;
@@ -98,7 +98,8 @@ export class EspWorker {
     this.#tables = new PlaneMemory(memory, worker);
     const { sad, spd, counters, blocks } = this.#tables;
     const ring = IoUring.open();
-    this.#ring = typeof ring === "string" ? undefined : ring;
+    this.#ring = typeof ring === "number" ? undefined : ring;
+    this.#tables.board.setTunIo(worker, typeof ring === "number" ? ring : TUN_IO_URING);
     this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
     const { slab, ops } = this.#arena;
     this.#engine = openEngine(engine, slab, ops.capacity);

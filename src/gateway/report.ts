@@ -102,6 +102,7 @@ const reportWorker = ({
   polls,
   cpuTime,
   replaced,
+  ioUringRefused,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
   batches,
@@ -109,6 +110,7 @@ const reportWorker = ({
   polls,
   cpuTime: cpuTime ?? 0,
   replaced,
+  ioUringRefused: ioUringRefused ?? null,
 });
 
 type Counts = Readonly<Record<string, number>>;

@@ -28,6 +28,7 @@ export interface Wishes {
   readonly remote?: readonly string[];
   /** Of the child. */
   readonly lifetime?: string;
+  readonly replayWindow?: number;
   readonly workers?: number;
   readonly engine?: string;
   /** Settings of the child that are added to those here. */
@@ -63,6 +64,7 @@ export const configuration = (wishes: Wishes = {}): Configuration => {
             proposals: [wishes.esp ?? "aes256gcm16"],
             esn: wishes.esn ?? "either",
             ...(wishes.lifetime === undefined ? {} : { lifetime: wishes.lifetime }),
+            ...(wishes.replayWindow === undefined ? {} : { replay_window: wishes.replayWindow }),
             ...(wishes.local === undefined ? {} : { local: wishes.local }),
             ...(wishes.remote === undefined ? {} : { remote: wishes.remote }),
             interface: { name: INTERFACE, routes: netsOf(other(side)) },
