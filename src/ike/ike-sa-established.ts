@@ -27,6 +27,7 @@ export const establishedState = (turn: Turn, { config }: Peering, begun: Begun):
 export const establish = (turn: Turn, sa: IkeSa, begun: Begun): void => {
   if (sa.peering === undefined) throw new RangeError("an IKE SA cannot be up without a connection");
   sa.become(establishedState(turn, sa.peering, begun));
+  turn.core.halfOpen.delete(sa);
   sa.origin = { role: sa.role, lowestNonce: begun.lowestNonce };
   sa.peering.succeeded();
   startTimers(turn, sa);

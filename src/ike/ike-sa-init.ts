@@ -61,6 +61,7 @@ export const initiateIkeSa = (turn: Turn, peering: Peering, address: string): vo
   const state = { name: "init-sent", attempt } as const;
   const sa = new IkeSa({ role: "initiator", spiI, spiR: NO_SPI, path, peering, state, now: turn.now });
   turn.core.add(sa);
+  turn.core.halfOpen.addOutgoing(sa);
   turn.log("info", "ike-sa-initiating", sa, `initiating with ${formatEndpoint(path.remote)}`, {
     remote: formatEndpoint(path.remote),
   });

@@ -21,6 +21,7 @@ import type { HeaderFields } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Peering } from "./peering.ts";
 import type { IkeSuite } from "./proposal.ts";
+import type { RateLimit } from "./rate-limit.ts";
 import { Reassembly } from "./reassembly.ts";
 import { Requests } from "./requests.ts";
 import { PeerResources } from "./resources.ts";
@@ -139,6 +140,10 @@ export class IkeSa {
   /** Message ID that the peer's next request must have. */
   expectedId = 0;
   lastAnswered: Answered | undefined;
+  /** Messages with a wrong ICV since the last authentic one. */
+  decryptFailures = 0;
+  /** Rekeys that the peer asks for. */
+  rekeys: RateLimit | undefined;
   /** When to ask whether the peer lives, and when to keep a NAT's mapping alive. */
   livenessAt = Number.POSITIVE_INFINITY;
   keepaliveAt = Number.POSITIVE_INFINITY;

@@ -41,6 +41,7 @@ const showIkeSa = (sa: IkeSa): IkeSaStatus => {
     rekeyAt: state.rekeyAt,
     natDetected: sa.nat.local || sa.nat.remote,
     peerWindow: sa.peerWindow,
+    fragmentation: sa.fragments !== undefined,
   };
 };
 

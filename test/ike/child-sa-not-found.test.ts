@@ -8,6 +8,7 @@ import { IkeSa } from "../../src/ike/ike-sa.ts";
 import { deriveIkeKeys } from "../../src/ike/keymat.ts";
 import { Notify } from "../../src/ike/notify.ts";
 import { notifyPayload } from "../../src/ike/payloads.ts";
+import { exactId } from "../../src/ike/peer-id.ts";
 import { Peering, type Wish } from "../../src/ike/peering.ts";
 import { chooseEsp, chooseIke, offerEsp, offerIke } from "../../src/ike/proposal.ts";
 import { Turn } from "../../src/ike/turn.ts";
@@ -47,7 +48,7 @@ const up = (wish: Wish, ...spis: number[]) => {
     lowestNonce: ni,
   } as const;
   const sa = new IkeSa({ role: "initiator", spiI, spiR, path, peering, state, now: 0 });
-  sa.peerId = config.remote.id;
+  sa.peerId = exactId(config.remote.id);
   core.add(sa);
   const [first] = spis.map((spiIn, resource) => {
     const agreed = {
