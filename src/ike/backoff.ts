@@ -9,12 +9,13 @@ export const backoff = (turn: Turn, failures: number): number =>
 
 const FIRST_RETRY = 5_000;
 const LAST_RETRY = 600_000;
+const SOONEST_RETRY = 200;
 
 /**
  * How long to wait with a rekey that the peer has put off `times` times before (TEMPORARY_FAILURE, RFC 7296 §2.25): what is in
  * its way is mostly over soon; 5, 10, 20 s ... 10 min, and at most half of the time that is left, up to half of it less by jitter.
  */
 export const postponement = (turn: Turn, times: number, left: number): number => {
-  const wait = Math.min(FIRST_RETRY * 2 ** Math.min(times, 16), LAST_RETRY, Math.max(left / 2, FIRST_RETRY));
+  const wait = Math.min(FIRST_RETRY * 2 ** Math.min(times, 16), LAST_RETRY, Math.max(left / 2, SOONEST_RETRY));
   return turn.jittered(wait, 0.5);
 };

@@ -58,6 +58,8 @@ export class ChildSa {
   isWornOut = false;
   /** What it had carried when its volume was last looked at. */
   carried: Volume & { readonly at: number };
+  /** The pair that took its place, also when it is gone itself. */
+  successor: ChildSa | undefined;
   /** How often its rekey was put off. */
   postponed = 0;
   /** What the data plane had received when we last asked. */

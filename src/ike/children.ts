@@ -120,8 +120,10 @@ export const removeChild = (turn: Turn, sa: IkeSa, child: ChildSa, why: string):
 };
 
 /** Another pair took its place: the peer is to delete it, and we where it does not. */
-export const replacedBy = (turn: Turn, child: ChildSa, by: ChildSa): void =>
+export const replacedBy = (turn: Turn, child: ChildSa, by: ChildSa): void => {
+  child.successor = by;
   child.become({ name: "replaced", by, guardAt: turn.now + DELETE_GUARD });
+};
 
 /** Whether a pair carries the traffic of this child's resource to the peer of `sa`, or is being negotiated by us. */
 export const hasChild = (sa: IkeSa, name: string, resource: number): boolean =>

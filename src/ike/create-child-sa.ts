@@ -157,6 +157,7 @@ export class CreateChild implements Task {
       return;
     }
     if (old !== undefined) {
+      old.successor = child;
       if (rival !== undefined) replacedBy(turn, rival, child); // the peer deletes it; the guard does where it does not
       deleteChild(turn, sa, old);
     } else if (rival !== undefined) deleteChild(turn, sa, rival); // the peer may not have seen that they crossed
@@ -207,8 +208,8 @@ export class CreateChild implements Task {
   /** The rival, or what the peer has rekeyed it to since. */
   get #liveRival(): ChildSa | undefined {
     let { rival } = this;
-    while (rival?.state.name === "replaced") rival = rival.state.by;
-    return rival?.isLive ? rival : undefined;
+    while (rival !== undefined && !rival.isLive) rival = rival.successor;
+    return rival;
   }
 
   get #what(): string {

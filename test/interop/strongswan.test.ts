@@ -134,7 +134,7 @@ describe("with a key exchange for each Child SA, a childless start and little ro
     const gateway = await Espalier.start(
       bed,
       sites.gatewayA,
-      configuration({ esp, encap: "force", connection: { childless: "prefer" }, child: { lifebytes: "30m" } }),
+      configuration({ esp, encap: "force", connection: { childless: "prefer" }, child: { lifebytes: "30m", sas: 2 } }),
     );
     const ends: Ends = {
       here: sites.hostA,
@@ -152,7 +152,7 @@ describe("with a key exchange for each Child SA, a childless start and little ro
       if (who === "we initiate") await gateway.initiate(PEER);
       else expect(await peer.initiate()).toMatchObject({ status: 0 });
       const { childSas } = await gateway.up(PEER);
-      expect(childSas).toHaveLength(1);
+      expect(childSas).toHaveLength(1); // strongSwan 5.9 does not say that it takes more
       expect(peer.swanctl("--list-sas").stdout).toContain("AES_GCM_16-256/ECP_256");
       await pingBothWays(ends);
       if (who === "strongSwan initiates") return;
