@@ -17,14 +17,16 @@ import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
 import { chooseEngines } from "./gateway/engines.ts";
+import { InitQueue } from "./gateway/init-queue.ts";
 import { sourceFor } from "./gateway/local-address.ts";
 import { reportEngines, reportStatus } from "./gateway/report.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
+import { Trap, type Trapped } from "./gateway/trap.ts";
 import { TunnelInterface } from "./gateway/tunnel-interface.ts";
 import type { ConnectionConfig } from "./ike/connection.ts";
 import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
-import { familyOf, formatEndpoint } from "./ip-address.ts";
+import { canonicalAddress, familyOf, formatEndpoint } from "./ip-address.ts";
 import { innerMtu } from "./ipsec/mtu.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
 import { routeTo } from "./linux/route.ts";
@@ -54,6 +56,7 @@ interface Parts {
   readonly plane: Plane;
   readonly manager: IkeManager;
   readonly startedAt: number;
+  trap: Trap;
   control: ControlServer | undefined;
   beat: NodeJS.Timeout | undefined;
 }
@@ -71,6 +74,10 @@ export class Gateway {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #sockets: GatewaySockets;
+  readonly #strangers = new InitQueue({
+    serve: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+    onDrop: () => this.#parts?.manager.drop("init-queue-full"),
+  });
   readonly #tunnels = new Map<string, TunnelInterface>();
   readonly #installed = new Map<number, Installed>();
   readonly #lingering = new Set<NodeJS.Timeout>();
@@ -89,7 +96,10 @@ export class Gateway {
     this.#sockets = new GatewaySockets({
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
-      onMessage: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+      dscp: config.ike.dscp,
+      onMessage: (bytes, path) => {
+        if (!this.#strangers.take(bytes, path)) this.#act((manager, now) => manager.receive(bytes, path, now));
+      },
       onEsp: (packet, remote) => this.#parts?.plane.deliver(packet, remote),
       onSendError: (path, error) =>
         this.#write("debug", "send-failed", `to ${formatEndpoint(path.remote)}: ${error.message}`),
@@ -127,12 +137,21 @@ export class Gateway {
         usage: (spi) => plane.usage(spi),
         pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
       },
-      { ports },
+      { ports, ...this.#config.ike },
     );
-    const parts: Parts = { choice, plane, manager, startedAt: this.#clock.now(), control: undefined, beat: undefined };
+    const parts: Parts = {
+      choice,
+      plane,
+      manager,
+      startedAt: this.#clock.now(),
+      trap: new Trap([]),
+      control: undefined,
+      beat: undefined,
+    };
     this.#parts = parts;
     await this.#openSockets(connections, plane);
     this.#openTunnels(plane);
+    parts.trap = new Trap(this.#trapped());
     parts.control = await serveControl(control, {
       status: () => this.status(),
       initiate: (name) => this.initiate(name),
@@ -212,8 +231,24 @@ export class Gateway {
       for (const child of connection.children) {
         const tunnel = TunnelInterface.open(child.interface, plane.workers);
         this.#tunnels.set(tunnelKey(connection.name, child.name), tunnel);
-        tunnel.id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true });
+        const holds = connection.start === "trap";
+        tunnel.id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true, holds });
       }
+  }
+
+  #trapped(): Trapped[] {
+    return this.#config.connections
+      .filter(({ start }) => start === "trap")
+      .flatMap(({ name, remote, children }) =>
+        children.map((child) => ({
+          connection: name,
+          child: child.name,
+          tunnel: this.#tunnelOf(name, child.name),
+          peers: [remote.address, ...remote.backups].flatMap((host) =>
+            host === undefined ? [] : (canonicalAddress(host) ?? []),
+          ),
+        })),
+      );
   }
 
   /** Undo whatever of `#start` has happened. */
@@ -222,6 +257,7 @@ export class Gateway {
     clearInterval(parts?.beat);
     for (const timer of this.#lingering) clearTimeout(timer);
     this.#lingering.clear();
+    this.#strangers.close();
     await parts?.control?.close();
     for (const { tunnel } of this.#installed.values()) tunnel.down();
     this.#installed.clear();
@@ -243,6 +279,8 @@ export class Gateway {
     const parts = this.#parts;
     if (parts === undefined) return;
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event);
+    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name)))
+      this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
     if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));
   }
@@ -364,7 +402,8 @@ export class Gateway {
     const { tunnel } = installed;
     tunnel.pairs.delete(spiIn);
     if (tunnel.pairs.size === 0) {
-      tunnel.down(); // before its SA goes: nothing is routed into an interface that would drop it
+      // Before its SA goes: nothing is routed into an interface that would drop it. One that holds its packets may stay up.
+      if (!this.#running().manager.isTrapping(installed.child.connection)) tunnel.down();
       plane.remove(spiIn);
       return;
     }

@@ -54,6 +54,8 @@ export interface IkeSaReport {
   readonly establishedAt: string;
   readonly rekeyAt: string;
   readonly natDetected: boolean;
+  /** Both ends take IKE messages in pieces (RFC 7383). */
+  readonly fragmentation: boolean;
 }
 
 export interface ChildSaReport {

@@ -192,7 +192,8 @@ export class EspWorker {
       this.#watch(sockets.raw(row, this.#worker), sockets.family(row) === 4 ? RAW_IPV4 : RAW_IPV6, -1);
     }
     for (let tunnel = 0; tunnel < MAX_TUNNELS; tunnel++)
-      if (tunnels.isLive(tunnel) && tunnels.isReader(tunnel)) this.#watch(tunnels.fd(tunnel), TUN, tunnel);
+      if (tunnels.isLive(tunnel) && tunnels.isReader(tunnel) && !tunnels.isHeld(tunnel))
+        this.#watch(tunnels.fd(tunnel), TUN, tunnel);
   }
 
   #watch(fd: number, kind: number, tunnel: number): void {

@@ -31,11 +31,14 @@ export interface PlaneTunnelOptions {
   readonly workers: number;
   readonly fds: readonly number[];
   readonly vnetHdr: boolean;
+  readonly holds: boolean;
 }
 
 export class PlaneTunnel {
   readonly id: number;
   readonly home: number;
+  /** Its packets wait in their queues while no worker can send them. */
+  readonly holds: boolean;
   /** Slots whose counts have not yet been left to the tunnel. */
   readonly retired = new Set<number>();
   /** Inbound SPIs that were reserved for it. */
@@ -49,7 +52,7 @@ export class PlaneTunnel {
   readonly #current: (Pair | undefined)[];
 
   /** Publishes the tunnel. */
-  constructor(table: TunnelTable, { id, home, workers, fds, vnetHdr }: PlaneTunnelOptions) {
+  constructor(table: TunnelTable, { id, home, workers, fds, vnetHdr, holds }: PlaneTunnelOptions) {
     this.id = id;
     this.home = home;
     this.#table = table;
@@ -58,7 +61,8 @@ export class PlaneTunnel {
     this.#attached = fds.map(() => true); // as a device is opened
     this.#pairs = Array.from({ length: workers }, () => new Set<Pair>());
     this.#current = new Array<Pair | undefined>(workers).fill(undefined);
-    table.publish(id, home, fds, vnetHdr);
+    table.publish(id, home, fds, vnetHdr, holds);
+    this.holds = holds;
     this.#attach();
   }
 
@@ -98,6 +102,11 @@ export class PlaneTunnel {
     if (other !== undefined) this.use(other);
     else this.#settle();
     this.#table.setCurrent(this.id, pair.worker, -1); // after another fallback was named
+  }
+
+  /** Whether some worker can send what leaves. */
+  get canSend(): boolean {
+    return this.#current.some((current) => current !== undefined);
   }
 
   /** Slots of all live pairs. */

@@ -55,6 +55,8 @@ export interface TunnelOptions {
   readonly tunFds: readonly number[];
   /** Each packet of it, read or written, begins with a virtio_net_hdr (see `openTun`); default false. */
   readonly vnetHdr?: boolean;
+  /** While no pair can send them its packets stay in the queues, and are not dropped; default false. */
+  readonly holds?: boolean;
   /** Its home: the worker of resource 0. Default: tunnel id mod workers. */
   readonly worker?: number;
 }
@@ -150,7 +152,7 @@ export class Plane {
   // Tunnels and sockets
 
   /** Returns the tunnel's id. */
-  addTunnel({ tunFds, vnetHdr = false, worker }: TunnelOptions): number {
+  addTunnel({ tunFds, vnetHdr = false, holds = false, worker }: TunnelOptions): number {
     let id = 0;
     while (this.#tunnels.has(id)) id++;
     if (id === MAX_TUNNELS) throw usage(`more than ${MAX_TUNNELS} tunnels`);
@@ -162,7 +164,7 @@ export class Plane {
     counters.clear(blocks.tunnelEndedIn(id));
     counters.clear(blocks.tunnelEndedOut(id));
     for (let each = 0; each < this.workers; each++) counters.clear(blocks.tunnelOwn(id, each));
-    this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, fds: tunFds, vnetHdr }));
+    this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, fds: tunFds, vnetHdr, holds }));
     this.#announce(TABLES_CHANGED);
     return id;
   }
@@ -282,7 +284,7 @@ export class Plane {
   /** From now on the pair's worker sends on this pair what leaves the tunnel through it. */
   use(spiIn: number): void {
     const pair = this.#pair(spiIn);
-    pair.tunnel.use(pair);
+    this.#change(pair.tunnel, () => pair.tunnel.use(pair));
   }
 
   /**
@@ -291,7 +293,7 @@ export class Plane {
    */
   rest(spiIn: number): void {
     const pair = this.#pair(spiIn);
-    pair.tunnel.rest(pair);
+    this.#change(pair.tunnel, () => pair.tunnel.rest(pair));
   }
 
   /**
@@ -303,7 +305,7 @@ export class Plane {
     const { slot, tunnel } = pair;
     const { sad } = this.#memory;
     this.#pairs.delete(spiIn);
-    tunnel.remove(pair);
+    this.#change(tunnel, () => tunnel.remove(pair));
     sad.withdraw(slot);
     sad.withdraw(sad.outbound(slot));
     this.#retiredFrom.set(slot, tunnel);
@@ -330,8 +332,8 @@ export class Plane {
     return reportPair(this.#memory, pair.slot);
   }
 
-  /** Packets of a live pair, or undefined: what liveness checks ask. */
-  usage(spiIn: number): { packetsIn: number; packetsOut: number } | undefined {
+  /** What a live pair has carried, or undefined: what liveness checks and lifetimes by volume ask. */
+  usage(spiIn: number): Pick<PairCounters, "packetsIn" | "packetsOut" | "bytesIn" | "bytesOut"> | undefined {
     return this.counters(spiIn);
   }
 
@@ -410,6 +412,13 @@ export class Plane {
     for (const spiIn of [...this.#pairs.keys()]) this.remove(spiIn);
     this.#memory.board.requestStop();
     await this.#threads.stop();
+  }
+
+  /** Workers look whether they may read its queues, where that has changed. */
+  #change(tunnel: PlaneTunnel, change: () => void): void {
+    const couldSend = tunnel.canSend;
+    change();
+    if (tunnel.holds && tunnel.canSend !== couldSend) this.#announce(TABLES_CHANGED);
   }
 
   /** `change`: a slot, or TABLES_CHANGED. */

@@ -66,6 +66,7 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
             establishedAt: clock.iso(ikeSa.establishedAt),
             rekeyAt: clock.iso(ikeSa.rekeyAt),
             natDetected: ikeSa.natDetected,
+            fragmentation: ikeSa.fragmentation,
           },
     childSas: connection.childSas.map((child) => {
       const counters = plane.counters(child.spiIn);

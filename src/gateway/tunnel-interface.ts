@@ -5,9 +5,10 @@
 import type { InterfaceSettings } from "../config/config.ts";
 import { EspalierError } from "../errors.ts";
 import { type Family, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
-import { mssFor } from "../ipsec/mtu.ts";
+import { IPV6_MIN_MTU, mssFor } from "../ipsec/mtu.ts";
 import { addAddress } from "../linux/address.ts";
 import { setMtu, setTxQueueLength, setUp } from "../linux/link.ts";
+import { makeQuiet } from "../linux/quiet-interface.ts";
 import { addRoute, removeRoute, replaceRoute, routeTo } from "../linux/route.ts";
 import { askForOffloads, closeTun, openTun, type TunDevice } from "../linux/tun.ts";
 
@@ -82,12 +83,27 @@ export class TunnelInterface {
    */
   up(peer: string): void {
     this.fit();
-    if (this.#up) return;
-    this.#pinPeer(peer);
+    if (this.#up) this.#pinPeer(peer);
+    else this.#bringUp([peer]);
+  }
+
+  #bringUp(peers: readonly string[]): void {
+    for (const peer of peers) this.#pinPeer(peer);
     setUp(this.name, true);
     this.#up = true;
     for (const address of this.#settings.addresses) addAddress(this.name, address); // IPv6 ones went when it went down
     for (const prefix of this.#settings.routes) replaceRoute(prefix, this.name);
+  }
+
+  /**
+   * Bring it up while nothing can be sent, so that packets wait in its queues; at an MTU that any pair will carry. `peers`:
+   * outer addresses of the other end, as far as they are known.
+   */
+  wait(peers: readonly string[]): void {
+    if (this.#up) return;
+    makeQuiet(this.name);
+    this.#setMtu(IPV6_MIN_MTU);
+    this.#bringUp(peers);
   }
 
   /** Take it down: the kernel drops its routes, and what they led here is unreachable. */
@@ -108,8 +124,11 @@ export class TunnelInterface {
 
   /** Set the MTU anew, after its pairs have changed. */
   fit(): void {
-    if (this.pairs.size === 0) return;
-    const wanted = this.#settings.mtu === "auto" ? Math.min(...this.pairs.values()) : this.#settings.mtu;
+    if (this.pairs.size > 0) this.#setMtu(Math.min(...this.pairs.values()));
+  }
+
+  #setMtu(computed: number): void {
+    const wanted = this.#settings.mtu === "auto" ? computed : this.#settings.mtu;
     if (wanted === this.#mtu) return;
     setMtu(this.name, wanted);
     this.#mtu = wanted;
@@ -125,6 +144,7 @@ export class TunnelInterface {
         remedy: "Give the peer a route of its own, or leave it out of `routes`.",
       });
     const host = `${peer}/${familyOf(peer) === 4 ? 32 : 128}`;
+    if (this.#pinned.includes(host)) return;
     replaceRoute(host, device, gateway === undefined ? {} : { gateway });
     this.#pinned.push(host);
   }

@@ -50,6 +50,7 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
         establishedAt: "2026-01-02T01:00:01.000Z",
         rekeyAt: "2026-01-03T00:30:00.000Z",
         natDetected: false,
+        fragmentation: true,
       },
       childSas: [
         childOf(),
@@ -76,6 +77,7 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
         establishedAt: "2026-01-02T02:00:01.000Z",
         rekeyAt: "2026-01-03T01:30:00.000Z",
         natDetected: true,
+        fragmentation: true,
       },
       childSas: [
         childOf({

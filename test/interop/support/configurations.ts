@@ -31,6 +31,8 @@ export interface Wishes {
   readonly replayWindow?: number;
   readonly workers?: number;
   readonly engine?: string;
+  /** Settings of the child that are added to those here. */
+  readonly child?: Readonly<Record<string, unknown>>;
   /** Settings of the connection that replace those here. */
   readonly connection?: Readonly<Record<string, unknown>>;
 }
@@ -66,6 +68,7 @@ export const configuration = (wishes: Wishes = {}): Configuration => {
             ...(wishes.local === undefined ? {} : { local: wishes.local }),
             ...(wishes.remote === undefined ? {} : { remote: wishes.remote }),
             interface: { name: INTERFACE, routes: netsOf(other(side)) },
+            ...wishes.child,
           },
         },
         ...wishes.connection,
@@ -86,6 +89,7 @@ export interface SwanWishes {
   readonly localSelectors?: readonly string[];
   readonly remoteSelectors?: readonly string[];
   readonly childLines?: readonly string[];
+  readonly connectionLines?: readonly string[];
 }
 
 export const swanConnection = (wishes: SwanWishes = {}): SwanConnection => {
@@ -102,5 +106,6 @@ export const swanConnection = (wishes: SwanWishes = {}): SwanConnection => {
     localSelectors: wishes.localSelectors ?? netsOf(side),
     remoteSelectors: wishes.remoteSelectors ?? netsOf(other(side)),
     childLines: wishes.childLines ?? [],
+    connectionLines: wishes.connectionLines ?? [],
   };
 };
