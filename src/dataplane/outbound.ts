@@ -168,7 +168,7 @@ export class Outbound {
 
     const headAt = at - sa.headLength;
     writeHeader(slab, headAt, sa.spi, seq);
-    if (sa.aead) writeCounterIv(slab, at - sa.ivLength, seq);
+    if (sa.counterIv) writeCounterIv(slab, at - sa.ivLength, seq);
     else this.#ivs.take(slab, at - sa.ivLength, sa.ivLength);
     const textLength = writeTrailer(slab, at, length, sa.alignment, version === 4 ? NEXT_IPV4 : NEXT_IPV6);
     batch.sealedAt[n] = headAt;

@@ -4,7 +4,7 @@
  * valid for one generation of their record; keys of SAs that are gone are released by `forget`.
  */
 import type { Engine, Key } from "../crypto/engine.ts";
-import { isAead, type Suite, suiteById } from "../crypto/suites.ts";
+import { hasCounterIv, type Suite, suiteById } from "../crypto/suites.ts";
 import { ESP_HEADER } from "../ipsec/esp.ts";
 import { type Sad, SaFlag, type SaPath } from "../ipsec/sad.ts";
 
@@ -20,7 +20,7 @@ export class OwnedSa {
   readonly tunnel: number;
   readonly esn: boolean;
   readonly encap: boolean;
-  readonly aead: boolean;
+  readonly counterIv: boolean;
   readonly alignment: number;
   readonly ivLength: number;
   readonly icvLength: number;
@@ -43,7 +43,7 @@ export class OwnedSa {
     this.tunnel = sad.tunnel(record);
     this.esn = (flags & SaFlag.ESN) !== 0;
     this.encap = (flags & SaFlag.ENCAP) !== 0;
-    this.aead = isAead(suite);
+    this.counterIv = hasCounterIv(suite);
     this.alignment = suite.alignment;
     this.ivLength = suite.ivLength;
     this.icvLength = suite.icvLength;

@@ -33,7 +33,7 @@ const FAMILY = 9;
 const PORTS = 10;
 const LOCAL = 11; // 4 words
 const REMOTE = 15; // 4 words
-const KEY = 19; // 24 words
+const KEY = 19; // 25 words
 const TOP = 64; // a double
 const EVENTS = 66;
 const SEEN_VERSION = 67;
@@ -42,7 +42,7 @@ const SEEN_ADDRESS = 69; // 4 words
 const RING = 80;
 
 /** Octets of KEYMAT a record has room for. */
-export const MAX_KEY = 96;
+export const MAX_KEY = 100;
 
 export const SaFlag = { ESN: 1, ENCAP: 2 } as const;
 

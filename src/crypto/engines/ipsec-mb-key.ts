@@ -2,12 +2,13 @@
  * An expanded key of the engine `ipsec-mb`: AES schedules, the hash key of GCM, the two HMAC states, in native memory,
  * worked out once when an SA begins.
  */
-import { memoryOf } from "../esp-inputs.ts";
-import type { Mac, Suite } from "../suites.ts";
+import { type HmacName, isHmac, type Suite } from "../suites.ts";
 import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
 import type { Manager } from "./ipsec-mb-library.ts";
 import { RingKey } from "./key-ring.ts";
+
+const AES_SCHEDULE = 240;
 
 /** Per hash: its number, its compression function, octets of a block (RFC 2104 §2, RFC 4868 §2.1). */
 const MACS = {
@@ -17,8 +18,31 @@ const MACS = {
   "hmac-sha512": { algorithm: HASH.HMAC_SHA_512, oneBlock: MGR.SHA512_ONE_BLOCK, block: 128 },
 } as const;
 
+export const Nonce = { NONE: 0, SALT_AND_IV: 1, CCM: 2 } as const;
+export type Nonce = (typeof Nonce)[keyof typeof Nonce];
+
+const CIPHERS = {
+  "aes-cbc": { mode: CIPHER_MODE.CBC, nonce: Nonce.NONE },
+  "aes-ctr": { mode: CIPHER_MODE.CTR, nonce: Nonce.SALT_AND_IV }, // the library counts from 1, RFC 3686 §4
+  null: { mode: CIPHER_MODE.NULL, nonce: Nonce.NONE },
+  "aes-gcm": { mode: CIPHER_MODE.GCM, nonce: Nonce.SALT_AND_IV },
+  "aes-ccm": { mode: CIPHER_MODE.CCM, nonce: Nonce.CCM },
+  "chacha20-poly1305": { mode: CIPHER_MODE.CHACHA20_POLY1305, nonce: Nonce.SALT_AND_IV },
+} as const;
+
+/**
+ * What is left to other engines: GMAC, which wants header and text in one piece, as they are not with ESN; CCM with 192 bits,
+ * which the library has not; CMAC of anything but CBC, since it reads whole blocks, past the end of a packet that has none.
+ */
+export const isDone = ({ cipher, mac, encryptionKeyLength }: Suite): boolean =>
+  cipher !== "aes-gmac" &&
+  !(cipher === "aes-ccm" && encryptionKeyLength === 24) &&
+  !(mac === "aes-cmac" && cipher !== "aes-cbc");
+
 export class IpsecMbKey extends RingKey {
   readonly aead: boolean;
+  /** What the library takes as IV is made of salt and IV: as they follow each other, or as CCM has them. Else it is the IV. */
+  readonly nonce: Nonce;
   readonly cipherMode: number;
   readonly hashAlgorithm: number;
   /** Halves of addresses in native memory: of what to encrypt and decrypt with, and of the states of HMAC. */
@@ -26,10 +50,8 @@ export class IpsecMbKey extends RingKey {
   readonly encryptHigh: number;
   readonly decryptLow: number;
   readonly decryptHigh: number;
-  readonly innerLow: number;
-  readonly innerHigh: number;
-  readonly outerLow: number;
-  readonly outerHigh: number;
+  /** Where the MAC's keys begin: states of HMAC, or schedule and blocks of XCBC and CMAC. Offsets by `KEY_MEMORY`. */
+  readonly memoryAddress: number;
   /** Its octets as they lie in memory. */
   #salt: number;
   readonly #memory = new NativeMemory(KEY_MEMORY.SIZE);
@@ -41,39 +63,59 @@ export class IpsecMbKey extends RingKey {
     this.aead = suite.mac === undefined;
     const encrypt = memory.address + KEY_MEMORY.ENCRYPT;
     const decrypt = suite.cipher === "aes-cbc" ? memory.address + KEY_MEMORY.DECRYPT : encrypt;
-    const inner = memory.address + KEY_MEMORY.INNER;
-    const outer = memory.address + KEY_MEMORY.OUTER;
     this.encryptLow = lowHalf(encrypt);
     this.encryptHigh = highHalf(encrypt);
     this.decryptLow = lowHalf(decrypt);
     this.decryptHigh = highHalf(decrypt);
-    this.innerLow = lowHalf(inner);
-    this.innerHigh = highHalf(inner);
-    this.outerLow = lowHalf(outer);
-    this.outerHigh = highHalf(outer);
-    this.#salt = suite.saltLength === 0 ? 0 : memoryOf(key).view.getInt32(suite.encryptionKeyLength, true);
+    this.memoryAddress = memory.address;
+    this.#salt = 0;
+    for (let i = 0; i < suite.saltLength; i++) this.#salt |= key[suite.encryptionKeyLength + i]! << (8 * i);
 
-    if (suite.cipher === "chacha20-poly1305") {
-      this.cipherMode = CIPHER_MODE.CHACHA20_POLY1305;
-      this.hashAlgorithm = HASH.CHACHA20_POLY1305;
-      memory.bytes.set(encryption, KEY_MEMORY.ENCRYPT);
-      return;
-    }
+    if (suite.cipher === "aes-gmac") throw new RangeError(`${suite.name} is not done here`);
+    const { mode, nonce } = CIPHERS[suite.cipher];
+    this.cipherMode = mode;
+    this.nonce = nonce;
     const raw = new NativeMemory(encryption.length);
     raw.bytes.set(encryption);
-    if (suite.mac === undefined) {
-      this.cipherMode = CIPHER_MODE.GCM;
-      this.hashAlgorithm = HASH.GMAC;
-      manager.expandGcm(encryption.length, raw.address, encrypt);
-    } else {
-      this.cipherMode = CIPHER_MODE.CBC;
-      this.hashAlgorithm = MACS[suite.mac].algorithm;
-      manager.expandAes(encryption.length, raw.address, encrypt, decrypt);
-      const integrity = key.subarray(encryption.length);
-      hmacState(manager, suite.mac, integrity, 0x36, inner);
-      hmacState(manager, suite.mac, integrity, 0x5c, outer);
+    if (suite.cipher === "chacha20-poly1305") memory.bytes.set(encryption, KEY_MEMORY.ENCRYPT);
+    else if (suite.cipher === "aes-gcm") manager.expandGcm(encryption.length, raw.address, encrypt);
+    else if (suite.cipher !== "null") this.#expandAes(manager, encryption.length, raw.address, encrypt, decrypt);
+    raw.wipe();
+    this.hashAlgorithm = this.#expandMac(manager, key.subarray(encryption.length + suite.saltLength));
+  }
+
+  /** The schedule for decryption is thrown away where nothing needs it. */
+  #expandAes(manager: Manager, length: number, key: number, encrypt: number, decrypt: number): void {
+    const unused = new NativeMemory(AES_SCHEDULE);
+    manager.expandAes(length, key, encrypt, decrypt === encrypt ? unused.address : decrypt);
+    unused.wipe();
+  }
+
+  /** Returns the number of the algorithm. */
+  #expandMac(manager: Manager, integrity: Uint8Array): number {
+    const { cipher, mac } = this.suite;
+    const at = (offset: number): number => this.#memory.address + offset;
+    if (mac === undefined)
+      return { "aes-gcm": HASH.GMAC, "aes-ccm": HASH.AES_CCM }[cipher as "aes-gcm"] ?? HASH.CHACHA20_POLY1305;
+    if (isHmac(mac)) {
+      hmacState(manager, mac, integrity, 0x36, at(KEY_MEMORY.INNER));
+      hmacState(manager, mac, integrity, 0x5c, at(KEY_MEMORY.OUTER));
+      return MACS[mac].algorithm;
+    }
+    const raw = new NativeMemory(integrity.length);
+    raw.bytes.set(integrity);
+    const [schedule, second, third] = [
+      at(KEY_MEMORY.MAC_SCHEDULE),
+      at(KEY_MEMORY.MAC_SECOND),
+      at(KEY_MEMORY.MAC_THIRD),
+    ];
+    if (mac === "aes-xcbc") manager.expandXcbc(raw.address, schedule, second, third);
+    else {
+      this.#expandAes(manager, integrity.length, raw.address, schedule, schedule);
+      manager.expandCmac(schedule, second, third);
     }
     raw.wipe();
+    return mac === "aes-xcbc" ? HASH.AES_XCBC : HASH.AES_CMAC;
   }
 
   /** HOT PATH. The salt's four octets as a word at `words[at]`. */
@@ -88,7 +130,7 @@ export class IpsecMbKey extends RingKey {
 }
 
 /** The state of the hash after `key ⊕ pad` (RFC 2104 §4). The keys of RFC 4868 are never longer than a block. */
-const hmacState = (manager: Manager, mac: Mac, key: Uint8Array, pad: number, state: number): void => {
+const hmacState = (manager: Manager, mac: HmacName, key: Uint8Array, pad: number, state: number): void => {
   const { block, oneBlock } = MACS[mac];
   const padded = new NativeMemory(block);
   padded.bytes.set(key);

@@ -14,6 +14,7 @@
 import type { Engine, EngineDriver, Key, Ops } from "../engine.ts";
 import {
   AEAD_NONCE,
+  CCM_NONCE,
   checkBatch,
   checkPacket,
   ESN_AAD,
@@ -24,8 +25,8 @@ import {
 } from "../esp-inputs.ts";
 import { SUITES, type Suite } from "../suites.ts";
 import { addressOf, highHalf, lowHalf, NativeMemory } from "./ffi.ts";
-import { IpsecMbKey } from "./ipsec-mb-key.ts";
-import { CIPHER_MODE, DIRECTION, JOB, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
+import { IpsecMbKey, isDone, Nonce } from "./ipsec-mb-key.ts";
+import { CIPHER_MODE, DIRECTION, HASH, JOB, KEY_MEMORY, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
 import { type IpsecMb, ipsecMbLibrary, Manager } from "./ipsec-mb-library.ts";
 import { checkKeyLength, KeyRing } from "./key-ring.ts";
 
@@ -47,7 +48,7 @@ const STATUS = JOB.STATUS / 4;
 const ASIDE = 64;
 const ASIDE_WORDS = ASIDE / 4;
 const NONCE_WORD = 0;
-const SAVED_WORD = 0; // four octets of a received ICV: suites that need it have no nonce
+const SAVED_WORD = 3; // four octets of a received ICV
 const AAD_WORD = 4;
 const TAG_WORD = 8; // the ICV worked out for an opened packet, 32 octets at most
 
@@ -84,7 +85,7 @@ class IpsecMbEngine implements Engine {
   }
 
   supports(suite: Suite): boolean {
-    return SUITES.includes(suite);
+    return SUITES.includes(suite) && isDone(suite);
   }
 
   expand(suite: Suite, key: Uint8Array, esn: boolean): Key {
@@ -162,6 +163,7 @@ class IpsecMbEngine implements Engine {
     let shape = -1;
     let aead = false;
     let mode = 0;
+    let nonce: Nonce = Nonce.NONE;
     let esn = false;
     let headLength = 0;
     let ivLength = 0;
@@ -179,6 +181,7 @@ class IpsecMbEngine implements Engine {
         slot = key.slot;
         aead = key.aead;
         mode = key.cipherMode;
+        nonce = key.nonce;
         esn = key.esn;
         ivLength = suite.ivLength;
         icvLength = suite.icvLength;
@@ -214,18 +217,25 @@ class IpsecMbEngine implements Engine {
         words[word + ENC_KEYS + 1] = key.encryptHigh;
         words[word + DEC_KEYS] = key.decryptLow;
         words[word + DEC_KEYS + 1] = key.decryptHigh;
-        if (aead) key.putSalt(aside, own + NONCE_WORD);
-        else this.#writeHmac(word, key);
+        if (nonce !== Nonce.NONE) key.putSalt(aside, own + NONCE_WORD);
+        if (!aead) this.#writeMacKeys(word, key);
         keyed[i] = slot;
       }
       words[word + SRC] = (slabLow + head) | 0;
       words[word + DST] = (slabLow + text) | 0;
       words[word + CIPHER_LENGTH] = length;
       if (seal) words[word + TAG] = (slabLow + text + length) | 0;
-      if (aead) {
+      if (nonce === Nonce.SALT_AND_IV) {
         const iv = text - ivLength;
         aside[own + NONCE_WORD + 1] = view.getInt32(iv, true); // octets as they lie: RFC 4106 §4, RFC 7634 §2
         aside[own + NONCE_WORD + 2] = view.getInt32(iv + 4, true);
+      } else if (nonce === Nonce.CCM) {
+        const iv = text - ivLength; // behind three octets of salt: RFC 4309 §4
+        aside[own + NONCE_WORD] = (aside[own + NONCE_WORD]! & 0xffffff) | (view.getUint8(iv) << 24);
+        aside[own + NONCE_WORD + 1] = view.getInt32(iv + 1, true);
+        aside[own + NONCE_WORD + 2] = view.getInt32(iv + 4, true) >>> 8;
+      }
+      if (aead) {
         if (esn) {
           aside[own + AAD_WORD] = view.getInt32(head, true); // RFC 4106 §5
           aside[own + AAD_WORD + 1] = swapped(seqHigh[n]!);
@@ -234,9 +244,9 @@ class IpsecMbEngine implements Engine {
         if (mode !== CIPHER_MODE.GCM) words[word + HASH_LENGTH] = length;
       } else {
         words[word + HASH_LENGTH] = headLength + length + (esn ? 4 : 0);
-        words[word + IV] = (slabLow + text - ivLength) | 0;
+        if (nonce === Nonce.NONE) words[word + IV] = (slabLow + text - ivLength) | 0;
       }
-      if (turns) this.#writeHighHalves(word, seal, aead, esn, head, text, ivLength, length);
+      if (turns) this.#writeHighHalves(word, key, seal, head, text, length);
     }
     return lend;
   }
@@ -256,49 +266,49 @@ class IpsecMbEngine implements Engine {
     words[word + JOB.DIRECTION / 4] = seal ? DIRECTION.ENCRYPT : DIRECTION.DECRYPT;
     words[word + JOB.HASH_ALGORITHM / 4] = key.hashAlgorithm;
     // Encrypt, then authenticate; verify, then decrypt (RFC 4303 §3.3.2, §3.4.4).
-    words[word + JOB.CHAIN_ORDER / 4] = seal ? ORDER.CIPHER_HASH : ORDER.HASH_CIPHER;
+    // CCM authenticates what is not encrypted yet, or not any more (RFC 3610 §2.2).
+    const cipherFirst = seal !== (key.nonce === Nonce.CCM);
+    words[word + JOB.CHAIN_ORDER / 4] = cipherFirst ? ORDER.CIPHER_HASH : ORDER.HASH_CIPHER;
     words[word + SRC + 1] = this.#slabHigh;
     words[word + DST + 1] = this.#slabHigh;
     words[word + TAG + 1] = this.#slabHigh;
     if (!seal) putAddress(words, word + TAG, aside + TAG_WORD * 4);
+    if (key.nonce === Nonce.NONE) {
+      words[word + IV + 1] = this.#slabHigh;
+      words[word + JOB.IV_LENGTH / 4] = suite.ivLength;
+    } else {
+      putAddress(words, word + IV, aside + NONCE_WORD * 4);
+      words[word + JOB.IV_LENGTH / 4] = key.nonce === Nonce.CCM ? CCM_NONCE : AEAD_NONCE;
+    }
     if (key.aead) {
       words[word + JOB.HASH_OFFSET / 4] = headLength;
-      putAddress(words, word + IV, aside + NONCE_WORD * 4);
-      words[word + JOB.IV_LENGTH / 4] = AEAD_NONCE;
       words[word + AAD + 1] = this.#slabHigh;
       if (key.esn) putAddress(words, word + AAD, aside + AAD_WORD * 4);
       words[word + JOB.AAD_LENGTH / 4] = key.esn ? ESN_AAD : ESP_HEADER;
-    } else {
-      words[word + IV + 1] = this.#slabHigh;
-      words[word + JOB.IV_LENGTH / 4] = suite.ivLength;
     }
   }
 
-  #writeHmac(word: number, key: IpsecMbKey): void {
+  #writeMacKeys(word: number, key: IpsecMbKey): void {
     const { words } = this.#manager;
-    words[word + JOB.HMAC_INNER / 4] = key.innerLow;
-    words[word + JOB.HMAC_INNER / 4 + 1] = key.innerHigh;
-    words[word + JOB.HMAC_OUTER / 4] = key.outerLow;
-    words[word + JOB.HMAC_OUTER / 4 + 1] = key.outerHigh;
+    const { memoryAddress } = key;
+    if (key.hashAlgorithm === HASH.AES_XCBC || key.hashAlgorithm === HASH.AES_CMAC) {
+      putAddress(words, word + JOB.MAC_SCHEDULE / 4, memoryAddress + KEY_MEMORY.MAC_SCHEDULE);
+      putAddress(words, word + JOB.MAC_SECOND / 4, memoryAddress + KEY_MEMORY.MAC_SECOND);
+      putAddress(words, word + JOB.MAC_THIRD / 4, memoryAddress + KEY_MEMORY.MAC_THIRD);
+      return;
+    }
+    putAddress(words, word + JOB.HMAC_INNER / 4, memoryAddress + KEY_MEMORY.INNER);
+    putAddress(words, word + JOB.HMAC_OUTER / 4, memoryAddress + KEY_MEMORY.OUTER);
   }
 
   /** The slab lies across a multiple of 4 GiB: the high halves differ between its ends. */
-  #writeHighHalves(
-    word: number,
-    seal: boolean,
-    aead: boolean,
-    esn: boolean,
-    head: number,
-    text: number,
-    ivLength: number,
-    length: number,
-  ): void {
+  #writeHighHalves(word: number, key: IpsecMbKey, seal: boolean, head: number, text: number, length: number): void {
     const { words } = this.#manager;
     words[word + SRC + 1] = this.#highOf(head);
     words[word + DST + 1] = this.#highOf(text);
     if (seal) words[word + TAG + 1] = this.#highOf(text + length);
-    if (!aead) words[word + IV + 1] = this.#highOf(text - ivLength);
-    else if (!esn) words[word + AAD + 1] = this.#highOf(head);
+    if (key.nonce === Nonce.NONE) words[word + IV + 1] = this.#highOf(text - key.suite.ivLength);
+    if (key.aead && !key.esn) words[word + AAD + 1] = this.#highOf(head);
   }
 
   #highOf(offset: number): number {

@@ -1,7 +1,7 @@
 /** What only the engine `ipsec-mb` has: a library of one known version, and keys in native memory. */
 import { describe, expect, test } from "vitest";
 import { koffi } from "../../../src/crypto/engines/ffi.ts";
-import { IpsecMbKey } from "../../../src/crypto/engines/ipsec-mb-key.ts";
+import { IpsecMbKey, isDone } from "../../../src/crypto/engines/ipsec-mb-key.ts";
 import { JOB, KEY_MEMORY, KNOWN_VERSION, MGR } from "../../../src/crypto/engines/ipsec-mb-layout.ts";
 import { ipsecMbLibrary, Manager, unknownLayout } from "../../../src/crypto/engines/ipsec-mb-library.ts";
 import { SUITES } from "../../../src/crypto/suites.ts";
@@ -21,7 +21,7 @@ describe("with the library", () => {
 
   test("a key leaves nothing in native memory when it is wiped", (context) => {
     const mine = manager(context.skip);
-    for (const suite of SUITES) {
+    for (const suite of SUITES.filter(isDone)) {
       const key = new IpsecMbKey(mine, suite, octets(suite.keyLength, suite.id), true);
       const address = BigInt.asUintN(32, BigInt(key.encryptLow)) + (BigInt(key.encryptHigh) << 32n);
       const memory = new Uint8Array(koffi().view(address, KEY_MEMORY.SIZE));
