@@ -3,6 +3,7 @@
  * carries, and here what one wants of the other becomes real: sockets, interfaces, SAs, timers, the control socket.
  */
 import { randomBytes } from "node:crypto";
+import { lookup } from "node:dns/promises";
 import { wipe } from "./bytes.ts";
 import type { Config } from "./config/config.ts";
 import { toConnections } from "./config/connections.ts";
@@ -89,6 +90,7 @@ export class Gateway {
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
       onMessage: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+      onEsp: (packet, remote) => this.#parts?.plane.deliver(packet, remote),
       onSendError: (path, error) =>
         this.#write("debug", "send-failed", `to ${formatEndpoint(path.remote)}: ${error.message}`),
     });
@@ -123,6 +125,7 @@ export class Gateway {
         reserveSpi: (connection, child) => plane.reserveSpi(this.#tunnelOf(connection, child).id),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
+        pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
       },
       { ports },
     );
@@ -253,6 +256,12 @@ export class Gateway {
         if (this.#installed.has(event.spiIn))
           this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
         break;
+      case "mixed-trains":
+        this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
+        break;
+      case "replaced":
+        this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);
+        break;
       case "failed":
         this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));
         break;
@@ -301,10 +310,23 @@ export class Gateway {
       case "move":
         this.#running().plane.move(effect.spiIn, effect.path);
         break;
+      case "resolve":
+        this.#resolve(effect.connection, effect.host);
+        break;
       case "log":
         this.#log.write(effect);
         break;
     }
+  }
+
+  /** By the system's resolver: its file of hosts, its name servers. */
+  #resolve(connection: string, host: string): void {
+    lookup(host, { all: true })
+      .then(
+        (found) => found.map(({ address }) => address),
+        () => [],
+      )
+      .then((addresses) => this.#act((manager, now) => manager.resolved(connection, host, addresses, now)));
   }
 
   #install(child: ChildSaParams, useNow: boolean): void {
@@ -322,9 +344,11 @@ export class Gateway {
     const installed = this.#installed.get(spiIn);
     if (installed === undefined) return;
     const { tunnel, child } = installed;
-    this.#running().plane.use(spiIn);
+    const { plane } = this.#running();
+    plane.use(spiIn);
     tunnel.sendsOn = spiIn;
     tunnel.up(this.#mtuFor(child), child.path.remote.address);
+    plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
   }
 
   /**

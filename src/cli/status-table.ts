@@ -104,11 +104,12 @@ const counted = (what: string, counters: Counters): string[] => {
 
 const total = (counters: Counters): number => Object.values(counters).reduce((sum, count) => sum + count, 0);
 
-const workerLine = ({ worker, batches, packets: moved, polls, cpuTime }: WorkerReport): string => {
+const workerLine = ({ worker, batches, packets: moved, polls, cpuTime, replaced }: WorkerReport): string => {
   const each = batches === 0 ? "" : ` (${(moved / batches).toFixed(1)} each)`;
   const time = span(cpuTime / 1000);
   const cpu = time === "now" ? "under 1 s" : time;
-  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu`;
+  const deaths = replaced === 0 ? "" : `, replaced ${replaced === 1 ? "once" : `${replaced} times`}`;
+  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}`;
 };
 
 /** Names and errors may hold what a peer sent: nothing of it may steer the terminal. */

@@ -91,6 +91,8 @@ export interface WorkerReport {
   readonly polls: number;
   /** Milliseconds of processor time of the thread. */
   readonly cpuTime: number;
+  /** How often its thread died and another took over its SAs. */
+  readonly replaced: number;
 }
 
 /** Four octets as 8 hex digits. */

@@ -22,7 +22,7 @@ export interface Suite {
   readonly integrityKeyLength: number;
   /** The three together. */
   readonly keyLength: number;
-  /** Octets of IV in each packet, in the clear after the ESP header: 0, 8 or 16. */
+  /** Octets of IV in each packet, in the clear after the ESP header: 16 for CBC, unpredictable; 8, unique; or 0. */
   readonly ivLength: number;
   readonly icvLength: number;
   /** Payload, padding, pad length and next header together are a multiple of this: 16 for CBC, else 4 (RFC 4303 §2.4). */
@@ -131,12 +131,6 @@ export const suiteById = (id: number): Suite | undefined => BY_ID[id];
 
 /** The suite of this name, or undefined. */
 export const suiteByName = (name: string): Suite | undefined => SUITES.find((each) => each.name === name);
-
-/** One algorithm for secrecy and integrity, or for integrity with an IV of its own (GMAC). */
-export const isAead = ({ mac }: Suite): boolean => mac === undefined;
-
-/** IVs must differ, and need not be unpredictable: a counter makes them. */
-export const hasCounterIv = ({ ivLength }: Suite): boolean => ivLength === 8;
 
 export const isHmac = (mac: Mac): mac is HmacName => mac !== "aes-xcbc" && mac !== "aes-cmac";
 

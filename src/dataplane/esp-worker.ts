@@ -15,6 +15,7 @@ import { spiOf } from "../ipsec/esp.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
+import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
 import { Arena, BATCH, INBOUND_BATCH, MAX_PACKET } from "./arena.ts";
@@ -22,6 +23,7 @@ import { Handoff } from "./handoff.ts";
 import { HandoffIntake } from "./handoff-intake.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
 import { IvPool } from "./iv-pool.ts";
+import { MssClamp } from "./mss-clamp.ts";
 import { openEngine } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
 import { OwnedSas } from "./owned-sas.ts";
@@ -54,7 +56,8 @@ export class EspWorker {
   readonly #workers: number;
   readonly #wakeFd: number;
   readonly #tables: PlaneMemory;
-  readonly #arena = new Arena(MAX_TRAIN, { vectors: true });
+  readonly #ring: IoUring | undefined;
+  readonly #arena: Arena;
   readonly #engine: Engine;
   readonly #owned: OwnedSas;
   readonly #inbound: Inbound;
@@ -65,6 +68,7 @@ export class EspWorker {
   readonly #tunReader: TunReader;
   readonly #sender: Sender;
   readonly #tunWriter: TunWriter;
+  readonly #clamp: MssClamp;
   readonly #handoff: Handoff;
   readonly #intake: HandoffIntake;
   readonly #polls = new PollSet(MAX_WATCHED);
@@ -84,6 +88,9 @@ export class EspWorker {
     this.#wakeFd = wakeFds[worker]!;
     this.#tables = new PlaneMemory(memory, worker);
     const { sad, spd, counters, blocks } = this.#tables;
+    const ring = IoUring.open();
+    this.#ring = typeof ring === "string" ? undefined : ring;
+    this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
     const { slab, ops } = this.#arena;
     this.#engine = openEngine(engine, slab, ops.capacity);
     this.#owned = new OwnedSas(sad, this.#engine);
@@ -95,9 +102,10 @@ export class EspWorker {
     this.#receiver = new Receiver(this.#arena);
     this.#received = new InboundBatch(INBOUND_BATCH, this.#receiver.sources);
     this.#read = new OutboundBatch(BATCH);
-    this.#tunReader = new TunReader(this.#arena, this.#tables);
+    this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
-    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
+    this.#clamp = new MssClamp(slab, this.#tables);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
     this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
   }
@@ -127,6 +135,7 @@ export class EspWorker {
   close(): void {
     this.#owned.close();
     this.#engine.close();
+    this.#ring?.close();
     this.#arena.slab.fill(0);
   }
 
@@ -201,6 +210,7 @@ export class EspWorker {
   #open(batch: InboundBatch): number {
     this.#inbound.open(batch);
     if (this.#workers > 1) this.#giveIn(batch);
+    this.#clamp.inbound(batch);
     this.#tunWriter.write(batch);
     this.#inbound.settle(batch);
     this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_IN);
@@ -216,13 +226,13 @@ export class EspWorker {
     let packets = reader.hasRoom(tunnel, batch) ? 0 : this.#flush();
     do {
       const result = reader.read(fd, tunnel, batch);
-      if (result < 0) {
-        this.#mute(i, result);
-        return packets;
-      }
       while (reader.pending) {
         packets += this.#flush();
         reader.resume(batch);
+      }
+      if (result < 0) {
+        this.#mute(i, result);
+        return packets;
       }
     } while (reader.hasRoom(tunnel, batch));
     return packets + this.#flush();
@@ -237,6 +247,7 @@ export class EspWorker {
 
   #seal(batch: OutboundBatch): number {
     if (this.#workers > 1) this.#giveOut(batch);
+    this.#clamp.outbound(batch);
     this.#outbound.seal(batch);
     this.#sender.send(batch);
     this.#outbound.settle(batch);
@@ -251,21 +262,42 @@ export class EspWorker {
     const { inbound, outbound } = this.#intake;
     let packets = 0;
     for (let taken = 0; taken < MOST_TAKEN && this.#intake.take(); taken++) {
-      if (inbound.count > 0) packets += this.#open(inbound);
+      if (inbound.count > 0) {
+        packets += this.#open(inbound);
+        if (this.#intake.isFromWorker) this.#reportMixed(inbound);
+      }
       if (outbound.count > 0) packets += this.#seal(outbound);
     }
     return packets;
   }
 
+  /**
+   * The kernel steers each datagram to its worker, so what another worker got for us was in a train behind a packet of its
+   * own: then packets of one SA may overtake each other on two ways. Only an authentic packet tells; a forger could say
+   * anything.
+   */
+  #reportMixed(batch: InboundBatch): void {
+    const { sockets } = this.#tables;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.verdict[n] !== Verdict.PASS) continue;
+      const slot = batch.slot[n]!;
+      const sa = this.#owned.get(slot);
+      if (sa === undefined) continue;
+      const row = this.#owned.path(slot, sa).socket;
+      if (row >= 0) sockets.reportMixed(row);
+      return;
+    }
+  }
+
   /** What came in for SAs of others. */
   #giveIn(batch: InboundBatch): void {
-    const { slab } = this.#arena;
+    const { slab, memory } = this.#arena;
     let any = false;
     for (let n = 0; n < batch.count; n++) {
       if (batch.verdict[n] !== Verdict.HANDOFF) continue;
       const at = batch.at[n]!;
       const length = batch.length[n]!;
-      const to = (spiOf(slab, at) & (this.#tables.sad.capacity - 1)) % this.#workers;
+      const to = (spiOf(memory.view, at) & (this.#tables.sad.capacity - 1)) % this.#workers;
       if (batch.truncated[n] === 1) batch.verdict[n] = Verdict.TOO_BIG;
       else if (!this.#handoff.give(to, slab, at, length, -1)) batch.verdict[n] = Verdict.HANDOFF_FULL;
       else {

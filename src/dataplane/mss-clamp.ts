@@ -6,6 +6,11 @@
  */
 import { readU16, updated, writeU16 } from "../ipsec/checksum.ts";
 import { IPV6_HEADER } from "../ipsec/ip.ts";
+import { Verdict } from "../ipsec/verdict.ts";
+import { MAX_PACKET } from "./arena.ts";
+import type { InboundBatch } from "./inbound.ts";
+import type { OutboundBatch } from "./outbound.ts";
+import type { PlaneMemory } from "./plane-memory.ts";
 
 const TCP = 6;
 const TCP_HEADER = 20;
@@ -20,6 +25,53 @@ const HOP_BY_HOP = 0;
 const ROUTING = 43;
 const DESTINATION_OPTIONS = 60;
 const MORE_EXTENSIONS = 8;
+
+/** Clamps what a worker has read from tunnels, before it is sealed, and what it has opened, before it is written to them. */
+export class MssClamp {
+  readonly #slab: Uint8Array;
+  readonly #tables: PlaneMemory;
+
+  constructor(slab: Uint8Array, tables: PlaneMemory) {
+    this.#slab = slab;
+    this.#tables = tables;
+  }
+
+  /** Packets with complete checksums, that are not refused yet. */
+  outbound(batch: OutboundBatch): void {
+    const { blocks, tunnels } = this.#tables;
+    let block = -1;
+    let mss4 = 0;
+    let mss6 = 0;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.tunnelBlock[n] !== block) {
+        block = batch.tunnelBlock[n]!;
+        const tunnel = blocks.tunnelOf(block);
+        mss4 = tunnels.mss4(tunnel);
+        mss6 = tunnels.mss6(tunnel);
+      }
+      if (batch.refused[n] !== Verdict.PASS || batch.length[n]! > MAX_PACKET) continue;
+      clampMss(this.#slab, batch.at[n]!, batch.length[n]!, mss4, mss6, true);
+    }
+  }
+
+  /** Packets that were opened. */
+  inbound(batch: InboundBatch): void {
+    const { sad, tunnels } = this.#tables;
+    let slot = -1;
+    let mss4 = 0;
+    let mss6 = 0;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.verdict[n] !== Verdict.PASS) continue;
+      if (batch.slot[n] !== slot) {
+        slot = batch.slot[n]!;
+        const tunnel = sad.tunnel(slot);
+        mss4 = tunnels.mss4(tunnel);
+        mss6 = tunnels.mss6(tunnel);
+      }
+      clampMss(this.#slab, batch.innerAt[n]!, batch.innerLength[n]!, mss4, mss6, true);
+    }
+  }
+}
 
 /**
  * Clamp the whole packet of `length` octets at `at` to a segment of `mss4` or `mss6` octets, by its IP version; 0 leaves that

@@ -18,6 +18,8 @@ const HOME = 1;
 const READER = 2;
 const VNET_HDR = 3;
 const FALLBACK = 4;
+const MSS_IPV4 = 5;
+const MSS_IPV6 = 6;
 
 export class TunnelTable {
   readonly memory: SharedArrayBuffer;
@@ -51,6 +53,7 @@ export class TunnelTable {
       Atomics.store(this.#words, at + CURRENT + worker, -1);
     }
     Atomics.store(this.#words, at + FALLBACK, -1);
+    this.setMss(tunnel, 0, 0);
     Atomics.store(this.#words, at + STATE, 1);
   }
 
@@ -68,7 +71,21 @@ export class TunnelTable {
     Atomics.store(this.#words, tunnel * ROW + FALLBACK, worker);
   }
 
+  /** The largest TCP segments that may be announced through the tunnel (see `clampMss`); 0 for any. */
+  setMss(tunnel: number, mss4: number, mss6: number): void {
+    Atomics.store(this.#words, tunnel * ROW + MSS_IPV4, mss4);
+    Atomics.store(this.#words, tunnel * ROW + MSS_IPV6, mss6);
+  }
+
   // Workers
+
+  mss4(tunnel: number): number {
+    return this.#words[tunnel * ROW + MSS_IPV4]!;
+  }
+
+  mss6(tunnel: number): number {
+    return this.#words[tunnel * ROW + MSS_IPV6]!;
+  }
 
   isLive(tunnel: number): boolean {
     return Atomics.load(this.#words, tunnel * ROW + STATE) === 1;

@@ -100,12 +100,14 @@ const reportWorker = ({
   packets,
   polls,
   cpuTime,
+  replaced,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
   batches,
   packets,
   polls,
   cpuTime: cpuTime ?? 0,
+  replaced,
 });
 
 type Counts = Readonly<Record<string, number>>;

@@ -4,7 +4,8 @@
  */
 import type { InterfaceSettings } from "../config/config.ts";
 import { EspalierError } from "../errors.ts";
-import { familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
+import { type Family, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
+import { mssFor } from "../ipsec/mtu.ts";
 import { addAddress } from "../linux/address.ts";
 import { setMtu, setTxQueueLength, setUp } from "../linux/link.ts";
 import { addRoute, removeRoute, replaceRoute, routeTo } from "../linux/route.ts";
@@ -14,7 +15,7 @@ import { askForOffloads, closeTun, openTun, type TunDevice } from "../linux/tun.
 const SHADOW_METRIC = 0x7fff_ffff;
 const SHADOW = { type: "unreachable", metric: SHADOW_METRIC } as const;
 /** Packets that wait while a worker is busy with a batch of another tunnel. */
-const QUEUE_LENGTH = 1000;
+const QUEUE_LENGTH = 4000;
 
 export class TunnelInterface {
   readonly #settings: InterfaceSettings;
@@ -62,6 +63,13 @@ export class TunnelInterface {
   /** Octets of the inner packet; 0 before it was ever up. */
   get mtu(): number {
     return this.#mtu;
+  }
+
+  /** Octets of the largest TCP segment that may be announced through it; 0 for any. */
+  mss(family: Family): number {
+    const { mss } = this.#settings;
+    if (mss === "off") return 0;
+    return mss === "auto" ? mssFor(this.#mtu, family) : mss;
   }
 
   get isUp(): boolean {

@@ -63,7 +63,12 @@ test("without a route to ask, a connection needs its local address", () => {
 
 test("a remote of any address and without an identity may be anybody", () => {
   const text = ROUTED.replace('{ address: "2001:db8::2" }', "{ address: any }\n    local: { address: 192.0.2.1 }");
-  expect(toConnections(parseConfig(text))[0]?.remote).toEqual({ address: undefined, port: 500, id: undefined });
+  expect(toConnections(parseConfig(text))[0]?.remote).toEqual({
+    address: undefined,
+    backups: [],
+    port: 500,
+    id: undefined,
+  });
 });
 
 test("the mapped connections show no key", () => {
@@ -89,13 +94,13 @@ test("what would run, for people", () => {
         ESP rekeyed after 1h, protected by
           aes256gcm16
         ESN either, replay window 1024
-        interface esp0, 10.255.0.1/30, 2001:db8:ff::1/64, MTU auto
+        interface esp0, 10.255.0.1/30, 2001:db8:ff::1/64, MTU auto, MSS auto
         routes 10.2.0.0/24, 2001:db8:2::/48
       voice: 10.1.8.0/24 === 10.2.8.0/24
         ESP rekeyed after 1h, protected by
           aes128gcm16-ecp256
         ESN either, replay window 1024
-        interface esp1, no address, MTU auto
+        interface esp1, no address, MTU auto, MSS auto
         routes 10.2.8.0/24
 
     roaming: 192.0.2.1 (gw-a.example) -> any (roaming@example)
@@ -108,7 +113,7 @@ test("what would run, for people", () => {
           aes256gcm16-aes128gcm16
           aes256-aes128-sha256
         ESN either, replay window 1024
-        interface esp2, 10.255.1.1/24, MTU 1360
+        interface esp2, 10.255.1.1/24, MTU 1360, MSS auto
         routes none"
   `);
 });
