@@ -4,9 +4,9 @@
  */
 import { Piscina } from "piscina";
 import type { EngineName } from "../crypto/engine.ts";
-import { selectEngine } from "../crypto/select-engine.ts";
+import { selectEngine, suitesDoneBy } from "../crypto/select-engine.ts";
 import { EspalierError } from "../errors.ts";
-import { type EspBenchOptions, type EspBenchRow, type EspTask, espTasks } from "./esp-rows.ts";
+import { ALL_SUITES, type EspBenchOptions, type EspBenchRow, type EspTask, espTasks } from "./esp-rows.ts";
 import { tablesOf } from "./esp-tables.ts";
 import { BOARD_SIZE, type EspThreadInit, type EspThreadResult } from "./esp-thread.ts";
 
@@ -21,7 +21,7 @@ export const benchEsp = async (
   options: EspBenchOptions = {},
   onRow: (row: EspBenchRow, of: number) => void = () => {},
 ): Promise<EspBenchRow[]> => {
-  const tasks = withEngines(espTasks(options));
+  const tasks = withEngines(donable(options));
   if (import.meta.url.endsWith(".ts"))
     throw new EspalierError("ESPALIER_PLATFORM", "worker threads run compiled JavaScript, and this is TypeScript", {
       remedy: "Run `npm run build` and use dist/.",
@@ -33,6 +33,14 @@ export const benchEsp = async (
     onRow(row, tasks.length);
   }
   return rows;
+};
+
+/** Of `all` suites those that the engine does here; what was asked for by name must be possible. */
+const donable = (options: EspBenchOptions): readonly EspTask[] => {
+  const tasks = espTasks(options);
+  if (!options.suites?.includes(ALL_SUITES)) return tasks;
+  const done = new Map([...new Set(tasks.map(({ engine }) => engine))].map((name) => [name, suitesDoneBy(name)]));
+  return tasks.filter(({ engine, suite }) => done.get(engine)?.includes(suite));
 };
 
 /** Each suite's engine is chosen once. */
