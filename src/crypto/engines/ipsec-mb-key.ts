@@ -2,8 +2,10 @@
  * An expanded key of the engine `ipsec-mb`: AES schedules, the hash key of GCM, the two HMAC states, in native memory,
  * worked out once when an SA begins.
  */
-import { type HmacName, isHmac, type Suite } from "../suites.ts";
+import { ESP_HEADER, MAX_ESP_PACKET } from "../esp-inputs.ts";
+import { type HmacName, isHmac, SUITES, type Suite } from "../suites.ts";
 import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
+import type { KeyMemory } from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
 import type { Manager } from "./ipsec-mb-library.ts";
 import { RingKey } from "./key-ring.ts";
@@ -18,6 +20,19 @@ const MACS = {
   "hmac-sha512": { algorithm: HASH.HMAC_SHA_512, oneBlock: MGR.SHA512_ONE_BLOCK, block: 128 },
 } as const;
 
+/** Words of a row of the key table, by key: a cache line. */
+export const KEY_ROW = 16;
+export const KEY_SHAPE = 0;
+/** The salt's octets as they lie in memory. */
+export const KEY_SALT = 1;
+/** Addresses in halves: what to encrypt with, what to decrypt with, and the MAC's: states of HMAC, or schedule and blocks. */
+export const KEY_ENCRYPT = 2;
+export const KEY_DECRYPT = 4;
+export const KEY_MAC_FIRST = 6;
+export const KEY_MAC_SECOND = 8;
+export const KEY_MAC_THIRD = 10;
+
+/** What the library takes as IV: the packet's; or salt and IV as they follow each other, or as CCM has them. */
 export const Nonce = { NONE: 0, SALT_AND_IV: 1, CCM: 2 } as const;
 export type Nonce = (typeof Nonce)[keyof typeof Nonce];
 
@@ -26,6 +41,7 @@ const CIPHERS = {
   "aes-ctr": { mode: CIPHER_MODE.CTR, nonce: Nonce.SALT_AND_IV }, // the library counts from 1, RFC 3686 §4
   null: { mode: CIPHER_MODE.NULL, nonce: Nonce.NONE },
   "aes-gcm": { mode: CIPHER_MODE.GCM, nonce: Nonce.SALT_AND_IV },
+  "aes-gmac": { mode: CIPHER_MODE.GCM, nonce: Nonce.SALT_AND_IV }, // not done, see `isDone`
   "aes-ccm": { mode: CIPHER_MODE.CCM, nonce: Nonce.CCM },
   "chacha20-poly1305": { mode: CIPHER_MODE.CHACHA20_POLY1305, nonce: Nonce.SALT_AND_IV },
 } as const;
@@ -39,95 +55,132 @@ export const isDone = ({ cipher, mac, encryptionKeyLength }: Suite): boolean =>
   !(cipher === "aes-ccm" && encryptionKeyLength === 24) &&
   !(mac === "aes-cmac" && cipher !== "aes-cbc");
 
-export class IpsecMbKey extends RingKey {
-  readonly aead: boolean;
-  /** What the library takes as IV is made of salt and IV: as they follow each other, or as CCM has them. Else it is the IV. */
-  readonly nonce: Nonce;
-  readonly cipherMode: number;
-  readonly hashAlgorithm: number;
-  /** Halves of addresses in native memory: of what to encrypt and decrypt with, and of the states of HMAC. */
-  readonly encryptLow: number;
-  readonly encryptHigh: number;
-  readonly decryptLow: number;
-  readonly decryptHigh: number;
-  /** Where the MAC's keys begin: states of HMAC, or schedule and blocks of XCBC and CMAC. Offsets by `KEY_MEMORY`. */
-  readonly memoryAddress: number;
-  /** Its octets as they lie in memory. */
-  #salt: number;
-  readonly #memory = new NativeMemory(KEY_MEMORY.SIZE);
+const hashOf = ({ cipher, mac }: Suite): number => {
+  if (mac === undefined) {
+    if (cipher === "aes-ccm") return HASH.AES_CCM;
+    return cipher === "chacha20-poly1305" ? HASH.CHACHA20_POLY1305 : HASH.GMAC;
+  }
+  if (isHmac(mac)) return MACS[mac].algorithm;
+  return mac === "aes-xcbc" ? HASH.AES_XCBC : HASH.AES_CMAC;
+};
 
-  constructor(manager: Manager, suite: Suite, key: Uint8Array, esn: boolean) {
-    super(suite, esn);
-    const memory = this.#memory;
-    const encryption = key.subarray(0, suite.encryptionKeyLength);
+/** What all keys of a suite and a kind of sequence number have in common. */
+export class KeyShape {
+  readonly id: number;
+  readonly suite: Suite;
+  readonly esn: boolean;
+  readonly aead: boolean;
+  readonly cipherMode: number;
+  readonly nonce: Nonce;
+  readonly hashAlgorithm: number;
+  /** Octets from the SPI to the text, and of the longest text. */
+  readonly headLength: number;
+  readonly longest: number;
+
+  constructor(suite: Suite, esn: boolean) {
+    this.id = shapeId(suite, esn);
+    this.suite = suite;
+    this.esn = esn;
     this.aead = suite.mac === undefined;
-    const encrypt = memory.address + KEY_MEMORY.ENCRYPT;
-    const decrypt = suite.cipher === "aes-cbc" ? memory.address + KEY_MEMORY.DECRYPT : encrypt;
-    this.encryptLow = lowHalf(encrypt);
-    this.encryptHigh = highHalf(encrypt);
-    this.decryptLow = lowHalf(decrypt);
-    this.decryptHigh = highHalf(decrypt);
-    this.memoryAddress = memory.address;
+    this.cipherMode = CIPHERS[suite.cipher].mode;
+    this.nonce = CIPHERS[suite.cipher].nonce;
+    this.hashAlgorithm = hashOf(suite);
+    this.headLength = ESP_HEADER + suite.ivLength;
+    this.longest = MAX_ESP_PACKET - this.headLength - suite.icvLength;
+  }
+}
+
+const shapeId = (suite: Suite, esn: boolean): number => suite.id * 2 + (esn ? 1 : 0);
+
+const ALL = SUITES.flatMap((suite) => [new KeyShape(suite, false), new KeyShape(suite, true)]);
+
+/** By `id`; numbers that no suite has repeat the first one. */
+export const KEY_SHAPES: readonly KeyShape[] = Array.from(
+  { length: 512 },
+  (_, id) => ALL.find((shape) => shape.id === id) ?? ALL[0]!,
+);
+
+export class IpsecMbKey extends RingKey {
+  readonly #place: number;
+  readonly #memory: KeyMemory;
+  #salt: number;
+
+  constructor(manager: Manager, memory: KeyMemory, suite: Suite, key: Uint8Array, esn: boolean) {
+    super(suite, esn);
+    this.#memory = memory;
+    this.#place = memory.take();
+    const encryption = key.subarray(0, suite.encryptionKeyLength);
     this.#salt = 0;
     for (let i = 0; i < suite.saltLength; i++) this.#salt |= key[suite.encryptionKeyLength + i]! << (8 * i);
-
-    if (suite.cipher === "aes-gmac") throw new RangeError(`${suite.name} is not done here`);
-    const { mode, nonce } = CIPHERS[suite.cipher];
-    this.cipherMode = mode;
-    this.nonce = nonce;
+    const address = memory.addressOf(this.#place);
+    const encrypt = address + KEY_MEMORY.ENCRYPT;
     const raw = new NativeMemory(encryption.length);
     raw.bytes.set(encryption);
-    if (suite.cipher === "chacha20-poly1305") memory.bytes.set(encryption, KEY_MEMORY.ENCRYPT);
+    if (suite.cipher === "chacha20-poly1305") memory.bytes(this.#place).set(encryption, KEY_MEMORY.ENCRYPT);
     else if (suite.cipher === "aes-gcm") manager.expandGcm(encryption.length, raw.address, encrypt);
-    else if (suite.cipher !== "null") this.#expandAes(manager, encryption.length, raw.address, encrypt, decrypt);
+    else if (suite.cipher === "aes-cbc")
+      manager.expandAes(encryption.length, raw.address, encrypt, address + KEY_MEMORY.DECRYPT);
+    else if (suite.cipher !== "null") expandToEncrypt(manager, encryption.length, raw.address, encrypt);
     raw.wipe();
-    this.hashAlgorithm = this.#expandMac(manager, key.subarray(encryption.length + suite.saltLength));
+    this.#expandMac(manager, address, key.subarray(encryption.length + suite.saltLength));
   }
 
-  /** The schedule for decryption is thrown away where nothing needs it. */
-  #expandAes(manager: Manager, length: number, key: number, encrypt: number, decrypt: number): void {
-    const unused = new NativeMemory(AES_SCHEDULE);
-    manager.expandAes(length, key, encrypt, decrypt === encrypt ? unused.address : decrypt);
-    unused.wipe();
-  }
-
-  /** Returns the number of the algorithm. */
-  #expandMac(manager: Manager, integrity: Uint8Array): number {
-    const { cipher, mac } = this.suite;
-    const at = (offset: number): number => this.#memory.address + offset;
-    if (mac === undefined)
-      return { "aes-gcm": HASH.GMAC, "aes-ccm": HASH.AES_CCM }[cipher as "aes-gcm"] ?? HASH.CHACHA20_POLY1305;
+  #expandMac(manager: Manager, address: number, integrity: Uint8Array): void {
+    const { mac } = this.suite;
+    if (mac === undefined) return;
     if (isHmac(mac)) {
-      hmacState(manager, mac, integrity, 0x36, at(KEY_MEMORY.INNER));
-      hmacState(manager, mac, integrity, 0x5c, at(KEY_MEMORY.OUTER));
-      return MACS[mac].algorithm;
+      hmacState(manager, mac, integrity, 0x36, address + KEY_MEMORY.INNER);
+      hmacState(manager, mac, integrity, 0x5c, address + KEY_MEMORY.OUTER);
+      return;
     }
     const raw = new NativeMemory(integrity.length);
     raw.bytes.set(integrity);
-    const [schedule, second, third] = [
-      at(KEY_MEMORY.MAC_SCHEDULE),
-      at(KEY_MEMORY.MAC_SECOND),
-      at(KEY_MEMORY.MAC_THIRD),
-    ];
+    const schedule = address + KEY_MEMORY.MAC_SCHEDULE;
+    const second = address + KEY_MEMORY.MAC_SECOND;
+    const third = address + KEY_MEMORY.MAC_THIRD;
     if (mac === "aes-xcbc") manager.expandXcbc(raw.address, schedule, second, third);
     else {
-      this.#expandAes(manager, integrity.length, raw.address, schedule, schedule);
+      expandToEncrypt(manager, integrity.length, raw.address, schedule);
       manager.expandCmac(schedule, second, third);
     }
     raw.wipe();
-    return mac === "aes-xcbc" ? HASH.AES_XCBC : HASH.AES_CMAC;
   }
 
-  /** HOT PATH. The salt's four octets as a word at `words[at]`. */
-  putSalt(words: Int32Array, at: number): void {
-    words[at] = this.#salt;
+  /** Write what a job asks of the key to the row of the key table that begins at `at`. */
+  putRow(table: Int32Array, at: number): void {
+    const { suite, esn } = this;
+    const address = this.#memory.addressOf(this.#place);
+    table[at + KEY_SHAPE] = shapeId(suite, esn);
+    table[at + KEY_SALT] = this.#salt;
+    putAddress(table, at + KEY_ENCRYPT, address + KEY_MEMORY.ENCRYPT);
+    putAddress(
+      table,
+      at + KEY_DECRYPT,
+      address + (suite.cipher === "aes-cbc" ? KEY_MEMORY.DECRYPT : KEY_MEMORY.ENCRYPT),
+    );
+    const hmac = suite.mac === undefined || isHmac(suite.mac);
+    putAddress(table, at + KEY_MAC_FIRST, address + (hmac ? KEY_MEMORY.INNER : KEY_MEMORY.MAC_SCHEDULE));
+    putAddress(table, at + KEY_MAC_SECOND, address + (hmac ? KEY_MEMORY.OUTER : KEY_MEMORY.MAC_SECOND));
+    putAddress(table, at + KEY_MAC_THIRD, address + KEY_MEMORY.MAC_THIRD); // HMAC does not look at it
   }
 
   wipe(): void {
-    this.#memory.wipe();
+    this.#memory.give(this.#place);
     this.#salt = 0;
   }
 }
+
+const putAddress = (words: Int32Array, at: number, address: number): void => {
+  words[at] = lowHalf(address);
+  words[at + 1] = highHalf(address);
+};
+
+/** The schedule for decryption is thrown away. */
+const expandToEncrypt = (manager: Manager, length: number, key: number, encrypt: number): void => {
+  const unused = new NativeMemory(AES_SCHEDULE);
+  manager.expandAes(length, key, encrypt, unused.address);
+  unused.wipe();
+};
 
 /** The state of the hash after `key ⊕ pad` (RFC 2104 §4). The keys of RFC 4868 are never longer than a block. */
 const hmacState = (manager: Manager, mac: HmacName, key: Uint8Array, pad: number, state: number): void => {
