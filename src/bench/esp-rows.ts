@@ -75,6 +75,9 @@ export interface EspBenchRow {
   readonly share: number | null;
 }
 
+/** In place of names: every suite that the engine does. */
+export const ALL_SUITES = "all";
+
 export const DEFAULT_SUITES: readonly string[] = ["aes256gcm16", "aes128-sha256", "chacha20poly1305"];
 
 const MAX_SAS = 65_536;
@@ -98,7 +101,7 @@ const whole = (what: string, least: number, most: number) => (value: number) =>
 export const espTasks = (options: EspBenchOptions): EspTask[] => {
   const { esn = false, seconds = 1 } = options;
   if (!(seconds >= 0.01 && seconds <= 600)) wrong(`seconds: expected 0.01 to 600, not ${seconds}`);
-  const suites = (options.suites ?? DEFAULT_SUITES).map(suiteOf);
+  const suites = (options.suites ?? DEFAULT_SUITES).flatMap((name) => (name === ALL_SUITES ? SUITES : suiteOf(name)));
   const engines = options.engines ?? ["auto"];
   const sizes = (options.sizes ?? [64, 1400]).map(whole("size", 28, 9000));
   const workerCounts = (options.workers ?? [1]).map(whole("workers", 1, MAX_WORKERS));

@@ -5,10 +5,10 @@
 import { setTimeout } from "node:timers/promises";
 import { Piscina } from "piscina";
 import type { EngineName } from "../crypto/engine.ts";
-import { selectEngine } from "../crypto/select-engine.ts";
+import { selectEngine, suitesDoneBy } from "../crypto/select-engine.ts";
 import { EspalierError } from "../errors.ts";
 import { type Ceiling, ceilingOf } from "./ceiling.ts";
-import { type EspBenchOptions, type EspBenchRow, type EspTask, espTasks } from "./esp-rows.ts";
+import { ALL_SUITES, type EspBenchOptions, type EspBenchRow, type EspTask, espTasks } from "./esp-rows.ts";
 import { tablesOf } from "./esp-tables.ts";
 import { BOARD_SIZE, DONE, type EspThreadInit, type EspTurn, FAILED, READY, TURN } from "./esp-thread.ts";
 
@@ -24,7 +24,7 @@ export const benchEsp = async (
   onRow: (row: EspBenchRow, of: number) => void = () => {},
   say: (line: string) => void = () => {},
 ): Promise<EspBenchRow[]> => {
-  const tasks = withEngines(espTasks(options));
+  const tasks = withEngines(donable(options));
   if (import.meta.url.endsWith(".ts"))
     throw new EspalierError("ESPALIER_PLATFORM", "worker threads run compiled JavaScript, and this is TypeScript", {
       remedy: "Run `npm run build` and use dist/.",
@@ -42,6 +42,14 @@ export const benchEsp = async (
     onRow(row, tasks.length);
   }
   return rows;
+};
+
+/** Of `all` suites those that the engine does here; what was asked for by name must be possible. */
+const donable = (options: EspBenchOptions): readonly EspTask[] => {
+  const tasks = espTasks(options);
+  if (!options.suites?.includes(ALL_SUITES)) return tasks;
+  const done = new Map([...new Set(tasks.map(({ engine }) => engine))].map((name) => [name, suitesDoneBy(name)]));
+  return tasks.filter(({ engine, suite }) => done.get(engine)?.includes(suite));
 };
 
 /** Each suite's engine is chosen once. */

@@ -2,9 +2,11 @@
 /**
  * What every engine feeds its cipher and MAC with, and the proof that a batch stays inside its slab.
  *
- *   nonce of AEAD       salt ‖ IV                      RFC 4106 §4, RFC 7634 §2
+ *   nonce of AEAD       salt ‖ IV                      RFC 4106 §4, RFC 4309 §4, RFC 4543 §3.2, RFC 7634 §2
+ *   first CTR block     nonce ‖ IV ‖ 1                 RFC 3686 §4
  *   AAD of AEAD         SPI ‖ Seq, or with ESN
- *                       SPI ‖ Seq high ‖ Seq low       RFC 4106 §5, RFC 7634 §2.1
+ *                       SPI ‖ Seq high ‖ Seq low       RFC 4106 §5, RFC 4309 §5, RFC 7634 §2.1
+ *   and for GMAC        ‖ IV ‖ text                    RFC 4543 §3.3
  *   text of a MAC       SPI ‖ Seq ‖ IV ‖ text, and
  *                       with ESN ‖ Seq high            RFC 4303 §2.2.1
  *
@@ -15,8 +17,14 @@ import type { Suite } from "./suites.ts";
 
 /** Octets of SPI and sequence number. */
 export const ESP_HEADER = 8;
-/** Octets of nonce of both AEAD ciphers. */
+/** Octets of nonce of AEAD ciphers but CCM. */
 export const AEAD_NONCE = 12;
+/** Octets of nonce of CCM, whose salt is shorter. */
+export const CCM_NONCE = 11;
+/** Octets of the first block of CTR. */
+export const CTR_BLOCK = 16;
+/** Octets that `writeNonce` may write to. */
+export const NONCE_ROOM = 16;
 /** Octets of AAD with an extended sequence number. */
 export const ESN_AAD = 12;
 /** The longest ESP packet, header and ICV counted: what the length fields of IPv4, IPv6 and UDP can say. */
@@ -72,15 +80,34 @@ export const memoryOf = (bytes: Uint8Array): Memory => ({
   view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
 });
 
-/** The salt of KEYMAT as a number: what `writeNonce` takes. */
-export const saltOf = (suite: Suite, key: Uint8Array): number =>
-  suite.saltLength === 0 ? 0 : memoryOf(key).view.getUint32(suite.encryptionKeyLength);
+/** The salt of KEYMAT as a number, 3 or 4 octets: what `writeNonce` takes. */
+export const saltOf = ({ saltLength, encryptionKeyLength }: Suite, key: Uint8Array): number => {
+  let salt = 0;
+  for (let i = 0; i < saltLength; i++) salt = ((salt << 8) | key[encryptionKeyLength + i]!) >>> 0;
+  return salt;
+};
 
-/** Write `salt ‖ IV` at `to[at]`; the IV lies at `slab[ivAt]`. */
-export const writeNonce = (to: DataView, at: number, salt: number, slab: DataView, ivAt: number): void => {
-  to.setUint32(at, salt);
-  to.setUint32(at + 4, slab.getUint32(ivAt));
-  to.setUint32(at + 8, slab.getUint32(ivAt + 4));
+/** Octets that `writeNonce` writes: what the cipher takes as its IV. */
+export const nonceLength = ({ cipher }: Suite): number => {
+  if (cipher === "aes-ccm") return CCM_NONCE;
+  return cipher === "aes-ctr" ? CTR_BLOCK : AEAD_NONCE;
+};
+
+/** Write `salt ‖ IV`, of CTR with the first count behind it, at `to[at]`; the IV lies at `slab[ivAt]`. */
+export const writeNonce = (
+  to: DataView,
+  at: number,
+  suite: Suite,
+  salt: number,
+  slab: DataView,
+  ivAt: number,
+): void => {
+  const ccm = suite.cipher === "aes-ccm";
+  to.setUint32(at, ccm ? salt << 8 : salt);
+  const iv = ccm ? at + 3 : at + 4;
+  to.setUint32(iv, slab.getUint32(ivAt));
+  to.setUint32(iv + 4, slab.getUint32(ivAt + 4));
+  if (suite.cipher === "aes-ctr") to.setUint32(at + 12, 1);
 };
 
 /** Write the AAD of an extended sequence number at `to[at]`. Without ESN it is the ESP header as it lies in the slab. */

@@ -3,7 +3,7 @@
  * those that do, each suite gets the one that is fastest here. Each refusal has a reason, which is printed.
  */
 import { EspalierError } from "../errors.ts";
-import type { EngineDriver, EngineName } from "./engine.ts";
+import { type EngineDriver, type EngineName, OP_SCRATCH } from "./engine.ts";
 import { type EnginePlan, enginesOf, familyOf } from "./engine-plan.ts";
 import { type Measurement, measure } from "./engine-speed.ts";
 import { ipsecMb } from "./engines/ipsec-mb.ts";
@@ -87,6 +87,20 @@ export const selectEngine = (
   const plan: EnginePlan = Object.fromEntries(suites.map((suite) => [suite.name, fastest(suite, fit, measured)]));
   const used = enginesOf(plan).map((name) => driverByName(name, drivers));
   return { plan, drivers: used, refused, basis, measured };
+};
+
+/** The suites that this engine, or with `auto` any, does here. */
+export const suitesDoneBy = (
+  wanted: EngineName | "auto",
+  drivers: readonly EngineDriver[] = ENGINE_DRIVERS,
+): readonly Suite[] => {
+  const asked = wanted === "auto" ? drivers : [driverByName(wanted, drivers)];
+  const engines = asked
+    .filter((driver) => driver.unavailable() === undefined)
+    .map((driver) => driver.open(new Uint8Array(new SharedArrayBuffer(OP_SCRATCH)), 1));
+  const suites = SUITES.filter((suite) => engines.some((engine) => engine.supports(suite)));
+  for (const engine of engines) engine.close();
+  return suites;
 };
 
 /** Why each refused engine was refused, and which were chosen: one line each. */

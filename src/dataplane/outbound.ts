@@ -19,6 +19,9 @@ import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
 import { shapeOf } from "./sa-shape.ts";
 
 /** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
+/** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
+const COUNTER_IV = 8;
+
 export class OutboundBatch {
   count = 0;
   readonly capacity: number;
@@ -243,8 +246,8 @@ export class Outbound {
       const { headLength, ivLength } = shape;
       const head = at - headLength;
       writeHeader(view, head, spi, top);
-      if (shape.aead) writeCounterIv(view, at - ivLength, high, top);
-      else this.#ivs.take(view, at - ivLength);
+      if (ivLength === COUNTER_IV) writeCounterIv(view, at - ivLength, high, top);
+      else if (ivLength !== 0) this.#ivs.take(view, at - ivLength);
       const sealed = writeTrailer(view, at, length, shape.alignment, version === 4 ? NEXT_IPV4 : NEXT_IPV6);
       sealedAt[n] = head;
       sealedLength[n] = headLength + sealed + shape.icvLength;

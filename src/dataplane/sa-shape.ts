@@ -3,7 +3,7 @@
  * What all SAs of a suite and a kind of sequence number have in common: a few objects that stay in the caches, however many
  * SAs there are.
  */
-import { isAead, SUITES, type Suite } from "../crypto/suites.ts";
+import { SUITES, type Suite } from "../crypto/suites.ts";
 import { ESP_HEADER } from "../ipsec/esp.ts";
 import { SaFlag } from "../ipsec/sad.ts";
 
@@ -13,8 +13,8 @@ const LAST_EXTENDED = Number.MAX_SAFE_INTEGER;
 
 export class SaShape {
   readonly esn: boolean;
-  readonly aead: boolean;
   readonly alignment: number;
+  /** 8: a counter makes it; 16: it must be unpredictable; 0: there is none. */
   readonly ivLength: number;
   readonly icvLength: number;
   /** SPI to the last octet of the IV. */
@@ -23,7 +23,6 @@ export class SaShape {
 
   constructor(suite: Suite, esn: boolean) {
     this.esn = esn;
-    this.aead = isAead(suite);
     this.alignment = suite.alignment;
     this.ivLength = suite.ivLength;
     this.icvLength = suite.icvLength;

@@ -32,9 +32,9 @@ const refuse = (text: string, why: string, remedy: string): EspalierError =>
 
 /** A proposal for an IKE SA. Throws EspalierError ESPALIER_CONFIG that names the word and what could stand there. */
 export const parseIkeProposal = (text: string): IkeProposal => {
-  const rows = parseWords(text, [ENCR, INTEG, PRF, KE]);
+  const rows = parseWords(text, [ENCR, INTEG, PRF, KE], "IKE");
   const of = (type: number): TransformRow[] => rows.filter((row) => row.type === type);
-  const aead = checkIntegrity(text, of(ENCR), of(INTEG), "a PRF such as prfsha256");
+  const aead = checkIntegrity(text, "IKE", of(ENCR), of(INTEG), "a PRF such as prfsha256");
   let prfs: readonly { type: number; id: number }[] = of(PRF);
   if (prfs.length === 0) {
     if (aead) throw refuse(text, `${of(ENCR)[0]?.name} needs a PRF`, "add one, such as prfsha256");
@@ -43,7 +43,8 @@ export const parseIkeProposal = (text: string): IkeProposal => {
       return prf === undefined ? [] : [{ type: PRF, id: prf }];
     });
   }
-  if (of(KE).length === 0) throw refuse(text, "no key exchange method", `add one of: ${knownNames([KE]).join(", ")}`);
+  if (of(KE).length === 0)
+    throw refuse(text, "no key exchange method", `add one of: ${knownNames([KE], "IKE").join(", ")}`);
   return { text, transforms: [...of(ENCR), ...of(INTEG), ...prfs, ...of(KE)].map(bare) };
 };
 
@@ -52,9 +53,9 @@ export const parseIkeProposal = (text: string): IkeProposal => {
  * numbers are demanded, excluded or preferred. Throws EspalierError ESPALIER_CONFIG.
  */
 export const parseEspProposal = (text: string, esn: "yes" | "no" | "either"): EspProposal => {
-  const rows = parseWords(text, [ENCR, INTEG, KE]);
+  const rows = parseWords(text, [ENCR, INTEG, KE], "ESP");
   const of = (type: number): TransformRow[] => rows.filter((row) => row.type === type);
-  checkIntegrity(text, of(ENCR), of(INTEG), "a key exchange method at most");
+  checkIntegrity(text, "ESP", of(ENCR), of(INTEG), "a key exchange method at most");
   const esnIds = esn === "yes" ? [1] : esn === "no" ? [0] : [1, 0];
   const sequence = esnIds.map((id) => ({ type: ESN, id }));
   return { text, transforms: [...of(ENCR), ...of(INTEG), ...of(KE), ...sequence].map(bare) };
@@ -63,13 +64,15 @@ export const parseEspProposal = (text: string, esn: "yes" | "no" | "either"): Es
 const bare = ({ type, id, keyBits }: { type: number; id: number; keyBits?: number }): Transform =>
   keyBits === undefined ? { type, id } : { type, id, keyBits };
 
-const parseWords = (text: string, types: readonly number[]): TransformRow[] => {
+const parseWords = (text: string, types: readonly number[], sa: "IKE" | "ESP"): TransformRow[] => {
+  const known = (): string => `known: ${knownNames(types, sa).join(", ")}`;
   const rows: TransformRow[] = [];
   for (const word of text.trim().toLowerCase().split("-")) {
     const row = transformByName(word);
-    if (row === undefined) throw refuse(text, `unknown word "${word}"`, `known: ${knownNames(types).join(", ")}`);
-    if (row.refused !== undefined)
-      throw refuse(text, `"${word}" is refused, ${row.refused}`, `known: ${knownNames(types).join(", ")}`);
+    if (row === undefined) throw refuse(text, `unknown word "${word}"`, known());
+    if (row.refused !== undefined) throw refuse(text, `"${word}" is refused, ${row.refused}`, known());
+    if (sa === "IKE" && row.espOnly !== undefined)
+      throw refuse(text, `"${word}" is for ESP alone`, `for the IKE SA use ${row.espOnly}`);
     if (!types.includes(row.type))
       throw refuse(text, `"${word}" has no place in ESP`, "a PRF is negotiated for the IKE SA alone");
     if (rows.includes(row)) throw refuse(text, `"${word}" is there twice`, "write it once");
@@ -81,12 +84,13 @@ const parseWords = (text: string, types: readonly number[]): TransformRow[] => {
 /** AEAD and integrity algorithms do not mix within a proposal (RFC 7296 §3.3). Returns whether it is AEAD. */
 const checkIntegrity = (
   text: string,
+  sa: "IKE" | "ESP",
   encryption: readonly TransformRow[],
   integrity: readonly TransformRow[],
   instead: string,
 ): boolean => {
   if (encryption.length === 0)
-    throw refuse(text, "no encryption algorithm", `add one of: ${knownNames([ENCR]).join(", ")}`);
+    throw refuse(text, "no encryption algorithm", `add one of: ${knownNames([ENCR], sa).join(", ")}`);
   const aead = encryption.filter(isAeadTransform);
   const plain = encryption.find((row) => !isAeadTransform(row));
   if (aead[0] !== undefined && plain !== undefined)
@@ -98,6 +102,10 @@ const checkIntegrity = (
       `leave ${integrity[0].name} away; beside ${aead[0].name} goes ${instead}`,
     );
   if (plain !== undefined && integrity.length === 0)
-    throw refuse(text, `${plain.name} needs an integrity algorithm`, `add one of: ${knownNames([INTEG]).join(", ")}`);
+    throw refuse(
+      text,
+      `${plain.name} needs an integrity algorithm`,
+      `add one of: ${knownNames([INTEG], sa).join(", ")}`,
+    );
   return aead.length > 0;
 };

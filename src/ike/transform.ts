@@ -15,6 +15,8 @@ export interface TransformRow {
   readonly name: string;
   /** Why we do not negotiate it; undefined when we do. Such a row names what peers offer and answers who writes it. */
   readonly refused?: string;
+  /** Negotiated for Child SAs alone: what to use for the IKE SA instead. */
+  readonly espOnly?: string;
 }
 
 const { ENCR, PRF, INTEG, KE, ESN } = TransformType;
@@ -22,32 +24,44 @@ const { ENCR, PRF, INTEG, KE, ESN } = TransformType;
 const WEAK_CIPHER = "it is weak: use aes128 or aes256, or an AEAD such as aes256gcm16";
 const WEAK_HASH = "it is weak: use sha256, sha384 or sha512";
 const WEAK_GROUP = "it is too small: use x25519, ecp256 or modp2048, or larger";
-const NOT_SECRET = "it does not encrypt: use aes128 or aes256, or an AEAD such as aes256gcm16";
+const SECRET = "aes256 or aes256gcm16"; // an IKE SA always encrypts
+const GCM_256 = "aes256gcm16";
+const SHA_256 = "sha256";
 const ABSENT = "it is not supported";
 
 export const TRANSFORMS: readonly TransformRow[] = [
   { type: ENCR, id: 20, keyBits: 128, name: "aes128gcm16" }, // RFC 5282, RFC 4106
   { type: ENCR, id: 20, keyBits: 256, name: "aes256gcm16" },
   { type: ENCR, id: 28, name: "chacha20poly1305" }, // RFC 7634
-  { type: ENCR, id: 12, keyBits: 128, name: "aes128" },
+  { type: ENCR, id: 12, keyBits: 128, name: "aes128" }, // RFC 3602
   { type: ENCR, id: 12, keyBits: 256, name: "aes256" },
+  { type: ENCR, id: 12, keyBits: 192, name: "aes192", espOnly: "aes256" },
+  { type: ENCR, id: 20, keyBits: 192, name: "aes192gcm16", espOnly: GCM_256 },
+  { type: ENCR, id: 19, keyBits: 128, name: "aes128gcm12", espOnly: GCM_256 },
+  { type: ENCR, id: 19, keyBits: 192, name: "aes192gcm12", espOnly: GCM_256 },
+  { type: ENCR, id: 19, keyBits: 256, name: "aes256gcm12", espOnly: GCM_256 },
+  { type: ENCR, id: 18, keyBits: 128, name: "aes128gcm8", espOnly: GCM_256 },
+  { type: ENCR, id: 18, keyBits: 192, name: "aes192gcm8", espOnly: GCM_256 },
+  { type: ENCR, id: 18, keyBits: 256, name: "aes256gcm8", espOnly: GCM_256 },
+  { type: ENCR, id: 16, keyBits: 128, name: "aes128ccm16", espOnly: GCM_256 }, // RFC 4309
+  { type: ENCR, id: 16, keyBits: 192, name: "aes192ccm16", espOnly: GCM_256 },
+  { type: ENCR, id: 16, keyBits: 256, name: "aes256ccm16", espOnly: GCM_256 },
+  { type: ENCR, id: 15, keyBits: 128, name: "aes128ccm12", espOnly: GCM_256 },
+  { type: ENCR, id: 15, keyBits: 192, name: "aes192ccm12", espOnly: GCM_256 },
+  { type: ENCR, id: 15, keyBits: 256, name: "aes256ccm12", espOnly: GCM_256 },
+  { type: ENCR, id: 14, keyBits: 128, name: "aes128ccm8", espOnly: GCM_256 },
+  { type: ENCR, id: 14, keyBits: 192, name: "aes192ccm8", espOnly: GCM_256 },
+  { type: ENCR, id: 14, keyBits: 256, name: "aes256ccm8", espOnly: GCM_256 },
+  { type: ENCR, id: 13, keyBits: 128, name: "aes128ctr", espOnly: "aes128" }, // RFC 3686
+  { type: ENCR, id: 13, keyBits: 192, name: "aes192ctr", espOnly: "aes256" },
+  { type: ENCR, id: 13, keyBits: 256, name: "aes256ctr", espOnly: "aes256" },
+  { type: ENCR, id: 21, keyBits: 128, name: "aes128gmac", espOnly: SECRET }, // RFC 4543
+  { type: ENCR, id: 21, keyBits: 192, name: "aes192gmac", espOnly: SECRET },
+  { type: ENCR, id: 21, keyBits: 256, name: "aes256gmac", espOnly: SECRET },
+  { type: ENCR, id: 11, name: "null", espOnly: SECRET }, // RFC 2410
   { type: ENCR, id: 1, name: "des-iv64", refused: WEAK_CIPHER },
   { type: ENCR, id: 2, name: "des", refused: WEAK_CIPHER },
   { type: ENCR, id: 3, name: "3des", refused: WEAK_CIPHER },
-  { type: ENCR, id: 11, name: "null", refused: NOT_SECRET },
-  { type: ENCR, id: 12, keyBits: 192, name: "aes192", refused: `${ABSENT}: use aes256` },
-  { type: ENCR, id: 13, keyBits: 128, name: "aes128ctr", refused: ABSENT },
-  { type: ENCR, id: 13, keyBits: 192, name: "aes192ctr", refused: ABSENT },
-  { type: ENCR, id: 13, keyBits: 256, name: "aes256ctr", refused: ABSENT },
-  { type: ENCR, id: 14, keyBits: 128, name: "aes128ccm8", refused: ABSENT },
-  { type: ENCR, id: 14, keyBits: 256, name: "aes256ccm8", refused: ABSENT },
-  { type: ENCR, id: 16, keyBits: 128, name: "aes128ccm16", refused: `${ABSENT}: use aes128gcm16` },
-  { type: ENCR, id: 16, keyBits: 256, name: "aes256ccm16", refused: `${ABSENT}: use aes256gcm16` },
-  { type: ENCR, id: 18, keyBits: 128, name: "aes128gcm8", refused: `${ABSENT}: use aes128gcm16` },
-  { type: ENCR, id: 18, keyBits: 256, name: "aes256gcm8", refused: `${ABSENT}: use aes256gcm16` },
-  { type: ENCR, id: 19, keyBits: 128, name: "aes128gcm12", refused: `${ABSENT}: use aes128gcm16` },
-  { type: ENCR, id: 19, keyBits: 256, name: "aes256gcm12", refused: `${ABSENT}: use aes256gcm16` },
-  { type: ENCR, id: 20, keyBits: 192, name: "aes192gcm16", refused: `${ABSENT}: use aes256gcm16` },
   { type: ENCR, id: 23, keyBits: 128, name: "camellia128", refused: ABSENT },
   { type: ENCR, id: 23, keyBits: 256, name: "camellia256", refused: ABSENT },
 
@@ -57,8 +71,8 @@ export const TRANSFORMS: readonly TransformRow[] = [
   { type: INTEG, id: 14, name: "sha512" },
   { type: INTEG, id: NONE, name: "noauth", refused: "it does not protect: use sha256, sha384 or sha512" },
   { type: INTEG, id: 1, name: "md5", refused: WEAK_HASH },
-  { type: INTEG, id: 5, name: "aesxcbc", refused: ABSENT },
-  { type: INTEG, id: 8, name: "aescmac", refused: ABSENT },
+  { type: INTEG, id: 5, name: "aesxcbc", espOnly: SHA_256 }, // RFC 3566
+  { type: INTEG, id: 8, name: "aescmac", espOnly: SHA_256 }, // RFC 4494
 
   { type: PRF, id: 2, name: "prfsha1" },
   { type: PRF, id: 5, name: "prfsha256" },
@@ -105,10 +119,20 @@ const ALIASES: Readonly<Record<string, string>> = {
   aes256cbc: "aes256",
   aes192cbc: "aes192",
   aes128gcm: "aes128gcm16",
+  aes128gcm64: "aes128gcm8",
+  aes128gcm96: "aes128gcm12",
   aes128gcm128: "aes128gcm16",
   aes192gcm: "aes192gcm16",
+  aes192gcm64: "aes192gcm8",
+  aes192gcm96: "aes192gcm12",
+  aes192gcm128: "aes192gcm16",
   aes256gcm: "aes256gcm16",
+  aes256gcm64: "aes256gcm8",
+  aes256gcm96: "aes256gcm12",
   aes256gcm128: "aes256gcm16",
+  aes128ccm: "aes128ccm16",
+  aes192ccm: "aes192ccm16",
+  aes256ccm: "aes256ccm16",
   chacha20: "chacha20poly1305",
   sha: "sha1",
   sha2_256: "sha256",
@@ -124,11 +148,14 @@ const BY_NAME = new Map(TRANSFORMS.map((row) => [row.name, row]));
 /** The transform that a word of a proposal names, refused ones too; undefined when the word is unknown. */
 export const transformByName = (word: string): TransformRow | undefined => BY_NAME.get(ALIASES[word] ?? word);
 
-/** Words of the transforms that we negotiate, of these types. */
-export const knownNames = (types: readonly number[]): string[] =>
-  TRANSFORMS.filter((row) => row.refused === undefined && types.includes(row.type)).map((row) => row.name);
+/** Words of the transforms that we negotiate for such an SA, of these types. */
+export const knownNames = (types: readonly number[], sa: "IKE" | "ESP"): string[] =>
+  TRANSFORMS.filter(
+    ({ type, refused, espOnly }) =>
+      refused === undefined && types.includes(type) && (sa === "ESP" || espOnly === undefined),
+  ).map((row) => row.name);
 
-const AEAD_IDS: readonly number[] = [14, 15, 16, 18, 19, 20, 28];
+const AEAD_IDS: readonly number[] = [14, 15, 16, 18, 19, 20, 21, 28];
 
 /** Whether an encryption transform protects integrity itself, so that no INTEG goes with it (RFC 5282 §8). */
 export const isAeadTransform = ({ id }: { readonly id: number }): boolean => AEAD_IDS.includes(id);

@@ -31,18 +31,18 @@ const PATH_VERSION = 7;
 const SOCKET = 8;
 const FAMILY = 9;
 const PORTS = 10;
+const LOCAL = 11; // 4 words
 const TOP = 16; // a double
 const EVENTS = 18;
 const SEEN_VERSION = 19;
 const SEEN_FAMILY_PORT = 20;
 const SEEN_ADDRESS = 21; // 4 words
-const KEY = 32; // 24 words
-const LOCAL = 56; // 4 words
+const KEY = 32; // 25 words
 const REMOTE = 60; // 4 words
 const RING = MAX_RING_WORDS;
 
 /** Octets of KEYMAT a record has room for. */
-export const MAX_KEY = 96;
+export const MAX_KEY = 100;
 
 export const SaFlag = { ESN: 1, ENCAP: 2 } as const;
 
@@ -309,7 +309,7 @@ export class Sad {
 /** Where the record's parts lie, in words: for the test that holds them apart on cache lines. */
 export const SAD_LAYOUT = {
   record: RECORD,
-  fixedEnd: PORTS + 1,
+  fixedEnd: LOCAL + 4,
   live: TOP,
   liveEnd: SEEN_ADDRESS + 4,
   cold: KEY,

@@ -3,7 +3,8 @@ import type { Engine, EngineDriver, Key, Ops } from "../../src/crypto/engine.ts"
 import type { Measurement, measure } from "../../src/crypto/engine-speed.ts";
 import { noble } from "../../src/crypto/engines/noble.ts";
 import { node } from "../../src/crypto/engines/node.ts";
-import { failedAnswer, KNOWN_ANSWERS, knownAnswers } from "../../src/crypto/known-answers.ts";
+import { failedAnswer, knownAnswers } from "../../src/crypto/known-answers.ts";
+import { KNOWN_ANSWERS } from "../../src/crypto/known-packets.ts";
 import { describeChoice, driverByName, ENGINE_DRIVERS, selectEngine } from "../../src/crypto/select-engine.ts";
 import { SUITES, type Suite, suiteByName } from "../../src/crypto/suites.ts";
 import { EspalierError } from "../../src/errors.ts";
@@ -183,7 +184,7 @@ describe("choice", () => {
     };
     expect(failedAnswer(broken, [GCM])).toBe("failed in its self test: no such device");
     const partial = changed({}, () => ({ supports: (suite) => suite !== GCM }));
-    expect(failedAnswer(partial, SUITES)).toBe("does not support aes256gcm16");
+    expect(failedAnswer(partial, [GCM, suiteByName("aes128gcm16")!])).toBe("does not support aes256gcm16");
   });
 
   test("an engine that was asked for by name and cannot run is an error with a remedy", () => {

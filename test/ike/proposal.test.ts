@@ -17,6 +17,7 @@ import {
   parseEspProposal,
   parseIkeProposal,
   spiBytes,
+  suitesOffered,
   type Transform,
 } from "../../src/ike/proposal.ts";
 import { TRANSFORMS } from "../../src/ike/transform.ts";
@@ -94,14 +95,16 @@ describe("IKE proposals as text", () => {
     ["aes257-sha256-modp2048", /unknown word "aes257"/, /aes256gcm16.*sha256.*prfsha256.*x25519/],
     ["3des-sha256-modp2048", /"3des" is refused, it is weak/, /aes256/],
     ["des-sha256-modp2048", /"des" is refused, it is weak/, /aes256/],
-    ["null-sha256-modp2048", /"null" is refused, it does not encrypt/, /aes256/],
+    ["null-sha256-modp2048", /"null" is for ESP alone/, /aes256/],
+    ["aes256gmac-prfsha256-ecp256", /"aes256gmac" is for ESP alone/, /aes256gcm16/],
+    ["aes256-aescmac-ecp256", /"aescmac" is for ESP alone/, /sha256/],
     ["aes256-md5-modp2048", /"md5" is refused, it is weak/, /sha256/],
     ["aes256-sha256-prfmd5-modp2048", /"prfmd5" is refused, it is weak/, /prfsha256/],
     ["aes256-sha256-modp768", /"modp768" is refused, it is too small/, /x25519/],
     ["aes256-sha256-modp1024", /"modp1024" is refused, it is too small/, /x25519/],
     ["aes256-sha256-modp1536", /"modp1536" is refused, it is too small/, /x25519/],
     ["aes256-sha256-modp1024s160", /"modp1024s160" is refused, it is too small/, /x25519/],
-    ["aes192-sha256-modp2048", /"aes192" is refused, it is not supported/, /aes256/],
+    ["aes192-sha256-modp2048", /"aes192" is for ESP alone/, /aes256/],
     ["aes256gcm16-aes256-prfsha256-ecp256", /aes256gcm16 and aes256 do not go together/, /two proposals/],
     ["aes256gcm16-sha256-prfsha256-ecp256", /takes no sha256/, /leave sha256 away/],
     ["aes256gcm16-ecp256", /needs a PRF/, /prfsha256/],
@@ -127,6 +130,36 @@ describe("IKE proposals as text", () => {
 });
 
 describe("ESP proposals as text", () => {
+  it.each(SUITES.map(({ name }) => name))("name the suite %s, and no other", (name) => {
+    const proposal = parseEspProposal(name, "no");
+    expect(suitesOffered(proposal).map((suite) => suite.name)).toEqual([name]);
+  });
+
+  it.each<[string, RegExp]>([
+    ["null", /null needs an integrity algorithm/],
+    ["null-noauth", /"noauth" is refused, it does not protect/],
+    ["des-sha256", /"des" is refused, it is weak/],
+    ["3des-sha256", /"3des" is refused, it is weak/],
+    ["aes256-md5", /"md5" is refused, it is weak/],
+    ["aes256ctr", /aes256ctr needs an integrity algorithm/],
+    ["aes256gmac-sha256", /takes no sha256/],
+    ["aes128ccm8-null-sha256", /do not go together/],
+  ])("%s is refused with a reason", (text, why) => {
+    expect(refusal(() => parseEspProposal(text, "no")).message).toMatch(why);
+  });
+
+  it("have the numbers of the IANA registry", () => {
+    const ids = (text: string): string[] =>
+      parseEspProposal(text, "no").transforms.flatMap(({ type, id, keyBits }) =>
+        type === 5 ? [] : [`${type}:${id}${keyBits === undefined ? "" : `/${keyBits}`}`],
+      );
+    expect(ids("aes192ctr-aesxcbc")).toEqual(["1:13/192", "3:5"]);
+    expect(ids("aes128ccm8-aes256ccm12-aes192ccm16")).toEqual(["1:14/128", "1:15/256", "1:16/192"]);
+    expect(ids("aes128gcm64-aes256gcm96-aes192gcm")).toEqual(["1:18/128", "1:19/256", "1:20/192"]);
+    expect(ids("aes256gmac")).toEqual(["1:21/256"]);
+    expect(ids("null-aescmac")).toEqual(["1:11", "3:8"]);
+  });
+
   it("ask for the sequence numbers that the setting says", () => {
     const esn = (setting: "yes" | "no" | "either"): number[] =>
       parseEspProposal("aes256gcm16", setting).transforms.flatMap(({ type, id }) => (type === 5 ? [id] : []));
@@ -155,9 +188,10 @@ describe("transforms that we negotiate", () => {
   it("all have an implementation", () => {
     for (const { id } of of(2)) expect(prfById(id)).toBeDefined();
     for (const { id } of of(4)) expect(kexById(id)).toBeDefined();
-    for (const { id, keyBits } of of(1))
-      expect(ikeCipher(id, keyBits, undefined) ?? ikeCipher(id, keyBits, 12)).toBeDefined();
-    for (const { id } of of(3)) expect(ikeCipher(12, 128, id)).toBeDefined();
+    for (const { id, keyBits, espOnly } of of(1))
+      expect(ikeCipher(id, keyBits, undefined) ?? ikeCipher(id, keyBits, 12) ?? espOnly).toBeDefined();
+    for (const { id } of of(3).filter(({ espOnly }) => espOnly === undefined))
+      expect(ikeCipher(12, 128, id)).toBeDefined();
   });
 
   it("have names that are names of nothing else", () => {

@@ -1,4 +1,5 @@
 /** Two planes in this thread that speak ESP over loopback, each with TUN queues in memory: a site-to-site tunnel in a test. */
+import type { EngineName } from "../../src/crypto/engine.ts";
 import { type Suite, suiteByName } from "../../src/crypto/suites.ts";
 import { type ChildSa, type EspPath, Plane } from "../../src/dataplane/plane.ts";
 import { anySelectors, type TrafficSelector } from "../../src/ipsec/selector.ts";
@@ -8,6 +9,8 @@ import { closeUdpGroup, openUdpGroup, type UdpGroup } from "../../src/linux/udp.
 import { MemoryTun } from "./memory-tun.ts";
 
 export interface SiteOptions {
+  /** Default node. */
+  readonly engine?: EngineName;
   readonly workers?: number;
   readonly slots?: number;
   readonly raw?: boolean;
@@ -39,7 +42,8 @@ export class MemorySite {
   /** Without a `plane` one whose workers run in this thread. `raw` needs CAP_NET_RAW. */
   static async start(address: string, options: SiteOptions = {}): Promise<MemorySite> {
     const { workers = 1, slots = 64, raw = false } = options;
-    const plane = options.plane ?? (await Plane.start({ workers, slots, engine: "node", inThread: true }));
+    const plane =
+      options.plane ?? (await Plane.start({ workers, slots, engine: options.engine ?? "node", inThread: true }));
     const steering = { workers, slotBits: plane.slotBits };
     const udp = openUdpGroup({ address, port: 0, ...steering });
     const rawFds = raw

@@ -2,13 +2,15 @@
  * An expanded key of the engine `ipsec-mb`: AES schedules, the hash key of GCM, the two HMAC states, in native memory,
  * worked out once when an SA begins.
  */
-import { ESP_HEADER, MAX_ESP_PACKET, memoryOf } from "../esp-inputs.ts";
-import { type Mac, SUITES, type Suite } from "../suites.ts";
+import { ESP_HEADER, MAX_ESP_PACKET } from "../esp-inputs.ts";
+import { type HmacName, isHmac, SUITES, type Suite } from "../suites.ts";
 import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 import type { KeyMemory } from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
 import type { Manager } from "./ipsec-mb-library.ts";
 import { RingKey } from "./key-ring.ts";
+
+const AES_SCHEDULE = 240;
 
 /** Per hash: its number, its compression function, octets of a block (RFC 2104 §2, RFC 4868 §2.1). */
 const MACS = {
@@ -23,11 +25,44 @@ export const KEY_ROW = 16;
 export const KEY_SHAPE = 0;
 /** The salt's octets as they lie in memory. */
 export const KEY_SALT = 1;
-/** Addresses in halves: what to encrypt with, what to decrypt with, and the two states of HMAC. */
+/** Addresses in halves: what to encrypt with, what to decrypt with, and the MAC's: states of HMAC, or schedule and blocks. */
 export const KEY_ENCRYPT = 2;
 export const KEY_DECRYPT = 4;
-export const KEY_INNER = 6;
-export const KEY_OUTER = 8;
+export const KEY_MAC_FIRST = 6;
+export const KEY_MAC_SECOND = 8;
+export const KEY_MAC_THIRD = 10;
+
+/** What the library takes as IV: the packet's; or salt and IV as they follow each other, or as CCM has them. */
+export const Nonce = { NONE: 0, SALT_AND_IV: 1, CCM: 2 } as const;
+export type Nonce = (typeof Nonce)[keyof typeof Nonce];
+
+const CIPHERS = {
+  "aes-cbc": { mode: CIPHER_MODE.CBC, nonce: Nonce.NONE },
+  "aes-ctr": { mode: CIPHER_MODE.CTR, nonce: Nonce.SALT_AND_IV }, // the library counts from 1, RFC 3686 §4
+  null: { mode: CIPHER_MODE.NULL, nonce: Nonce.NONE },
+  "aes-gcm": { mode: CIPHER_MODE.GCM, nonce: Nonce.SALT_AND_IV },
+  "aes-gmac": { mode: CIPHER_MODE.GCM, nonce: Nonce.SALT_AND_IV }, // not done, see `isDone`
+  "aes-ccm": { mode: CIPHER_MODE.CCM, nonce: Nonce.CCM },
+  "chacha20-poly1305": { mode: CIPHER_MODE.CHACHA20_POLY1305, nonce: Nonce.SALT_AND_IV },
+} as const;
+
+/**
+ * What is left to other engines: GMAC, which wants header and text in one piece, as they are not with ESN; CCM with 192 bits,
+ * which the library has not; CMAC of anything but CBC, since it reads whole blocks, past the end of a packet that has none.
+ */
+export const isDone = ({ cipher, mac, encryptionKeyLength }: Suite): boolean =>
+  cipher !== "aes-gmac" &&
+  !(cipher === "aes-ccm" && encryptionKeyLength === 24) &&
+  !(mac === "aes-cmac" && cipher !== "aes-cbc");
+
+const hashOf = ({ cipher, mac }: Suite): number => {
+  if (mac === undefined) {
+    if (cipher === "aes-ccm") return HASH.AES_CCM;
+    return cipher === "chacha20-poly1305" ? HASH.CHACHA20_POLY1305 : HASH.GMAC;
+  }
+  if (isHmac(mac)) return MACS[mac].algorithm;
+  return mac === "aes-xcbc" ? HASH.AES_XCBC : HASH.AES_CMAC;
+};
 
 /** What all keys of a suite and a kind of sequence number have in common. */
 export class KeyShape {
@@ -36,6 +71,7 @@ export class KeyShape {
   readonly esn: boolean;
   readonly aead: boolean;
   readonly cipherMode: number;
+  readonly nonce: Nonce;
   readonly hashAlgorithm: number;
   /** Octets from the SPI to the text, and of the longest text. */
   readonly headLength: number;
@@ -46,23 +82,13 @@ export class KeyShape {
     this.suite = suite;
     this.esn = esn;
     this.aead = suite.mac === undefined;
-    this.cipherMode = MODES[suite.cipher];
-    this.hashAlgorithm =
-      suite.mac !== undefined
-        ? MACS[suite.mac].algorithm
-        : suite.cipher === "aes-gcm"
-          ? HASH.GMAC
-          : HASH.CHACHA20_POLY1305;
+    this.cipherMode = CIPHERS[suite.cipher].mode;
+    this.nonce = CIPHERS[suite.cipher].nonce;
+    this.hashAlgorithm = hashOf(suite);
     this.headLength = ESP_HEADER + suite.ivLength;
     this.longest = MAX_ESP_PACKET - this.headLength - suite.icvLength;
   }
 }
-
-const MODES = {
-  "aes-gcm": CIPHER_MODE.GCM,
-  "aes-cbc": CIPHER_MODE.CBC,
-  "chacha20-poly1305": CIPHER_MODE.CHACHA20_POLY1305,
-} as const;
 
 const shapeId = (suite: Suite, esn: boolean): number => suite.id * 2 + (esn ? 1 : 0);
 
@@ -84,21 +110,38 @@ export class IpsecMbKey extends RingKey {
     this.#memory = memory;
     this.#place = memory.take();
     const encryption = key.subarray(0, suite.encryptionKeyLength);
-    this.#salt = suite.saltLength === 0 ? 0 : memoryOf(key).view.getInt32(suite.encryptionKeyLength, true);
+    this.#salt = 0;
+    for (let i = 0; i < suite.saltLength; i++) this.#salt |= key[suite.encryptionKeyLength + i]! << (8 * i);
     const address = memory.addressOf(this.#place);
     const encrypt = address + KEY_MEMORY.ENCRYPT;
-    if (suite.cipher === "chacha20-poly1305") {
-      memory.bytes(this.#place).set(encryption, KEY_MEMORY.ENCRYPT);
-      return;
-    }
     const raw = new NativeMemory(encryption.length);
     raw.bytes.set(encryption);
-    if (suite.mac === undefined) manager.expandGcm(encryption.length, raw.address, encrypt);
-    else {
+    if (suite.cipher === "chacha20-poly1305") memory.bytes(this.#place).set(encryption, KEY_MEMORY.ENCRYPT);
+    else if (suite.cipher === "aes-gcm") manager.expandGcm(encryption.length, raw.address, encrypt);
+    else if (suite.cipher === "aes-cbc")
       manager.expandAes(encryption.length, raw.address, encrypt, address + KEY_MEMORY.DECRYPT);
-      const integrity = key.subarray(encryption.length);
-      hmacState(manager, suite.mac, integrity, 0x36, address + KEY_MEMORY.INNER);
-      hmacState(manager, suite.mac, integrity, 0x5c, address + KEY_MEMORY.OUTER);
+    else if (suite.cipher !== "null") expandToEncrypt(manager, encryption.length, raw.address, encrypt);
+    raw.wipe();
+    this.#expandMac(manager, address, key.subarray(encryption.length + suite.saltLength));
+  }
+
+  #expandMac(manager: Manager, address: number, integrity: Uint8Array): void {
+    const { mac } = this.suite;
+    if (mac === undefined) return;
+    if (isHmac(mac)) {
+      hmacState(manager, mac, integrity, 0x36, address + KEY_MEMORY.INNER);
+      hmacState(manager, mac, integrity, 0x5c, address + KEY_MEMORY.OUTER);
+      return;
+    }
+    const raw = new NativeMemory(integrity.length);
+    raw.bytes.set(integrity);
+    const schedule = address + KEY_MEMORY.MAC_SCHEDULE;
+    const second = address + KEY_MEMORY.MAC_SECOND;
+    const third = address + KEY_MEMORY.MAC_THIRD;
+    if (mac === "aes-xcbc") manager.expandXcbc(raw.address, schedule, second, third);
+    else {
+      expandToEncrypt(manager, integrity.length, raw.address, schedule);
+      manager.expandCmac(schedule, second, third);
     }
     raw.wipe();
   }
@@ -115,8 +158,10 @@ export class IpsecMbKey extends RingKey {
       at + KEY_DECRYPT,
       address + (suite.cipher === "aes-cbc" ? KEY_MEMORY.DECRYPT : KEY_MEMORY.ENCRYPT),
     );
-    putAddress(table, at + KEY_INNER, address + KEY_MEMORY.INNER);
-    putAddress(table, at + KEY_OUTER, address + KEY_MEMORY.OUTER);
+    const hmac = suite.mac === undefined || isHmac(suite.mac);
+    putAddress(table, at + KEY_MAC_FIRST, address + (hmac ? KEY_MEMORY.INNER : KEY_MEMORY.MAC_SCHEDULE));
+    putAddress(table, at + KEY_MAC_SECOND, address + (hmac ? KEY_MEMORY.OUTER : KEY_MEMORY.MAC_SECOND));
+    putAddress(table, at + KEY_MAC_THIRD, address + KEY_MEMORY.MAC_THIRD); // HMAC does not look at it
   }
 
   wipe(): void {
@@ -130,8 +175,15 @@ const putAddress = (words: Int32Array, at: number, address: number): void => {
   words[at + 1] = highHalf(address);
 };
 
+/** The schedule for decryption is thrown away. */
+const expandToEncrypt = (manager: Manager, length: number, key: number, encrypt: number): void => {
+  const unused = new NativeMemory(AES_SCHEDULE);
+  manager.expandAes(length, key, encrypt, unused.address);
+  unused.wipe();
+};
+
 /** The state of the hash after `key ⊕ pad` (RFC 2104 §4). The keys of RFC 4868 are never longer than a block. */
-const hmacState = (manager: Manager, mac: Mac, key: Uint8Array, pad: number, state: number): void => {
+const hmacState = (manager: Manager, mac: HmacName, key: Uint8Array, pad: number, state: number): void => {
   const { block, oneBlock } = MACS[mac];
   const padded = new NativeMemory(block);
   padded.bytes.set(key);

@@ -13,12 +13,16 @@ export const MGR = {
   USED_ARCH: 56, // uint32, IMB_ARCH_NONE is 0
   ERRNO: 60, // int
   KEYEXP_128: 112,
+  KEYEXP_192: 120,
   KEYEXP_256: 128,
+  CMAC_SUBKEYS_128: 136,
+  XCBC_KEYEXP: 144,
   SHA1_ONE_BLOCK: 160,
   SHA256_ONE_BLOCK: 176,
   SHA384_ONE_BLOCK: 184,
   SHA512_ONE_BLOCK: 192,
   GCM128_PRE: 448,
+  GCM192_PRE: 456,
   GCM256_PRE: 464,
   SUBMIT_BURST_NOCHECK: 968,
   FLUSH_BURST: 976,
@@ -48,6 +52,9 @@ export const JOB = {
   TAG_LENGTH: 96,
   HMAC_INNER: 104,
   HMAC_OUTER: 112,
+  MAC_SCHEDULE: 104, // of XCBC and CMAC, and their two other keys
+  MAC_SECOND: 112,
+  MAC_THIRD: 120,
   AAD: 104,
   AAD_LENGTH: 112,
   AEAD_CONTEXT: 120, // for scattered input only
@@ -58,13 +65,16 @@ export const JOB = {
   CHAIN_ORDER: 144,
 } as const;
 
-export const CIPHER_MODE = { CBC: 1, GCM: 5, CHACHA20_POLY1305: 19 } as const;
+export const CIPHER_MODE = { CBC: 1, CTR: 2, NULL: 3, GCM: 5, CCM: 9, CHACHA20_POLY1305: 19 } as const;
 export const HASH = {
   HMAC_SHA_1: 1,
   HMAC_SHA_256: 3,
   HMAC_SHA_384: 4,
   HMAC_SHA_512: 5,
+  AES_XCBC: 6,
   GMAC: 9,
+  AES_CCM: 11,
+  AES_CMAC: 12,
   CHACHA20_POLY1305: 29,
 } as const;
 export const DIRECTION = { ENCRYPT: 1, DECRYPT: 2 } as const;
@@ -75,7 +85,10 @@ export const STATUS_COMPLETED = 3;
 export const KEY_MEMORY = {
   ENCRYPT: 0, // AES schedule of 240 octets, or struct gcm_key_data of 1008, or the ChaCha20 key
   DECRYPT: 256, // AES schedule: CBC alone
-  INNER: 512, // HMAC states of at most 64 octets: CBC alone
+  INNER: 512, // HMAC states of at most 64 octets
   OUTER: 576,
+  MAC_SCHEDULE: 512, // AES schedule of XCBC or CMAC, in place of the states of HMAC
+  MAC_SECOND: 768,
+  MAC_THIRD: 784,
   SIZE: 1024,
 } as const;

@@ -138,15 +138,31 @@ export class Manager {
   /** Expand an AES key for encryption (`toEncrypt`) and decryption (`toDecrypt`). */
   expandAes(keyLength: number, key: number, toEncrypt: number, toDecrypt: number): void {
     const type = koffi().proto("void (int64_t, int64_t, int64_t)");
-    const at = keyLength === 16 ? MGR.KEYEXP_128 : MGR.KEYEXP_256;
+    const at = { 16: MGR.KEYEXP_128, 24: MGR.KEYEXP_192, 32: MGR.KEYEXP_256 }[keyLength];
+    if (at === undefined) throw new RangeError(`an AES key of ${keyLength} octets`);
     (this.#function(at, type) as (key: number, enc: number, dec: number) => void)(key, toEncrypt, toDecrypt);
   }
 
   /** Expand an AES key and the hash key of GCM into `keyData`. */
   expandGcm(keyLength: number, key: number, keyData: number): void {
     const type = koffi().proto("void (int64_t, int64_t)");
-    const at = keyLength === 16 ? MGR.GCM128_PRE : MGR.GCM256_PRE;
+    const at = { 16: MGR.GCM128_PRE, 24: MGR.GCM192_PRE, 32: MGR.GCM256_PRE }[keyLength];
+    if (at === undefined) throw new RangeError(`an AES key of ${keyLength} octets`);
     (this.#function(at, type) as (key: number, keyData: number) => void)(key, keyData);
+  }
+
+  /** The three keys of XCBC: a schedule and two blocks (RFC 3566 §4). */
+  expandXcbc(key: number, toSchedule: number, toSecond: number, toThird: number): void {
+    const type = koffi().proto("void (int64_t, int64_t, int64_t, int64_t)");
+    const expand = this.#function(MGR.XCBC_KEYEXP, type) as (...addresses: number[]) => void;
+    expand(key, toSchedule, toSecond, toThird);
+  }
+
+  /** The two blocks that CMAC makes of a schedule (RFC 4493 §2.3). */
+  expandCmac(schedule: number, toSecond: number, toThird: number): void {
+    const type = koffi().proto("void (int64_t, int64_t, int64_t)");
+    const expand = this.#function(MGR.CMAC_SUBKEYS_128, type) as (...addresses: number[]) => void;
+    expand(schedule, toSecond, toThird);
   }
 
   /** The state of a hash after one block. `functionAt` is one of the SHA*_ONE_BLOCK. */

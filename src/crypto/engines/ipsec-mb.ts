@@ -13,20 +13,32 @@
  * plus offsets that `checkBatch` and `prove` have looked at. Nothing else reaches the library.
  */
 import type { Engine, EngineDriver, Key, Ops } from "../engine.ts";
-import { AEAD_NONCE, checkBatch, checkPacket, ESN_AAD, ESP_HEADER, type Memory, memoryOf } from "../esp-inputs.ts";
+import {
+  AEAD_NONCE,
+  CCM_NONCE,
+  checkBatch,
+  checkPacket,
+  ESN_AAD,
+  ESP_HEADER,
+  type Memory,
+  memoryOf,
+} from "../esp-inputs.ts";
 import { SUITES, type Suite } from "../suites.ts";
 import { addressOf, highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 import {
   IpsecMbKey,
+  isDone,
   KEY_DECRYPT,
   KEY_ENCRYPT,
-  KEY_INNER,
-  KEY_OUTER,
+  KEY_MAC_FIRST,
+  KEY_MAC_SECOND,
+  KEY_MAC_THIRD,
   KEY_ROW,
   KEY_SALT,
   KEY_SHAPE,
   KEY_SHAPES,
   type KeyShape,
+  Nonce,
 } from "./ipsec-mb-key.ts";
 import { KeyMemory } from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, DIRECTION, JOB, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
@@ -45,12 +57,13 @@ const HASH_LENGTH = JOB.HASH_LENGTH / 4;
 const IV = JOB.IV / 4;
 const TAG = JOB.TAG / 4;
 const AAD = JOB.AAD / 4;
-const HMAC_INNER = JOB.HMAC_INNER / 4;
-const HMAC_OUTER = JOB.HMAC_OUTER / 4;
+const MAC_FIRST = JOB.HMAC_INNER / 4;
+const MAC_SECOND = JOB.HMAC_OUTER / 4;
+const MAC_THIRD = JOB.MAC_THIRD / 4;
 const STATUS = JOB.STATUS / 4;
 
-/** Octets of IV of both AEAD ciphers. */
-const AEAD_IV = 8;
+/** Octets of the IV that goes with a salt. */
+const SALTED_IV = 8;
 /** Rows that the key table begins with; it doubles. */
 const FIRST_KEYS = 64;
 
@@ -62,7 +75,7 @@ const OPENING = MGR.SECOND_BURST;
 const ASIDE = 64;
 const ASIDE_WORDS = ASIDE / 4;
 const NONCE_WORD = 0;
-const SAVED_WORD = 0; // four octets of a received ICV: suites that need it have no nonce
+const SAVED_WORD = 3; // four octets of a received ICV
 const AAD_WORD = 4;
 const TAG_WORD = 8; // the ICV worked out for an opened packet, 32 octets at most
 
@@ -105,7 +118,7 @@ class IpsecMbEngine implements Engine {
   }
 
   supports(suite: Suite): boolean {
-    return SUITES.includes(suite);
+    return SUITES.includes(suite) && isDone(suite);
   }
 
   expand(suite: Suite, key: Uint8Array, esn: boolean): Key {
@@ -198,7 +211,7 @@ class IpsecMbEngine implements Engine {
     let slot = -1;
     let row = 0;
     let shape = KEY_SHAPES[0]!;
-    let { aead, esn, headLength, longest } = shape;
+    let { aead, nonce, esn, headLength, longest } = shape;
     let icvLength = 0;
     let odd = 0;
     let lend = false;
@@ -210,7 +223,7 @@ class IpsecMbEngine implements Engine {
         last = given;
         row = slot * KEY_ROW;
         shape = KEY_SHAPES[table[row + KEY_SHAPE]!]!;
-        ({ aead, esn, headLength, longest } = shape);
+        ({ aead, nonce, esn, headLength, longest } = shape);
         icvLength = shape.suite.icvLength;
         odd = shape.suite.alignment - 1;
         lend = lend || (esn && !aead);
@@ -244,12 +257,14 @@ class IpsecMbEngine implements Engine {
         words[word + ENC_KEYS + 1] = table[row + KEY_ENCRYPT + 1]!;
         words[word + DEC_KEYS] = table[row + KEY_DECRYPT]!;
         words[word + DEC_KEYS + 1] = table[row + KEY_DECRYPT + 1]!;
-        if (aead) aside[own + NONCE_WORD] = table[row + KEY_SALT]!;
-        else {
-          words[word + HMAC_INNER] = table[row + KEY_INNER]!;
-          words[word + HMAC_INNER + 1] = table[row + KEY_INNER + 1]!;
-          words[word + HMAC_OUTER] = table[row + KEY_OUTER]!;
-          words[word + HMAC_OUTER + 1] = table[row + KEY_OUTER + 1]!;
+        if (nonce !== Nonce.NONE) aside[own + NONCE_WORD] = table[row + KEY_SALT]!;
+        if (!aead) {
+          words[word + MAC_FIRST] = table[row + KEY_MAC_FIRST]!;
+          words[word + MAC_FIRST + 1] = table[row + KEY_MAC_FIRST + 1]!;
+          words[word + MAC_SECOND] = table[row + KEY_MAC_SECOND]!;
+          words[word + MAC_SECOND + 1] = table[row + KEY_MAC_SECOND + 1]!;
+          words[word + MAC_THIRD] = table[row + KEY_MAC_THIRD]!;
+          words[word + MAC_THIRD + 1] = table[row + KEY_MAC_THIRD + 1]!;
         }
         keyed[job] = slot;
       }
@@ -257,10 +272,17 @@ class IpsecMbEngine implements Engine {
       words[word + DST] = (slabLow + text) | 0;
       words[word + CIPHER_LENGTH] = length;
       if (seal) words[word + TAG] = (slabLow + text + length) | 0;
-      if (aead) {
-        const iv = text - AEAD_IV;
+      if (nonce === Nonce.SALT_AND_IV) {
+        const iv = text - SALTED_IV;
         aside[own + NONCE_WORD + 1] = view.getInt32(iv, true); // octets as they lie: RFC 4106 §4, RFC 7634 §2
         aside[own + NONCE_WORD + 2] = view.getInt32(iv + 4, true);
+      } else if (nonce === Nonce.CCM) {
+        const iv = text - SALTED_IV; // behind three octets of salt: RFC 4309 §4
+        aside[own + NONCE_WORD] = (aside[own + NONCE_WORD]! & 0xffffff) | (view.getUint8(iv) << 24);
+        aside[own + NONCE_WORD + 1] = view.getInt32(iv + 1, true);
+        aside[own + NONCE_WORD + 2] = view.getInt32(iv + 4, true) >>> 8;
+      }
+      if (aead) {
         if (esn) {
           aside[own + AAD_WORD] = view.getInt32(head, true); // RFC 4106 §5
           aside[own + AAD_WORD + 1] = swapped(seqHigh[n]!);
@@ -269,7 +291,7 @@ class IpsecMbEngine implements Engine {
         if (shape.cipherMode !== CIPHER_MODE.GCM) words[word + HASH_LENGTH] = length;
       } else {
         words[word + HASH_LENGTH] = headLength + length + (esn ? 4 : 0);
-        words[word + IV] = (slabLow + head + ESP_HEADER) | 0;
+        if (nonce === Nonce.NONE) words[word + IV] = (slabLow + head + ESP_HEADER) | 0;
       }
       if (turns) this.#writeHighHalves(word, seal, shape, head, text, length);
     }
@@ -290,21 +312,25 @@ class IpsecMbEngine implements Engine {
     words[word + JOB.DIRECTION / 4] = seal ? DIRECTION.ENCRYPT : DIRECTION.DECRYPT;
     words[word + JOB.HASH_ALGORITHM / 4] = shape.hashAlgorithm;
     // Encrypt, then authenticate; verify, then decrypt (RFC 4303 §3.3.2, §3.4.4).
-    words[word + JOB.CHAIN_ORDER / 4] = seal ? ORDER.CIPHER_HASH : ORDER.HASH_CIPHER;
+    // CCM authenticates what is not encrypted yet, or not any more (RFC 3610 §2.2).
+    const cipherFirst = seal !== (shape.nonce === Nonce.CCM);
+    words[word + JOB.CHAIN_ORDER / 4] = cipherFirst ? ORDER.CIPHER_HASH : ORDER.HASH_CIPHER;
     words[word + SRC + 1] = this.#slabHigh;
     words[word + DST + 1] = this.#slabHigh;
     words[word + TAG + 1] = this.#slabHigh;
     if (!seal) putAddress(words, word + TAG, aside + TAG_WORD * 4);
+    if (shape.nonce === Nonce.NONE) {
+      words[word + IV + 1] = this.#slabHigh;
+      words[word + JOB.IV_LENGTH / 4] = suite.ivLength;
+    } else {
+      putAddress(words, word + IV, aside + NONCE_WORD * 4);
+      words[word + JOB.IV_LENGTH / 4] = shape.nonce === Nonce.CCM ? CCM_NONCE : AEAD_NONCE;
+    }
     if (shape.aead) {
       words[word + JOB.HASH_OFFSET / 4] = headLength;
-      putAddress(words, word + IV, aside + NONCE_WORD * 4);
-      words[word + JOB.IV_LENGTH / 4] = AEAD_NONCE;
       words[word + AAD + 1] = this.#slabHigh;
       if (shape.esn) putAddress(words, word + AAD, aside + AAD_WORD * 4);
       words[word + JOB.AAD_LENGTH / 4] = shape.esn ? ESN_AAD : ESP_HEADER;
-    } else {
-      words[word + IV + 1] = this.#slabHigh;
-      words[word + JOB.IV_LENGTH / 4] = suite.ivLength;
     }
   }
 
@@ -314,8 +340,8 @@ class IpsecMbEngine implements Engine {
     words[word + SRC + 1] = this.#highOf(head);
     words[word + DST + 1] = this.#highOf(text);
     if (seal) words[word + TAG + 1] = this.#highOf(text + length);
-    if (!shape.aead) words[word + IV + 1] = this.#highOf(head + ESP_HEADER);
-    else if (!shape.esn) words[word + AAD + 1] = this.#highOf(head);
+    if (shape.nonce === Nonce.NONE) words[word + IV + 1] = this.#highOf(head + ESP_HEADER);
+    if (shape.aead && !shape.esn) words[word + AAD + 1] = this.#highOf(head);
   }
 
   #highOf(offset: number): number {

@@ -84,6 +84,10 @@ const refuseKey = (key: Key | undefined): never => {
   );
 };
 
+/** A copy of part of a key, to keep and to wipe: `slice` would not be one, where the key came as a Buffer. */
+export const copyOf = (key: Uint8Array, from: number, to = key.length): Uint8Array =>
+  new Uint8Array(key.subarray(from, to));
+
 /** Throws a RangeError unless `key` has the length that KEYMAT of `suite` has. */
 export const checkKeyLength = (suite: Suite, key: Uint8Array): void => {
   if (key.length !== suite.keyLength)

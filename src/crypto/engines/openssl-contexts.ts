@@ -1,10 +1,11 @@
 /**
  * Keyed contexts of libcrypto: what a key of the engine `openssl` is made of. Made when an SA begins, never per packet.
  */
+import { CCM_NONCE } from "../esp-inputs.ts";
 import type { Mac, Suite } from "../suites.ts";
 import { addressOf, NativeMemory } from "./ffi.ts";
 import type { Evp } from "./openssl-evp.ts";
-import { TagParameter, TextParameter } from "./openssl-parameters.ts";
+import { NumberParameter, TagParameter, TextParameter } from "./openssl-parameters.ts";
 
 /** Where things lie in the working memory, which is used again for each packet. */
 export const WORK = {
@@ -15,12 +16,15 @@ export const WORK = {
   SIZE: 128,
 } as const;
 
-const DIGESTS = {
-  "hmac-sha1": "SHA1",
-  "hmac-sha256": "SHA256",
-  "hmac-sha384": "SHA384",
-  "hmac-sha512": "SHA512",
-} as const;
+/** Per MAC: the algorithm, and the parameter that says what it is made of. libcrypto has no XCBC. */
+const MACS = {
+  "hmac-sha1": { algorithm: "HMAC", parameter: "digest", value: "SHA1" },
+  "hmac-sha256": { algorithm: "HMAC", parameter: "digest", value: "SHA256" },
+  "hmac-sha384": { algorithm: "HMAC", parameter: "digest", value: "SHA384" },
+  "hmac-sha512": { algorithm: "HMAC", parameter: "digest", value: "SHA512" },
+  "aes-cmac": { algorithm: "CMAC", parameter: "cipher", value: "AES-128-CBC" },
+  "aes-xcbc": undefined,
+} as const satisfies Record<Mac, unknown>;
 
 /** What all keys of one engine share: the functions, the slab's address, working memory, fetched algorithms. */
 export class Contexts {
@@ -28,8 +32,9 @@ export class Contexts {
   readonly slabAddress: number;
   readonly work = new NativeMemory(WORK.SIZE);
   readonly tag = new TagParameter();
+  readonly #ccmIv = new NumberParameter("ivlen", CCM_NONCE);
   readonly #ciphers = new Map<string, number>();
-  #hmac = 0;
+  readonly #macs = new Map<string, number>();
 
   constructor(evp: Evp, slab: Uint8Array) {
     this.evp = evp;
@@ -37,7 +42,9 @@ export class Contexts {
   }
 
   supports(suite: Suite): boolean {
-    return this.#cipher(suite) !== 0 && (suite.mac === undefined || this.#mac() !== 0);
+    return (
+      (suite.cipher === "null" || this.#cipher(suite) !== 0) && (suite.mac === undefined || this.#mac(suite.mac) !== 0)
+    );
   }
 
   /** A cipher context with the key expanded, for one direction. The caller frees it. */
@@ -47,7 +54,11 @@ export class Contexts {
     const init = direction === "encrypt" ? this.evp.encryptInit : this.evp.decryptInit;
     const keyed =
       context !== 0 &&
-      init(context, this.#cipher(suite), secret.address, 0, 0) === 1 &&
+      init(context, this.#cipher(suite), 0, 0, 0) === 1 &&
+      (suite.cipher !== "aes-ccm" || // whose key is bound to the lengths of nonce and tag
+        (init(context, 0, 0, 0, this.#ccmIv.address) === 1 &&
+          init(context, 0, 0, 0, this.tag.at(0, suite.icvLength)) === 1)) &&
+      init(context, 0, secret.address, 0, 0) === 1 &&
       this.evp.setPadding(context, 0) === 1; // ESP pads (RFC 4303 §2.4)
     secret.wipe();
     if (keyed) return context;
@@ -57,10 +68,12 @@ export class Contexts {
 
   /** A MAC context with the key hashed in. The caller frees it. */
   mac(mac: Mac, key: Uint8Array): number {
-    const context = this.evp.macContextNew(this.#mac());
+    const made = MACS[mac];
+    if (made === undefined) throw new RangeError(`OpenSSL has no ${mac}`);
+    const context = this.evp.macContextNew(this.#mac(mac));
     const secret = secretCopy(key);
-    const digest = new TextParameter("digest", DIGESTS[mac]);
-    const keyed = context !== 0 && this.evp.macInit(context, secret.address, key.length, digest.address) === 1;
+    const parameter = new TextParameter(made.parameter, made.value);
+    const keyed = context !== 0 && this.evp.macInit(context, secret.address, key.length, parameter.address) === 1;
     secret.wipe();
     if (keyed) return context;
     this.evp.macContextFree(context); // NULL is allowed
@@ -71,32 +84,37 @@ export class Contexts {
   close(): void {
     for (const cipher of this.#ciphers.values()) this.evp.cipherFree(cipher);
     this.#ciphers.clear();
-    this.evp.macFree(this.#hmac);
-    this.#hmac = 0;
+    for (const mac of this.#macs.values()) this.evp.macFree(mac);
+    this.#macs.clear();
     this.work.wipe();
   }
 
   /** The EVP_CIPHER, or 0 where this libcrypto has none: a FIPS one has no ChaCha20. */
   #cipher(suite: Suite): number {
     const name = cipherName(suite);
-    const known = this.#ciphers.get(name);
-    if (known !== undefined) return known;
-    const cipher = this.evp.cipherFetch(0, name, 0);
-    if (cipher === 0) this.evp.clearErrors();
-    else this.#ciphers.set(name, cipher);
-    return cipher;
+    return this.#fetched(this.#ciphers, name, this.evp.cipherFetch);
   }
 
-  #mac(): number {
-    if (this.#hmac === 0) this.#hmac = this.evp.macFetch(0, "HMAC", 0);
-    if (this.#hmac === 0) this.evp.clearErrors();
-    return this.#hmac;
+  #mac(mac: Mac): number {
+    const name = MACS[mac]?.algorithm;
+    return name === undefined ? 0 : this.#fetched(this.#macs, name, this.evp.macFetch);
+  }
+
+  #fetched(known: Map<string, number>, name: string, fetch: Evp["cipherFetch"]): number {
+    const found = known.get(name);
+    if (found !== undefined) return found;
+    const algorithm = fetch(0, name, 0);
+    if (algorithm === 0) this.evp.clearErrors();
+    else known.set(name, algorithm);
+    return algorithm;
   }
 }
 
-const cipherName = (suite: Suite): string => {
-  if (suite.cipher === "chacha20-poly1305") return "ChaCha20-Poly1305";
-  return `AES-${suite.encryptionKeyLength * 8}-${suite.cipher === "aes-gcm" ? "GCM" : "CBC"}`;
+const MODES = { "aes-gcm": "GCM", "aes-gmac": "GCM", "aes-ccm": "CCM", "aes-cbc": "CBC", "aes-ctr": "CTR" } as const;
+
+const cipherName = ({ cipher, encryptionKeyLength }: Suite): string => {
+  if (cipher === "null") throw new RangeError("nothing to encrypt with");
+  return cipher === "chacha20-poly1305" ? "ChaCha20-Poly1305" : `AES-${encryptionKeyLength * 8}-${MODES[cipher]}`;
 };
 
 const secretCopy = (key: Uint8Array): NativeMemory => {

@@ -6,6 +6,7 @@
 import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 
 const PARAMETER = { KEY: 0, TYPE: 8, DATA: 16, SIZE: 24, LENGTH: 40 } as const;
+const UNSIGNED_INTEGER = 2;
 const UTF8_STRING = 4;
 const OCTET_STRING = 5;
 
@@ -42,13 +43,23 @@ export class TextParameter extends Parameter {
   }
 }
 
+/** `{ name: whole number below 2^32 }`, as a size_t. */
+export class NumberParameter extends Parameter {
+  constructor(name: string, value: number) {
+    super(name, UNSIGNED_INTEGER, 8);
+    this.memory.view.setUint32(VALUE_AT, value, true);
+    this.putAddress(PARAMETER.DATA, this.address + VALUE_AT);
+    this.memory.view.setUint32(PARAMETER.SIZE, 8, true);
+  }
+}
+
 /** `{ "tag": octets that lie elsewhere }`: an ICV where it is, or is to be, in its packet. */
 export class TagParameter extends Parameter {
   constructor() {
     super("tag", OCTET_STRING, 0);
   }
 
-  /** HOT PATH. The ICV is the `length` octets at `address`. Returns the parameter's own address. */
+  /** HOT PATH. The ICV is the `length` octets at `address`; 0 says its length alone. Returns the parameter's own address. */
   at(address: number, length: number): number {
     this.putAddress(PARAMETER.DATA, address);
     this.memory.view.setUint32(PARAMETER.SIZE, length, true);

@@ -1,5 +1,5 @@
 /** ESP packets in a slab, for tests of engines: a seeded source of octets, and batches laid out with room between. */
-import { type Engine, type Key, OP_SCRATCH, Ops } from "../../../src/crypto/engine.ts";
+import { type Engine, type EngineDriver, type Key, OP_SCRATCH, Ops } from "../../../src/crypto/engine.ts";
 import { ESP_HEADER } from "../../../src/crypto/esp-inputs.ts";
 import { SUITES, type Suite } from "../../../src/crypto/suites.ts";
 
@@ -44,6 +44,15 @@ export const EVERY_KIND: readonly { readonly suite: Suite; readonly esn: boolean
     { suite, esn: false, kind: suite.name },
     { suite, esn: true, kind: `${suite.name} with ESN` },
   ]);
+
+/** The suites that this engine does; none where it cannot run. */
+export const suitesOf = (driver: EngineDriver): readonly Suite[] => {
+  if (driver.unavailable() !== undefined) return [];
+  const engine = driver.open(new Uint8Array(new SharedArrayBuffer(4096)), 1);
+  const suites = SUITES.filter((suite) => engine.supports(suite));
+  engine.close();
+  return suites;
+};
 
 /** A slab, an Ops over it and an engine, for packets put anywhere. */
 export class Bench {

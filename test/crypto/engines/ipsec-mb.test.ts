@@ -1,7 +1,7 @@
 /** What only the engine `ipsec-mb` has: a library of one known version, and keys in native memory. */
 import { describe, expect, test } from "vitest";
 import { koffi } from "../../../src/crypto/engines/ffi.ts";
-import { IpsecMbKey, KEY_ENCRYPT, KEY_ROW } from "../../../src/crypto/engines/ipsec-mb-key.ts";
+import { IpsecMbKey, isDone, KEY_ENCRYPT, KEY_ROW } from "../../../src/crypto/engines/ipsec-mb-key.ts";
 import { KeyMemory } from "../../../src/crypto/engines/ipsec-mb-key-memory.ts";
 import { JOB, KEY_MEMORY, KNOWN_VERSION, MGR } from "../../../src/crypto/engines/ipsec-mb-layout.ts";
 import { ipsecMbLibrary, Manager, unknownLayout } from "../../../src/crypto/engines/ipsec-mb-library.ts";
@@ -23,7 +23,7 @@ describe("with the library", () => {
   test("a key leaves nothing in native memory when it is wiped", (context) => {
     const mine = manager(context.skip);
     const places = new KeyMemory();
-    for (const suite of SUITES) {
+    for (const suite of SUITES.filter(isDone)) {
       const key = new IpsecMbKey(mine, places, suite, octets(suite.keyLength, suite.id), true);
       const row = new Int32Array(KEY_ROW);
       key.putRow(row, 0);
