@@ -17,6 +17,7 @@ import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
 import { sourceFor } from "./gateway/local-address.ts";
+import { PathMtuWatch, type SendingSa } from "./gateway/path-mtu-watch.ts";
 import { reportStatus } from "./gateway/report.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
 import { TunnelInterface } from "./gateway/tunnel-interface.ts";
@@ -24,8 +25,9 @@ import type { ConnectionConfig } from "./ike/connection.ts";
 import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
 import { familyOf, formatEndpoint } from "./ip-address.ts";
-import { innerMtu } from "./ipsec/mtu.ts";
+import { IPV6_MIN_MTU, innerMtu } from "./ipsec/mtu.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
+import { IcmpSocket } from "./linux/icmp-socket.ts";
 import { routeTo } from "./linux/route.ts";
 
 /** How often the data plane is asked for events, and timers are looked at, ms. */
@@ -34,6 +36,8 @@ const BEAT = 20;
 const LINGER = 3000;
 /** Of Ethernet: for a peer that has no route at this moment. */
 const DEFAULT_MTU = 1500;
+/** ICMP errors that are looked at in one beat. */
+const MOST_ERRORS = 16;
 /** How long `stop` waits for peers to answer its Deletes, ms. */
 const FAREWELL = 1500;
 
@@ -73,6 +77,8 @@ export class Gateway {
   readonly #tunnels = new Map<string, TunnelInterface>();
   readonly #installed = new Map<number, Installed>();
   readonly #lingering = new Set<NodeJS.Timeout>();
+  readonly #icmp: IcmpSocket[] = [];
+  readonly #pathMtus = new PathMtuWatch();
   #parts: Parts | undefined;
   #stopping: Promise<void> | undefined;
   #settle: { resolve: () => void; reject: (reason: unknown) => void } = { resolve: () => {}, reject: () => {} };
@@ -202,6 +208,7 @@ export class Gateway {
     const addresses = new Set(connections.map(({ local }) => local.address));
     for (const address of addresses)
       plane.addSockets(await this.#sockets.open(address, { workers: plane.workers, slotBits: plane.slotBits }));
+    for (const family of new Set([...addresses].map(familyOf))) this.#icmp.push(new IcmpSocket(family));
   }
 
   #openTunnels(plane: Plane): void {
@@ -226,6 +233,7 @@ export class Gateway {
     this.#parts = undefined;
     for (const tunnel of this.#tunnels.values()) tunnel.close();
     this.#tunnels.clear();
+    for (const socket of this.#icmp.splice(0)) socket.close();
     await this.#sockets.close();
   }
 
@@ -240,6 +248,8 @@ export class Gateway {
     const parts = this.#parts;
     if (parts === undefined) return;
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event);
+    this.#readIcmp();
+    for (const remote of this.#pathMtus.expired(this.#clock.now())) this.#resize(remote);
     const wake = parts.manager.nextWake();
     if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));
   }
@@ -257,6 +267,44 @@ export class Gateway {
         this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));
         break;
     }
+  }
+
+  /** Routers on the way to a peer may say that our packets are too big for them (RFC 4301 §8.2). */
+  #readIcmp(): void {
+    for (const socket of this.#icmp)
+      for (let read = 0; read < MOST_ERRORS; read++) {
+        const message = socket.read();
+        if (message === undefined) break;
+        const told = this.#pathMtus.take(message, socket.family, (spi) => this.#sending(spi), this.#clock.now());
+        if (told === undefined) continue;
+        const lowered = told.news === "lowered";
+        this.#write(lowered ? "info" : "debug", "path-mtu", `${told.mtu} to ${told.remote}: ${told.news}`);
+        if (lowered) this.#resize(told.remote);
+      }
+  }
+
+  /** The SA that sends with this SPI. */
+  #sending(spiOut: number): SendingSa | undefined {
+    for (const [spiIn, { child }] of this.#installed) {
+      if (child.spiOut !== spiOut) continue;
+      const { local, remote } = child.path;
+      const top = this.#running().plane.counters(spiIn)?.seqOut ?? 0;
+      return { local: local.address, remote: remote.address, remotePort: child.encap ? remote.port : 0, top };
+    }
+    return undefined;
+  }
+
+  /** The path to this peer takes packets of another size: so do the tunnels that lead there. */
+  #resize(peer: string): void {
+    for (const [spiIn, { tunnel, child }] of this.#installed)
+      if (child.path.remote.address === peer && tunnel.sendsOn === spiIn) {
+        tunnel.resize(this.#mtuFor(child));
+        this.#clampTo(tunnel);
+      }
+  }
+
+  #clampTo(tunnel: TunnelInterface): void {
+    this.#running().plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
   }
 
   /** Let IKE take one step and do what it asks for. A caller's mistake goes back to the caller. */
@@ -299,7 +347,7 @@ export class Gateway {
         this.#remove(effect.spiIn);
         break;
       case "move":
-        this.#running().plane.move(effect.spiIn, effect.path);
+        this.#move(effect.spiIn, effect.path);
         break;
       case "log":
         this.#log.write(effect);
@@ -326,7 +374,16 @@ export class Gateway {
     plane.use(spiIn);
     tunnel.sendsOn = spiIn;
     tunnel.up(this.#mtuFor(child), child.path.remote.address);
-    plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
+    this.#clampTo(tunnel);
+  }
+
+  /** The peer is elsewhere now, or we are: the way there may have another MTU. */
+  #move(spiIn: number, path: Path): void {
+    this.#running().plane.move(spiIn, path);
+    const installed = this.#installed.get(spiIn);
+    if (installed === undefined) return;
+    this.#installed.set(spiIn, { ...installed, child: { ...installed.child, path } });
+    this.#resize(path.remote.address);
   }
 
   /**
@@ -353,9 +410,14 @@ export class Gateway {
     this.#lingering.add(timer);
   }
 
-  #mtuFor({ suite, encap, path }: ChildSaParams): number {
-    const outer = outerMtu(path);
-    return innerMtu(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
+  /**
+   * The inner MTU of a child. One that carries IPv6 has at least what every IPv6 link must have: when its ESP packets do not
+   * fit the path then, the kernel fragments them (RFC 4301 §8.2.1, RFC 2473 §7.1).
+   */
+  #mtuFor({ suite, encap, path, local }: ChildSaParams): number {
+    const outer = this.#pathMtus.mtu(path.remote.address, linkMtu(path), this.#clock.now());
+    const inner = innerMtu(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
+    return local.some(({ first }) => first.length === 16) ? Math.max(IPV6_MIN_MTU, inner) : inner;
   }
 
   #tunnelOf(connection: string, child: string): TunnelInterface {
@@ -387,5 +449,5 @@ export class Gateway {
 
 const tunnelKey = (connection: string, child: string): string => `${connection}/${child}`;
 
-/** MTU of the way to the peer: of the interface that leads to it, or what the kernel has learned of the path. */
-const outerMtu = ({ remote }: Path): number => Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);
+/** MTU of the interface that leads to the peer, or what its route says. */
+const linkMtu = ({ remote }: Path): number => Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);

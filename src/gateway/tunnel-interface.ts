@@ -90,6 +90,11 @@ export class TunnelInterface {
     for (const prefix of this.#settings.routes) replaceRoute(prefix, this.name);
   }
 
+  /** The path to the peer takes packets of another size now. */
+  resize(mtu: number): void {
+    if (this.#up) this.#setMtu(mtu);
+  }
+
   /** Take it down: the kernel drops its routes, and what they led here is unreachable. */
   down(): void {
     if (!this.#up) return;
