@@ -1,4 +1,10 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+
+/** What a busy machine measures of engines during tests is no use to anybody afterwards. */
+const CACHE = mkdtempSync(join(tmpdir(), "espalier-cache-"));
 
 /**
  * unit:    no privileges, no network, no build needed; runs anywhere in seconds
@@ -10,6 +16,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          env: { XDG_CACHE_HOME: CACHE },
           include: ["test/**/*.test.ts"],
           exclude: ["test/interop/**"],
           setupFiles: ["test/support/say-skips.ts"],
@@ -19,6 +26,7 @@ export default defineConfig({
       {
         test: {
           name: "interop",
+          env: { XDG_CACHE_HOME: CACHE },
           include: ["test/interop/**/*.test.ts"],
           setupFiles: ["test/support/say-skips.ts"],
           fileParallelism: false,

@@ -3,6 +3,7 @@
  * carries, and here what one wants of the other becomes real: sockets, interfaces, SAs, timers, the control socket.
  */
 import { randomBytes } from "node:crypto";
+import { lookup } from "node:dns/promises";
 import { wipe } from "./bytes.ts";
 import type { Config } from "./config/config.ts";
 import { toConnections } from "./config/connections.ts";
@@ -11,14 +12,14 @@ import { createLog, type Log, type LogEntry } from "./control/log.ts";
 import { type ControlServer, serveControl } from "./control/server.ts";
 import type { GatewayStatus } from "./control/status.ts";
 import { VERSION } from "./control/version.ts";
-import { describeChoice, type EngineChoice, selectEngine } from "./crypto/select-engine.ts";
-import { SUITES } from "./crypto/suites.ts";
+import { describeChoice, type EngineChoice } from "./crypto/select-engine.ts";
 import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
+import { chooseEngines } from "./gateway/engines.ts";
 import { sourceFor } from "./gateway/local-address.ts";
 import { PathMtuWatch, type SendingSa } from "./gateway/path-mtu-watch.ts";
-import { reportStatus } from "./gateway/report.ts";
+import { reportEngines, reportStatus } from "./gateway/report.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
 import { TunnelInterface } from "./gateway/tunnel-interface.ts";
 import type { ConnectionConfig } from "./ike/connection.ts";
@@ -95,6 +96,7 @@ export class Gateway {
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
       onMessage: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+      onEsp: (packet, remote) => this.#parts?.plane.deliver(packet, remote),
       onSendError: (path, error) =>
         this.#write("debug", "send-failed", `to ${formatEndpoint(path.remote)}: ${error.message}`),
     });
@@ -116,12 +118,12 @@ export class Gateway {
   }
 
   async #start(): Promise<void> {
-    const { workers, engine, ports, control } = this.#config;
+    const { workers, ports, control } = this.#config;
     requireCapabilities();
     const connections = toConnections(this.#config, sourceFor);
-    const choice = selectEngine(engine, SUITES);
+    const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
-    const plane = await Plane.start({ workers, engine: choice.driver.name });
+    const plane = await Plane.start({ workers, engine: choice.plan });
     const manager = new IkeManager(
       connections,
       {
@@ -129,6 +131,7 @@ export class Gateway {
         reserveSpi: (connection, child) => plane.reserveSpi(this.#tunnelOf(connection, child).id),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
+        pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
       },
       { ports },
     );
@@ -178,7 +181,7 @@ export class Gateway {
       tunnelOf: (connection, child) => this.#tunnelOf(connection, child),
       about: {
         version: VERSION,
-        engine: { name: choice.driver.name, description: choice.driver.describe(), refused: choice.refused },
+        engine: reportEngines(choice),
       },
       startedAt,
     });
@@ -262,6 +265,12 @@ export class Gateway {
       case "peer-moved":
         if (this.#installed.has(event.spiIn))
           this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
+        break;
+      case "mixed-trains":
+        this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
+        break;
+      case "replaced":
+        this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);
         break;
       case "failed":
         this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));
@@ -349,10 +358,23 @@ export class Gateway {
       case "move":
         this.#move(effect.spiIn, effect.path);
         break;
+      case "resolve":
+        this.#resolve(effect.connection, effect.host);
+        break;
       case "log":
         this.#log.write(effect);
         break;
     }
+  }
+
+  /** By the system's resolver: its file of hosts, its name servers. */
+  #resolve(connection: string, host: string): void {
+    lookup(host, { all: true })
+      .then(
+        (found) => found.map(({ address }) => address),
+        () => [],
+      )
+      .then((addresses) => this.#act((manager, now) => manager.resolved(connection, host, addresses, now)));
   }
 
   #install(child: ChildSaParams, useNow: boolean): void {

@@ -22,4 +22,5 @@ export type { EngineName } from "./crypto/engine.ts";
 export { SUITES, type Suite, suiteByName } from "./crypto/suites.ts";
 export { EspSession, type EspSessionOptions, type Opened } from "./dataplane/esp-session.ts";
 export { type ErrorCode, EspalierError } from "./errors.ts";
+export { describeEngines } from "./gateway/engines.ts";
 export { createGateway, type Gateway, type GatewayOptions } from "./gateway.ts";

@@ -40,7 +40,7 @@ const withEngines = (tasks: readonly EspTask[]): Task[] => {
   const chosen = new Map<string, EngineName>();
   return tasks.map((task) => {
     const key = `${task.engine} ${task.suite.name}`;
-    const engine = chosen.get(key) ?? selectEngine(task.engine, [task.suite]).driver.name;
+    const engine = chosen.get(key) ?? selectEngine(task.engine, [task.suite]).drivers[0]!.name;
     chosen.set(key, engine);
     return { ...task, engine };
   });

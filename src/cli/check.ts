@@ -1,6 +1,6 @@
 /** `espalier check`: what a configuration would run, or all that is wrong with it. */
 import type { Command } from "commander";
-import { describeConfig, loadConfig } from "../index.ts";
+import { describeConfig, describeEngines, loadConfig } from "../index.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const addCheck = (program: Command, terminal: Terminal): void => {
@@ -10,7 +10,7 @@ export const addCheck = (program: Command, terminal: Terminal): void => {
     .requiredOption("-c, --config <file>", "configuration file")
     .option("-q, --quiet", "say only what is wrong")
     .action(({ config, quiet }: { config: string; quiet?: boolean }) => {
-      const text = describeConfig(loadConfig(config));
-      if (quiet !== true) terminal.out(`${text}\n`);
+      const loaded = loadConfig(config);
+      if (quiet !== true) terminal.out(`${[describeConfig(loaded), "", ...describeEngines(loaded)].join("\n")}\n`);
     });
 };

@@ -25,11 +25,14 @@ export const statusTable = (status: GatewayStatus, { colour }: { readonly colour
 
 const block = (lines: readonly string[]): string[] => (lines.length === 0 ? [] : [lines.join("\n")]);
 
+/** How the engine was chosen, where there was a choice. */
+const BASIS = { named: "", only: "", measured: ", measured at the start", cache: ", as measured before" } as const;
+
 const summary = ({ version, engine, uptime, connections, workers }: GatewayStatus, paint: Paint): string => {
   const up = connections.filter(({ state }) => state === "up").length;
   const tally = `${up} of ${connections.length} connections up`;
   const threads = `${workers.length} ${workers.length === 1 ? "worker" : "workers"}`;
-  const what = `engine ${engine.name} (${engine.description})`;
+  const what = `engine ${engine.name} (${engine.description}${BASIS[engine.basis]})`;
   return `${paint.bold(`espalier ${version}`)}, up ${span(uptime)}, ${tally}, ${threads}, ${what}`;
 };
 
@@ -101,11 +104,12 @@ const counted = (what: string, counters: Counters): string[] => {
 
 const total = (counters: Counters): number => Object.values(counters).reduce((sum, count) => sum + count, 0);
 
-const workerLine = ({ worker, batches, packets: moved, polls, cpuTime }: WorkerReport): string => {
+const workerLine = ({ worker, batches, packets: moved, polls, cpuTime, replaced }: WorkerReport): string => {
   const each = batches === 0 ? "" : ` (${(moved / batches).toFixed(1)} each)`;
   const time = span(cpuTime / 1000);
   const cpu = time === "now" ? "under 1 s" : time;
-  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu`;
+  const deaths = replaced === 0 ? "" : `, replaced ${replaced === 1 ? "once" : `${replaced} times`}`;
+  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}`;
 };
 
 /** Names and errors may hold what a peer sent: nothing of it may steer the terminal. */

@@ -34,19 +34,45 @@ export interface Connection {
   readonly name: string;
   /** Undefined address: the one that the route to the peer gives. Undefined identity: the address. */
   readonly local: { readonly address: string | undefined; readonly id: string | undefined };
-  /** Undefined address: any (responder only). Undefined identity: the address, or any where that is any. */
-  readonly remote: { readonly address: string | undefined; readonly port: number; readonly id: string | undefined };
+  readonly remote: {
+    /** An address, or a domain name; undefined: any (responder only). */
+    readonly address: string | undefined;
+    /** Addresses or names that are tried in turn when the first one fails. */
+    readonly backups: readonly string[];
+    readonly port: number;
+    /** Undefined: the address, or any where that is any. */
+    readonly id: string | undefined;
+  };
   /** `local` proves us to the peer, `remote` is what the peer must prove; often the same. */
   readonly psk: { readonly local: Secret; readonly remote: Secret };
-  readonly start: "initiate" | "none";
+  readonly start: "initiate" | "trap" | "none";
   readonly encap: "auto" | "force" | "never";
+  /** RFC 7383: when needed, never, or to the smallest size from the beginning. */
+  readonly fragmentation: "yes" | "no" | "force";
+  /** Octets of the longest IP packet that IKE is sent in; undefined: 1384 on IPv4, 1280 on IPv6. */
+  readonly fragmentSize: number | undefined;
   /** As users write them: `aes256gcm16-prfsha384-ecp384`. */
   readonly proposals: readonly string[];
   /** Until the IKE SA is rekeyed, ms. */
   readonly lifetime: number;
-  /** Silence after which the peer is asked whether it lives, ms; undefined: never. */
-  readonly liveness: number | undefined;
+  /** Undefined: the peer is never asked whether it lives. */
+  readonly liveness: LivenessSettings | undefined;
+  /** How requests are sent again: milliseconds, and a share from 0 to 1. */
+  readonly retransmit: {
+    readonly first: number;
+    readonly factor: number;
+    readonly tries: number;
+    readonly jitter: number;
+  };
   readonly children: readonly Child[];
+}
+
+export interface LivenessSettings {
+  /** Silence after which the peer is asked, or with `periodic` time after which it is anyway, ms. */
+  readonly interval: number;
+  readonly mode: "on-demand" | "periodic";
+  /** How soon it is asked again, ms; undefined: as for every request. */
+  readonly retry: number | undefined;
 }
 
 /** What one Child SA protects, and the interface it has. */

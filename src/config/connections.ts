@@ -1,10 +1,10 @@
 /** From a Config to what IKE knows of it: texts parsed, defaults that depend on addresses filled in. */
 import { EspalierError } from "../errors.ts";
-import { type ChildConfig, type ConnectionConfig, DEFAULT_RETRANSMIT } from "../ike/connection.ts";
+import type { ChildConfig, ConnectionConfig, Liveness } from "../ike/connection.ts";
 import { parseIdentity } from "../ike/identity.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { parseSelector } from "../ipsec/selector.ts";
-import type { Child, Config, Connection } from "./config.ts";
+import type { Child, Config, Connection, LivenessSettings } from "./config.ts";
 import type { Secret } from "./secret.ts";
 
 /**
@@ -16,6 +16,7 @@ export const toConnections = (config: Config, sourceFor?: (remote: string) => st
 
 const toConnection = (connection: Connection, sourceFor?: (remote: string) => string): ConnectionConfig => {
   const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, children } = connection;
+  const { fragmentation, fragmentSize, retransmit } = connection;
   const address = local.address ?? (remote.address === undefined ? undefined : sourceFor?.(remote.address));
   if (address === undefined)
     throw new EspalierError("ESPALIER_CONFIG", `connection ${name} has no local address`, {
@@ -27,19 +28,28 @@ const toConnection = (connection: Connection, sourceFor?: (remote: string) => st
     local: { address, id: required(parseIdentity(local.id ?? address), `local identity of ${name}`) },
     remote: {
       address: remote.address,
+      backups: remote.backups,
       port: remote.port,
       id: remoteId === undefined ? undefined : required(parseIdentity(remoteId), `remote identity of ${name}`),
     },
     psk: new Psk(psk.local, psk.remote),
     start,
     encap,
+    fragmentation,
+    fragmentSize,
     proposals: proposals.map((text) => parseIkeProposal(text)),
     lifetime,
-    liveness: liveness === undefined ? undefined : { interval: liveness },
-    retransmit: DEFAULT_RETRANSMIT,
+    liveness: liveness === undefined ? undefined : toLiveness(liveness),
+    retransmit,
     children: children.map(toChild),
   };
 };
+
+const toLiveness = ({ interval, mode, retry }: LivenessSettings): Liveness => ({
+  interval,
+  mode,
+  ...(retry === undefined ? {} : { retry }),
+});
 
 const toChild = ({ name, proposals, esn, local, remote, lifetime }: Child): ChildConfig => ({
   name,

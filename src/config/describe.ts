@@ -26,15 +26,19 @@ const describeConnection = (connection: Connection): string[] => {
   const there = end(remote.address ?? "any", remote.id);
   const port = remote.port === 500 ? "" : ` port ${remote.port}`;
   const asked =
-    liveness === undefined ? "never asked whether alive" : `asked whether alive after ${formatDuration(liveness)}`;
+    liveness === undefined
+      ? "never asked whether alive"
+      : `asked whether alive after ${formatDuration(liveness.interval)}`;
   return [
     "",
     `${name}: ${here} -> ${there}${port}`,
-    `  ${start === "initiate" ? "we connect" : "we wait"}, ESP in UDP ${encap}, ${asked}`,
+    `  ${STARTS[start]}, ESP in UDP ${encap}, ${asked}`,
     ...listed("IKE", proposals, formatDuration(lifetime)),
     ...children.flatMap(describeChild),
   ];
 };
+
+const STARTS = { initiate: "we connect", trap: "the first packet connects", none: "we wait" } as const;
 
 const end = (address: string, id: string | undefined): string =>
   id === undefined || id === address ? address : `${address} (${id})`;

@@ -102,18 +102,43 @@ const holdsKey = ({ psk, local, remote }: ConnectionSettings): boolean =>
 
 const connectionOf = (
   name: string,
-  { local, remote, start, encap, proposals, lifetime, liveness, children = {} }: ConnectionSettings,
+  {
+    local,
+    remote,
+    start,
+    encap,
+    fragmentation,
+    fragment_size,
+    proposals,
+    lifetime,
+    liveness,
+    liveness_mode,
+    liveness_retry,
+    retransmit,
+    children = {},
+  }: ConnectionSettings,
   psk: Connection["psk"],
 ): Connection => ({
   name,
   local: { address: local.address, id: local.id },
-  remote: { address: remote.address === ANY ? undefined : remote.address, port: remote.port, id: remote.id },
+  remote: {
+    address: remote.address === ANY ? undefined : remote.address,
+    backups: remote.backups,
+    port: remote.port,
+    id: remote.id,
+  },
   psk,
   start,
   encap,
+  fragmentation,
+  fragmentSize: fragment_size.octets,
   proposals,
   lifetime,
-  liveness: liveness.every,
+  liveness:
+    liveness.every === undefined
+      ? undefined
+      : { interval: liveness.every, mode: liveness_mode, retry: liveness_retry.time },
+  retransmit: { ...retransmit, jitter: retransmit.jitter / 100 },
   children: Object.entries(children).map(([child, value]) => childOf(child, value)),
 });
 

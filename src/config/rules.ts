@@ -1,5 +1,5 @@
 /** What no single value can break: what must be there, what belongs together, and what must differ. */
-import { addressText, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
+import { addressText, canonicalAddress, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
 import { IPV6_MIN_MTU } from "../ipsec/mtu.ts";
 import { parseSelector } from "../ipsec/selector.ts";
 import { type Fault, isWithin } from "./complaints.ts";
@@ -52,15 +52,23 @@ const checkConnection = (connection: ConnectionSettings, path: Path, complain: C
   const localPath = [...path, "local", "address"];
   const remotePath = [...path, "remote", "address"];
   if (remote.address === undefined) complain(remotePath, "expected the address of the peer, or any");
-  if (remote.address === ANY && start === "initiate")
+  if (remote.address === ANY && start !== "none")
     complain([...path, "start"], "expected none: a peer of any address cannot be called");
   if (remote.address === ANY && local.address === undefined)
     complain(localPath, "expected an address: where the peer is any, no route tells it");
-  if (local.address !== undefined && remote.address !== undefined && remote.address !== ANY) {
-    if (familyOf(local.address) !== familyOf(remote.address))
-      complain(remotePath, `expected an IPv${familyOf(local.address)} address as local.address is one`);
-    if (local.address === remote.address) complain(remotePath, "expected another address than local.address");
-  }
+  if (remote.address !== undefined && isName(remote.address) && local.address === undefined)
+    complain(localPath, "expected an address: where the peer is a name, no route tells it before it is resolved");
+  if (remote.backups.length > 0 && remote.address === ANY)
+    complain([...path, "remote", "backups"], "expected none: a peer of any address cannot be called");
+  if (remote.backups.length > 0 && remote.id === undefined)
+    complain([...path, "remote", "id"], "expected an identity: with backups it is not an address");
+  [remote.address, ...remote.backups].forEach((end, index) => {
+    const where = index === 0 ? remotePath : [...path, "remote", "backups", index - 1];
+    if (local.address === undefined || end === undefined || end === ANY || isName(end)) return;
+    if (familyOf(local.address) !== familyOf(end))
+      complain(where, `expected an IPv${familyOf(local.address)} address as local.address is one`);
+    if (local.address === end) complain(where, "expected another address than local.address");
+  });
 
   const names = Object.keys(children ?? {});
   if (names.length === 0) complain([...path, "children"], "expected at least one child");
@@ -71,6 +79,8 @@ const checkConnection = (connection: ConnectionSettings, path: Path, complain: C
     checkChild(child, [...path, "children", name], complain);
   }
 };
+
+const isName = (host: string): boolean => host !== ANY && canonicalAddress(host) === undefined;
 
 const checkKeys = (connection: ConnectionSettings, path: Path, complain: Complain): void => {
   const { local, remote } = connection;
@@ -163,7 +173,8 @@ export const childrenOf = (connections: Connections): (readonly [Path, ChildSett
 /** True when `prefix` holds `address`. */
 export const holds = (prefix: string, address: string): boolean => {
   const parsed = parsePrefix(prefix);
-  if (parsed === undefined || familyOf(prefix) !== familyOf(address)) return false;
+  if (parsed === undefined || canonicalAddress(address) === undefined) return false;
+  if (familyOf(prefix) !== familyOf(address)) return false;
   const { first } = prefixRange(parsed);
   return addressText(prefixRange({ address, length: parsed.length }).first) === addressText(first);
 };

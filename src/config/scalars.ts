@@ -12,6 +12,13 @@ export const whole = (about: string, least: number, most: number) =>
       typeof value === "number" && Number.isInteger(value) && value >= least && value <= most ? value : undefined,
   });
 
+export const number = (about: string, least: number, most: number) =>
+  leaf({
+    expected: `a number from ${least} to ${most}`,
+    about,
+    read: (value) => (typeof value === "number" ? within(value, least, most) : undefined),
+  });
+
 export const oneOf = <const T extends string>(about: string, words: readonly T[]) =>
   leaf({
     expected: `one of ${words.join(", ")}`,
@@ -28,6 +35,29 @@ export const yesNoEither = (about: string) =>
       if (value === true) return "yes";
       if (value === false) return "no";
       return (["yes", "no", "either"] as const).find((word) => word === value);
+    },
+  });
+
+export const yesNoForce = (about: string) =>
+  leaf({
+    expected: "one of yes, no, force",
+    about,
+    read: (value) => {
+      if (value === true) return "yes";
+      if (value === false) return "no";
+      return (["yes", "no", "force"] as const).find((word) => word === value);
+    },
+  });
+
+/** Undefined inside for `auto`. */
+export const autoOrWhole = (about: string, least: number, most: number) =>
+  leaf<{ readonly octets: number | undefined }>({
+    expected: `auto or a whole number from ${least} to ${most}`,
+    about,
+    read: (value) => {
+      if (value === "auto") return { octets: undefined };
+      const isIt = typeof value === "number" && Number.isInteger(value) && value >= least && value <= most;
+      return isIt ? { octets: value } : undefined;
     },
   });
 
@@ -51,6 +81,18 @@ export const durationOrOff = (about: string, least: number, most: number) =>
     },
   });
 
+/** Milliseconds, or undefined inside for `auto`. */
+export const autoOrDuration = (about: string, least: number, most: number) =>
+  leaf<{ readonly time: number | undefined }>({
+    expected: `auto or a duration from ${formatDuration(least)} to ${formatDuration(most)}`,
+    about,
+    read: (value) => {
+      if (value === "auto") return { time: undefined };
+      const time = within(parseDuration(value), least, most);
+      return time === undefined ? undefined : { time };
+    },
+  });
+
 const within = (value: number | undefined, least: number, most: number): number | undefined =>
   value !== undefined && value >= least && value <= most ? value : undefined;
 
@@ -63,14 +105,23 @@ export const address = (about: string) =>
     read: (value) => (typeof value === "string" ? canonicalAddress(value) : undefined),
   });
 
-export const addressOrAny = (about: string) =>
+/** A name of two labels or more; what looks like an address is not one. */
+const DOMAIN_NAME =
+  /^(?=.{1,253}$)(?!.*\.\d+$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+
+const readHost = (value: unknown): string | undefined => {
+  if (typeof value !== "string") return undefined;
+  return canonicalAddress(value) ?? (DOMAIN_NAME.test(value) ? value.toLowerCase() : undefined);
+};
+
+export const host = (about: string) =>
+  leaf({ expected: "an IPv4 or IPv6 address or a domain name", about, read: readHost });
+
+export const hostOrAny = (about: string) =>
   leaf({
-    expected: "an IPv4 or IPv6 address or any",
+    expected: "an IPv4 or IPv6 address, a domain name or any",
     about,
-    read: (value) => {
-      if (typeof value !== "string") return undefined;
-      return value === ANY || value === "%any" ? ANY : canonicalAddress(value);
-    },
+    read: (value) => (value === ANY || value === "%any" ? ANY : readHost(value)),
   });
 
 /** An address of an interface: host bits matter. */

@@ -9,13 +9,17 @@ import { parseSelector } from "../ipsec/selector.ts";
 import { LOG_LEVELS } from "./config.ts";
 import {
   address,
-  addressOrAny,
+  autoOrDuration,
+  autoOrWhole,
   duration,
   durationOrOff,
+  host,
+  hostOrAny,
   interfaceAddress,
   interfaceName,
   mss,
   mtu,
+  number,
   oneOf,
   parsed,
   psk,
@@ -24,6 +28,7 @@ import {
   text,
   whole,
   yesNoEither,
+  yesNoForce,
 } from "./scalars.ts";
 
 const SECOND = 1000;
@@ -113,7 +118,10 @@ export const connectionSettings = z.strictObject({
     .prefault({}),
   remote: z
     .strictObject({
-      address: addressOrAny("Required. Address of the peer, or any: it must begin.").optional(),
+      address: hostOrAny(
+        "Required. Address of the peer; or a domain name, resolved anew for each attempt; or any: it must begin.",
+      ).optional(),
+      backups: listOf(host("Addresses or names that are tried in turn when the first one fails.")).prefault([]),
       port: whole("UDP port of the peer's IKE.", 1, 65535).prefault(500),
       id: identity.optional(),
       psk: psk("Key that the peer must prove, where it is not ours.").optional(),
@@ -124,13 +132,21 @@ export const connectionSettings = z.strictObject({
     "Key of both ends: text, 0x and hex digits, or 0s and base64. Required: this, a file, or one of each end.",
   ).optional(),
   psk_file: pskFile.optional(),
-  start: oneOf("initiate: connect, and connect again when lost; none: wait for the peer or a command.", [
-    "initiate",
-    "none",
-  ]).prefault("none"),
+  start: oneOf(
+    "initiate: connect, and connect again when lost; trap: when the first packet comes; none: wait for the peer or a command.",
+    ["initiate", "trap", "none"],
+  ).prefault("none"),
   encap: oneOf("ESP in UDP (RFC 3948): behind a NAT, always, or not at all.", ["auto", "force", "never"]).prefault(
     "auto",
   ),
+  fragmentation: yesNoForce(
+    "IKE messages too long for their path are cut (RFC 7383): if the peer takes that, never, or to the smallest size at once.",
+  ).prefault("yes"),
+  fragment_size: autoOrWhole(
+    "Octets of the longest IP packet that IKE is sent in, where the path takes it; auto: 1384 on IPv4, 1280 on IPv6.",
+    460,
+    1932,
+  ).prefault("auto"),
   proposals: listOf(ikeProposal, 1).prefault([...DEFAULT_IKE_PROPOSALS]),
   lifetime: duration("Time until the IKE SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("24h"),
   liveness: durationOrOff(
@@ -138,6 +154,23 @@ export const connectionSettings = z.strictObject({
     SECOND,
     HOUR,
   ).prefault("30s"),
+  liveness_mode: oneOf("on-demand: only a silent peer is asked; periodic: whatever comes from it.", [
+    "on-demand",
+    "periodic",
+  ]).prefault("on-demand"),
+  liveness_retry: autoOrDuration(
+    "How soon the question is asked again, five times in all; auto: like every request.",
+    2 * SECOND,
+    60 * SECOND,
+  ).prefault("auto"),
+  retransmit: z
+    .strictObject({
+      first: duration("Wait before a request is sent again (RFC 7296 §2.4).", 100, 30 * SECOND).prefault("500ms"),
+      factor: number("Each wait is so many times the one before.", 1, 5).prefault(2),
+      tries: whole("How often a request is sent; after the last wait the IKE SA is given up.", 1, 20).prefault(7),
+      jitter: whole("Per cent by which each wait may be shorter.", 0, 50).prefault(10),
+    })
+    .prefault({}),
   children: z.record(z.string(), childSettings).optional(),
 });
 

@@ -22,9 +22,14 @@ export interface GatewayStatus {
 export type Counters = Readonly<Record<string, number>>;
 
 export interface EngineReport {
+  /** Of several, the one of most suites first: `ipsec-mb, openssl`. */
   readonly name: string;
   /** Library and version. */
   readonly description: string;
+  /** Who chose: the configuration `named` it, it was the `only` one, it was `measured` at the start, or before (`cache`). */
+  readonly basis: "named" | "only" | "measured" | "cache";
+  /** Engine by name of the suite. */
+  readonly suites: Readonly<Record<string, string>>;
   /** Engines that were not chosen, and why. */
   readonly refused: readonly { readonly name: string; readonly reason: string }[];
 }
@@ -86,6 +91,8 @@ export interface WorkerReport {
   readonly polls: number;
   /** Milliseconds of processor time of the thread. */
   readonly cpuTime: number;
+  /** How often its thread died and another took over its SAs. */
+  readonly replaced: number;
 }
 
 /** Four octets as 8 hex digits. */

@@ -9,6 +9,7 @@ import type { Suite } from "./suites.ts";
 /** One engine sealing one suite. */
 export interface Measurement {
   readonly engine: EngineName;
+  /** Name of the suite: it stands for its family. */
   readonly suite: string;
   /** Nanoseconds a packet of `TEXT` octets: the best batch. */
   readonly nsPerPacket: number;
@@ -22,8 +23,8 @@ const GLANCE = 3; // ms after which an engine that is far behind is given up; on
 const FAR = 4; // times slower than the best, with every suite
 
 /**
- * Measure one suite of each cipher among `suites`, taking turns. The driver must be available. `rivals` are measurements
- * of other engines: one that is far slower than they are is not worth the whole time.
+ * Measure `suites`, those that the engine supports, taking turns. The driver must be available. `rivals` are
+ * measurements of other engines: one that is far slower than they are is not worth the whole time.
  */
 export const measure = (
   driver: EngineDriver,
@@ -34,7 +35,8 @@ export const measure = (
   const slab = new Uint8Array(new SharedArrayBuffer(scratchAt + BATCH * OP_SCRATCH));
   const engine = driver.open(slab, BATCH);
   try {
-    const runs = onePerCipher(suites).map((suite) => ({
+    const able = suites.filter((suite) => engine.supports(suite));
+    const runs = able.map((suite) => ({
       ops: batchOf(engine, slab, scratchAt, suite),
       suite,
       best: Number.POSITIVE_INFINITY,
@@ -56,9 +58,6 @@ export const measure = (
     engine.close();
   }
 };
-
-const onePerCipher = (suites: readonly Suite[]): Suite[] =>
-  suites.filter((suite, i) => suites.findIndex(({ cipher }) => cipher === suite.cipher) === i);
 
 const bestOf = ({ name }: Suite, measured: readonly Measurement[]): number =>
   Math.min(...measured.filter(({ suite }) => suite === name).map(({ nsPerPacket }) => nsPerPacket));

@@ -51,7 +51,8 @@ export class Ops {
 }
 
 export interface Engine {
-  readonly name: EngineName;
+  /** Its name, or those of several that share the work. */
+  readonly name: string;
   supports(suite: Suite): boolean;
   /**
    * Expand `key` (`suite.keyLength` octets, order as in KEYMAT) once, when an SA begins. The caller may wipe `key` after.

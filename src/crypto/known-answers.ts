@@ -187,30 +187,44 @@ export const KNOWN_ANSWERS: readonly KnownAnswer[] = [
 export const knownAnswers = (suite: Suite): KnownAnswer[] =>
   KNOWN_ANSWERS.filter((known) => known.suite === suite.name);
 
+/** What an engine is found to be: able to do these suites, or not to be used. */
+export type Examination = { readonly suites: readonly Suite[] } | { readonly wrong: string };
+
 /**
- * Have an engine seal, open and refuse the known packets of `suites`. Says what it got wrong, or undefined when all is
- * right. Never throws: an engine that does is wrong.
+ * Have an engine seal, open and refuse the known packets of those of `suites` that it supports. Says which they are, or
+ * what it got wrong. Never throws: an engine that does is wrong.
  */
-export const failedAnswer = (driver: EngineDriver, suites: readonly Suite[]): string | undefined => {
+export const examine = (driver: EngineDriver, suites: readonly Suite[]): Examination => {
   const ops = new Ops(new Uint8Array(new SharedArrayBuffer(1024)), 512, 1);
   let engine: Engine | undefined;
   try {
     engine = driver.open(ops.slab, ops.capacity);
+    const done: Suite[] = [];
     for (const suite of suites) {
-      if (!engine.supports(suite)) return `does not support ${suite.name}`;
+      if (!engine.supports(suite)) continue;
       const known = knownAnswers(suite);
-      if (known.length === 0) return `there is no known answer for ${suite.name}`;
+      if (known.length === 0) return { wrong: `there is no known answer for ${suite.name}` };
       for (const answer of known) {
         const wrong = wrongAnswer(engine, ops, suite, answer);
-        if (wrong !== undefined) return `${suite.name}${answer.seqHigh === undefined ? "" : " with ESN"}: ${wrong}`;
+        if (wrong !== undefined)
+          return { wrong: `${suite.name}${answer.seqHigh === undefined ? "" : " with ESN"}: ${wrong}` };
       }
+      done.push(suite);
     }
-    return undefined;
+    return { suites: done };
   } catch (error) {
-    return `failed in its self test: ${error instanceof Error ? error.message : String(error)}`;
+    return { wrong: `failed in its self test: ${error instanceof Error ? error.message : String(error)}` };
   } finally {
     engine?.close();
   }
+};
+
+/** The same for an engine that must do them all: what is wrong with it, or undefined. */
+export const failedAnswer = (driver: EngineDriver, suites: readonly Suite[]): string | undefined => {
+  const examined = examine(driver, suites);
+  if ("wrong" in examined) return examined.wrong;
+  const missing = suites.filter((suite) => !examined.suites.includes(suite));
+  return missing.length === 0 ? undefined : `does not support ${missing.map(({ name }) => name).join(", ")}`;
 };
 
 const wrongAnswer = (engine: Engine, ops: Ops, suite: Suite, known: KnownAnswer): string | undefined => {

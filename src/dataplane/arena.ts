@@ -31,10 +31,15 @@ const OUTBOUND_HEADROOM = 64;
 export const PARK = 65_536 + 256;
 /** Room for a virtio_net_hdr. */
 const HEADER_ROOM = 64;
+/** Octets of a slot for a packet of any length, read together with others. */
+export const SLOT_ROOM = PARK;
+const SLOT_STRIDE = OUTBOUND_HEADROOM + SLOT_ROOM + TAILROOM;
 
 export interface ArenaOptions {
   /** Sum with vector instructions, for who sums much: the memory then takes address space for as long as the thread lives. */
   readonly vectors?: boolean;
+  /** Slots for packets of any length; default 0. Only what is used of them takes memory. */
+  readonly slots?: number;
 }
 
 export class Arena {
@@ -52,15 +57,17 @@ export class Arena {
   readonly inboundRoom: number;
   readonly #inboundStride: number;
   readonly #outbound: number;
+  readonly #slots: number;
 
   /** `inboundRoom`: octets of the longest packet or train. */
-  constructor(inboundRoom: number = MAX_PACKET, { vectors = false }: ArenaOptions = {}) {
+  constructor(inboundRoom: number = MAX_PACKET, { vectors = false, slots = 0 }: ArenaOptions = {}) {
     this.inboundRoom = inboundRoom;
     this.#inboundStride = (HEADROOM + inboundRoom + TAILROOM + 63) & ~63;
     this.#outbound = RECEIVED * this.#inboundStride;
     this.parkAt = this.#outbound + OUTBOUND_AREA;
     this.virtioAt = this.parkAt + PARK;
-    const scratchAt = this.virtioAt + HEADER_ROOM;
+    this.#slots = this.virtioAt + HEADER_ROOM;
+    const scratchAt = this.#slots + slots * SLOT_STRIDE;
     const size = scratchAt + INBOUND_BATCH * OP_SCRATCH;
     const summed = vectors ? summedSlab(size) : undefined;
     this.memory = summed === undefined ? Memory.allocate(size) : new Memory(summed.slab);
@@ -77,6 +84,11 @@ export class Arena {
   /** The same of outbound buffer `i`, for who wants them of one size. */
   outboundAt(i: number): number {
     return this.#outbound + i * STRIDE + HEADROOM;
+  }
+
+  /** First octet of the packet in slot `i`: a multiple of 64. */
+  slotAt(i: number): number {
+    return this.#slots + i * SLOT_STRIDE + OUTBOUND_HEADROOM;
   }
 
   /** First octet of a packet that lies at `offset` of the outbound area, headroom included: a multiple of 64. */

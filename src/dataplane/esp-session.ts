@@ -16,7 +16,7 @@ import { Arena, BATCH, MAX_PACKET } from "./arena.ts";
 import { checkKey, checkSpi, checkWindow, saPath } from "./child-sa.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
 import { IvPool } from "./iv-pool.ts";
-import { openEngine } from "./open-engine.ts";
+import { openEngineFor } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
 import { OwnedSas } from "./owned-sas.ts";
 
@@ -33,7 +33,7 @@ export interface EspSessionOptions {
   readonly esn?: boolean;
   /** Packets, 64 to 4096; default 1024. For `open`. */
   readonly replayWindow?: number;
-  /** Default `auto`: the first that this machine has. */
+  /** Default `auto`: the first that this machine has for the suite. */
   readonly engine?: EngineName | "auto";
   /** Tunnel end points, for `innerMtu`; default an IPv4 tunnel. */
   readonly tunnel?: { readonly local: string; readonly remote: string };
@@ -63,7 +63,8 @@ const usage = (message: string): EspalierError => new EspalierError("ESPALIER_US
 export class EspSession {
   readonly direction: "seal" | "open";
   readonly suite: Suite;
-  readonly engine: EngineName;
+  /** Its name. */
+  readonly engine: string;
   readonly #family: 4 | 6;
   readonly #encap: boolean;
   readonly #sad = Sad.create(1);
@@ -105,11 +106,7 @@ export class EspSession {
     this.#family = familyOf(local);
     this.#encap = options.encap ?? false;
     const { slab, ops } = this.#arena;
-    const engine = openEngine(options.engine ?? "auto", slab, ops.capacity);
-    if (!engine.supports(suite)) {
-      engine.close();
-      throw new EspalierError("ESPALIER_PLATFORM", `the engine ${engine.name} does not do ${suite.name}`);
-    }
+    const engine = openEngineFor(suite, options.engine ?? "auto", slab, ops.capacity);
     this.engine = engine.name;
     this.#closeEngine = () => engine.close();
     this.#owned = new OwnedSas(this.#sad, engine);

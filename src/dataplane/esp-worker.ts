@@ -10,10 +10,12 @@
  * it goes into that worker's ring as it is, and is judged and counted there.
  */
 import type { Engine, EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { spiOf } from "../ipsec/esp.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
+import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
 import { Arena, BATCH, INBOUND_BATCH, MAX_PACKET } from "./arena.ts";
@@ -36,7 +38,7 @@ import { TABLES_CHANGED, WorkerStat } from "./worker-board.ts";
 
 export interface WorkerInit {
   readonly worker: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly memory: SharedMemory;
   /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
   readonly wakeFds: readonly number[];
@@ -54,7 +56,8 @@ export class EspWorker {
   readonly #workers: number;
   readonly #wakeFd: number;
   readonly #tables: PlaneMemory;
-  readonly #arena = new Arena(MAX_TRAIN, { vectors: true });
+  readonly #ring: IoUring | undefined;
+  readonly #arena: Arena;
   readonly #engine: Engine;
   readonly #owned: OwnedSas;
   readonly #inbound: Inbound;
@@ -85,6 +88,9 @@ export class EspWorker {
     this.#wakeFd = wakeFds[worker]!;
     this.#tables = new PlaneMemory(memory, worker);
     const { sad, spd, counters, blocks } = this.#tables;
+    const ring = IoUring.open();
+    this.#ring = typeof ring === "string" ? undefined : ring;
+    this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
     const { slab, ops } = this.#arena;
     this.#engine = openEngine(engine, slab, ops.capacity);
     this.#owned = new OwnedSas(sad, this.#engine);
@@ -96,9 +102,9 @@ export class EspWorker {
     this.#receiver = new Receiver(this.#arena);
     this.#received = new InboundBatch(INBOUND_BATCH, this.#receiver.sources);
     this.#read = new OutboundBatch(BATCH);
-    this.#tunReader = new TunReader(this.#arena, this.#tables);
+    this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
-    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
     this.#clamp = new MssClamp(slab, this.#tables);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
     this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
@@ -129,6 +135,7 @@ export class EspWorker {
   close(): void {
     this.#owned.close();
     this.#engine.close();
+    this.#ring?.close();
     this.#arena.slab.fill(0);
   }
 
@@ -219,13 +226,13 @@ export class EspWorker {
     let packets = reader.hasRoom(tunnel, batch) ? 0 : this.#flush();
     do {
       const result = reader.read(fd, tunnel, batch);
-      if (result < 0) {
-        this.#mute(i, result);
-        return packets;
-      }
       while (reader.pending) {
         packets += this.#flush();
         reader.resume(batch);
+      }
+      if (result < 0) {
+        this.#mute(i, result);
+        return packets;
       }
     } while (reader.hasRoom(tunnel, batch));
     return packets + this.#flush();
@@ -255,10 +262,31 @@ export class EspWorker {
     const { inbound, outbound } = this.#intake;
     let packets = 0;
     for (let taken = 0; taken < MOST_TAKEN && this.#intake.take(); taken++) {
-      if (inbound.count > 0) packets += this.#open(inbound);
+      if (inbound.count > 0) {
+        packets += this.#open(inbound);
+        if (this.#intake.isFromWorker) this.#reportMixed(inbound);
+      }
       if (outbound.count > 0) packets += this.#seal(outbound);
     }
     return packets;
+  }
+
+  /**
+   * The kernel steers each datagram to its worker, so what another worker got for us was in a train behind a packet of its
+   * own: then packets of one SA may overtake each other on two ways. Only an authentic packet tells; a forger could say
+   * anything.
+   */
+  #reportMixed(batch: InboundBatch): void {
+    const { sockets } = this.#tables;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.verdict[n] !== Verdict.PASS) continue;
+      const slot = batch.slot[n]!;
+      const sa = this.#owned.get(slot);
+      if (sa === undefined) continue;
+      const row = this.#owned.path(slot, sa).socket;
+      if (row >= 0) sockets.reportMixed(row);
+      return;
+    }
   }
 
   /** What came in for SAs of others. */

@@ -30,6 +30,8 @@ export interface WorkerStats extends TunnelCounters {
   readonly packets: number;
   /** Of the thread, in ms; undefined when it cannot be known. */
   readonly cpuTime: number | undefined;
+  /** How often its thread died and another took its place. */
+  readonly replaced: number;
 }
 
 const STATUS_NAMES = ["starting", "running", "stopped", "failed"] as const;
@@ -66,7 +68,7 @@ export const reportTunnel = (
 export const reportWorker = (
   { board, counters, blocks }: PlaneMemory,
   worker: number,
-  cpuTime: number | undefined,
+  { cpuTime, replaced }: Pick<WorkerStats, "cpuTime" | "replaced">,
 ): WorkerStats => {
   const received = blocks.workerIn(worker);
   const sent = blocks.workerOut(worker);
@@ -79,5 +81,6 @@ export const reportWorker = (
     in: counters.tally(received),
     out: counters.tally(sent),
     cpuTime,
+    replaced,
   };
 };

@@ -19,6 +19,8 @@ export interface Pair {
   readonly order: number;
   readonly tunnel: PlaneTunnel;
   path: EspPath;
+  /** Its first packet has been told. */
+  met: boolean;
 }
 
 export interface PlaneTunnelOptions {

@@ -5,13 +5,16 @@
  * Descriptors stay the caller's: it closes TUN descriptors after `removeTunnel` has resolved and sockets after `stop` has.
  */
 import type { EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { EspalierError } from "../errors.ts";
-import { addressText, type Endpoint, familyOf } from "../ip-address.ts";
+import { addressBytes, addressText, type Endpoint, familyOf } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
+import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { SaEvent } from "../ipsec/sad.ts";
-import { enableUdpGro } from "../linux/udp-gro.ts";
+import { disableUdpGro, enableUdpGro } from "../linux/udp-gro.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
+import { Handoff } from "./handoff.ts";
 import { PlaneMemory } from "./plane-memory.ts";
 import {
   type PairCounters,
@@ -31,8 +34,8 @@ import { startWorkers, type Workers } from "./workers.ts";
 export interface PlaneOptions {
   /** 1 to 64. */
   readonly workers: number;
-  /** One that this machine has: see `selectEngine`. */
-  readonly engine: EngineName;
+  /** One that this machine has, or the plan of several: see `selectEngine`. */
+  readonly engine: EngineName | EnginePlan;
   /** Pairs of SAs, a power of two from 64 to 65536; default 4096. The kernel's filters need log2 of it: `slotBits`. */
   readonly slots?: number;
   /** No threads: the caller runs the workers by `step`. For tests. */
@@ -56,6 +59,11 @@ export interface SocketOptions {
   /** Non-blocking; one a worker, or none at all. */
   readonly udp: readonly number[];
   readonly raw: readonly number[];
+  /**
+   * A UDP socket of the same port that the caller reads. It gets trains of datagrams too (see udp-gro.ts), which begin with
+   * one that is no ESP: what is ESP in them goes to `deliver`.
+   */
+  readonly control?: number;
 }
 
 export type PlaneEvent =
@@ -63,8 +71,20 @@ export type PlaneEvent =
   | { readonly kind: "first-packet"; readonly spiIn: number }
   /** An authentic UDP-encapsulated packet came from elsewhere than `path.remote` (RFC 7296 §2.23). */
   | { readonly kind: "peer-moved"; readonly spiIn: number; readonly remote: Endpoint }
-  /** A worker met a bug and stopped: its SAs carry nothing any more. */
+  /** Trains of this local address held SAs of several workers: from now on its datagrams come singly, and in order. */
+  | { readonly kind: "mixed-trains"; readonly address: string }
+  /** A worker died, and another took over its SAs: what it had in hand is lost. */
+  | { readonly kind: "replaced"; readonly worker: number; readonly message: string }
+  /** A worker died again and again and stays dead: its SAs carry nothing any more. */
   | { readonly kind: "failed"; readonly worker: number; readonly message: string };
+
+interface LocalAddress {
+  readonly address: string;
+  /** Its UDP sockets. */
+  readonly group: readonly number[];
+  /** They ask for trains. */
+  trains: boolean;
+}
 
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
 const DEFAULT_SLOTS = 4096;
@@ -72,18 +92,18 @@ const DEFAULT_SLOTS = 4096;
 export class Plane {
   readonly workers: number;
   readonly slots: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly #memory: PlaneMemory;
   readonly #threads: Workers;
   readonly #slots: Slots;
   readonly #tunnels = new Map<number, PlaneTunnel>();
-  readonly #addresses: string[] = [];
+  readonly #addresses: LocalAddress[] = [];
+  readonly #handoff: Handoff;
   /** By inbound SPI. */
   readonly #reserved = new Map<number, { slot: number; tunnel: PlaneTunnel; resource: number }>();
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
-  readonly #reported = new Set<number>();
   #order = 0;
   #stopped: Promise<void> | undefined;
 
@@ -94,6 +114,7 @@ export class Plane {
     this.#memory = memory;
     this.#threads = threads;
     this.#slots = new Slots(options.slots, options.workers);
+    this.#handoff = new Handoff({ memory: memory.handoff, thread: options.workers, wakeFds: threads.wakeFds });
   }
 
   /** Resolves once every worker runs. Throws ESPALIER_USAGE for options out of range, ESPALIER_PLATFORM for no engine. */
@@ -155,17 +176,30 @@ export class Plane {
   }
 
   /** Sockets of a local address: before the first SA that uses it. They are used until `stop`. */
-  addSockets({ address, udp, raw }: SocketOptions): void {
-    if (this.#addresses.includes(address)) throw usage(`${address} has its sockets already`);
+  addSockets({ address, udp, raw, control }: SocketOptions): void {
+    if (this.#row(address) >= 0) throw usage(`${address} has its sockets already`);
     if (this.#addresses.length === MAX_ADDRESSES) throw usage(`more than ${MAX_ADDRESSES} local addresses`);
     for (const fds of [udp, raw])
       if (fds.length !== 0 && fds.length !== this.workers)
         throw usage(`${fds.length} sockets for ${this.workers} workers`);
-    // The kernel merges what one peer and port send, whatever the SPIs, and steers a train by the first: see `poll`.
-    for (const fd of udp) enableUdpGro(fd);
-    this.#addresses.push(address);
+    const group = control === undefined ? udp : [control, ...udp];
+    for (const fd of group) enableUdpGro(fd);
+    this.#addresses.push({ address, group, trains: true });
     this.#memory.sockets.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
     this.#announce(TABLES_CHANGED);
+  }
+
+  /**
+   * An ESP packet that came to a socket of the caller's, from `remote`: it goes to the worker of its SA, who judges and
+   * counts it. When that one has too much to do it is lost, as on the wire.
+   */
+  deliver(packet: Uint8Array, remote: Endpoint): void {
+    if (packet.length < ESP_HEADER) return;
+    const worker = this.workerOf(spiOf(packet, 0));
+    if (!this.#handoff.give(worker, packet, 0, packet.length, -1)) return;
+    const source = addressBytes(remote.address);
+    this.#handoff.giveSource(worker, packet.length, source, 0, source.length, remote.port);
+    this.#handoff.publish();
   }
 
   // SAs
@@ -205,7 +239,7 @@ export class Plane {
     checkKey(child.suite, child.keyIn);
     checkKey(child.suite, child.keyOut);
     const window = checkWindow(child.replayWindow);
-    const path = saPath(child.path, this.#addresses.indexOf(child.path.local.address));
+    const path = saPath(child.path, this.#row(child.path.local.address));
     const { slot, resource } = reserved;
     const { sad, spd, counters, blocks } = this.#memory;
     spd.set(slot, child.local, child.remote);
@@ -216,8 +250,16 @@ export class Plane {
     sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn });
     this.#reserved.delete(child.spiIn);
     tunnel.reserved.delete(child.spiIn);
-    const worker = slot % this.workers;
-    const pair = { spiIn: child.spiIn, slot, worker, resource, order: this.#order++, tunnel, path: child.path };
+    const pair: Pair = {
+      spiIn: child.spiIn,
+      slot,
+      worker: slot % this.workers,
+      resource,
+      order: this.#order++,
+      tunnel,
+      path: child.path,
+      met: false,
+    };
     this.#pairs.set(child.spiIn, pair);
     tunnel.add(pair);
   }
@@ -249,7 +291,7 @@ export class Plane {
   move(spiIn: number, path: EspPath): void {
     const pair = this.#pair(spiIn);
     const { sad } = this.#memory;
-    const moved = saPath(path, this.#addresses.indexOf(path.local.address));
+    const moved = saPath(path, this.#row(path.local.address));
     sad.move(pair.slot, moved);
     sad.move(sad.outbound(pair.slot), moved);
     pair.path = path;
@@ -277,7 +319,10 @@ export class Plane {
 
   workerStats(): WorkerStats[] {
     return Array.from({ length: this.workers }, (_, worker) =>
-      reportWorker(this.#memory, worker, this.#threads.cpuTime(worker)),
+      reportWorker(this.#memory, worker, {
+        cpuTime: this.#threads.cpuTime(worker),
+        replaced: this.#threads.replaced(worker),
+      }),
     );
   }
 
@@ -292,9 +337,13 @@ export class Plane {
     this.#reclaim();
     const { sad } = this.#memory;
     const events: PlaneEvent[] = [];
-    for (const [spiIn, { slot, path }] of this.#pairs) {
+    for (const [spiIn, pair] of this.#pairs) {
+      const { slot, path } = pair;
       const bits = sad.takeEvents(slot);
-      if (bits & SaEvent.FIRST_PACKET) events.push({ kind: "first-packet", spiIn });
+      if (bits & SaEvent.FIRST_PACKET && !pair.met) {
+        pair.met = true; // a worker that took over from another meets the SA anew
+        events.push({ kind: "first-packet", spiIn });
+      }
       if (bits & SaEvent.PEER_MOVED) {
         const seen = sad.seenPeer(slot);
         if (seen === undefined) continue; // being written: its writer raises the event again
@@ -303,11 +352,13 @@ export class Plane {
           events.push({ kind: "peer-moved", spiIn, remote });
       }
     }
-    for (const { worker, message } of this.#threads.failures()) {
-      if (this.#reported.has(worker)) continue;
-      this.#reported.add(worker);
-      events.push({ kind: "failed", worker, message });
-    }
+    this.#addresses.forEach((local, row) => {
+      if (!this.#memory.sockets.takeMixed(row) || !local.trains) return;
+      local.trains = false;
+      for (const fd of local.group) disableUdpGro(fd);
+      events.push({ kind: "mixed-trains", address: local.address });
+    });
+    events.push(...this.#threads.takeDeaths());
     return events;
   }
 
@@ -351,6 +402,11 @@ export class Plane {
       tunnel.retired.delete(slot);
       this.#retiredFrom.delete(slot);
     }
+  }
+
+  /** Of the socket table, -1 for an address without sockets. */
+  #row(address: string): number {
+    return this.#addresses.findIndex((local) => local.address === address);
   }
 
   #tunnel(id: number): PlaneTunnel {

@@ -9,6 +9,7 @@ export const MAX_ADDRESSES = 64;
 const ROW = 16 + MAX_WORKERS * 2;
 const STATE = 0;
 const FAMILY = 1;
+const MIXED = 2;
 const FDS = 16;
 
 export class SocketTable {
@@ -44,6 +45,16 @@ export class SocketTable {
 
   family(row: number): 4 | 6 {
     return this.#words[row * ROW + FAMILY] === 6 ? 6 : 4;
+  }
+
+  /** A worker tells control that the sockets of this address got trains of several workers' SAs. */
+  reportMixed(row: number): void {
+    Atomics.store(this.#words, row * ROW + MIXED, 1);
+  }
+
+  /** Whether that was reported since the last call. */
+  takeMixed(row: number): boolean {
+    return Atomics.exchange(this.#words, row * ROW + MIXED, 0) === 1;
   }
 
   /** A descriptor, or -1. */

@@ -10,14 +10,18 @@
  *
  * When they are not, or when the batch has no room for all segments, the pieces are put together in the park and the
  * segments copied out of there, over as many batches as it takes.
+ *
+ * A tunnel whose packets come singly is read by many packets at a time where the system allows it (ReadAhead).
  */
 
 import { Verdict } from "../ipsec/verdict.ts";
 import { VIRTIO_NET_HDR } from "../linux/abi.ts";
+import type { IoUring } from "../linux/io-uring.ts";
 import { IoVectors } from "../linux/io-vectors.ts";
 import { type Arena, BATCH, MAX_PACKET, OUTBOUND_AREA, outboundRoom, PARK } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { MAX_HEADERS, Segmenter, Wish } from "./segment.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
 
@@ -45,14 +49,18 @@ export class TunReader {
   #pieces = 0;
   #spacing = 0;
 
-  /** Next segment of the super-packet in the park, or -1. */
+  /** Next segment of the super-packet in the park, or -1; where that park is. */
   #parked = -1;
+  #parkedAt = 0;
+  readonly #ahead: ReadAhead | undefined;
   /** The tunnel read from last, the pair that carries what leaves it, and its counters. */
   #tunnel = -1;
   #slot = -1;
   #block = 0;
 
-  constructor(arena: Arena, tables: PlaneMemory) {
+  /** `ring`: this thread's, and the arena has slots for its entries. */
+  constructor(arena: Arena, tables: PlaneMemory, ring?: IoUring) {
+    this.#ahead = ring === undefined ? undefined : new ReadAhead(ring, arena);
     this.#arena = arena;
     this.#slab = arena.slab;
     this.#tables = tables;
@@ -64,46 +72,63 @@ export class TunReader {
   clear(batch: OutboundBatch): void {
     batch.count = 0;
     this.#used = 0;
+    this.#ahead?.release();
   }
 
-  /** The rest of a super-packet waits for the next batch: call `resume` once that is clear, before any `read`. */
+  /** The rest of what was read waits for the next batch: call `resume` once that is clear, before any `read`. */
   get pending(): boolean {
-    return this.#parked >= 0;
+    return this.#parked >= 0 || this.#ahead?.pending === true;
   }
 
   /** There is room for what the tunnel is likely to give. */
   hasRoom(tunnel: number, batch: OutboundBatch): boolean {
     const free = batch.capacity - batch.count;
+    if (this.#ahead?.suits(tunnel)) return free > 0 && this.#ahead.hasRoom;
     const size = this.#sizes[tunnel]!;
     const segments = this.#busy[tunnel] === 1 ? Math.min(Math.ceil(LONGEST / size), batch.capacity) : 1;
     const room = outboundRoom(segments === 1 ? MAX_PACKET : this.#headers[tunnel]! + size);
     return segments <= free && this.#used + segments * room <= OUTBOUND_AREA;
   }
 
-  /** Append one packet of `fd`, or the segments of one super-packet. Returns its octets, or -errno (-EAGAIN: none). */
+  /**
+   * Append one packet of `fd`, or the segments of one super-packet, or as many packets as there are. Returns its octets, 0
+   * for several, or -errno of a packet that did not come (-EAGAIN: no more); packets before that one are appended.
+   */
   read(fd: number, tunnel: number, batch: OutboundBatch): number {
     const header = this.#tables.tunnels.vnetHdr(tunnel) ? VIRTIO_NET_HDR.size : 0;
     this.#enter(tunnel);
+    if (this.#ahead?.suits(tunnel)) {
+      const result = this.#ahead.read(fd, tunnel, header, batch.capacity - batch.count);
+      this.#takeAhead(this.#ahead, batch);
+      return result;
+    }
     this.#prepare(header, tunnel, batch);
     const result = this.#iovecs.read(fd, 0, this.#pieces + 2);
     if (result < 0) return result;
     const length = result - header;
     if (length < 0) this.#refuse(batch, 0, Verdict.BAD_INNER);
-    else if (header === 0) this.#single(batch, length, Verdict.PASS);
-    else this.#judge(batch, tunnel, length);
+    else if (header === 0) {
+      this.#ahead?.note(tunnel, false);
+      this.#single(batch, length, Verdict.PASS);
+    } else this.#judge(batch, tunnel, length);
     return result;
   }
 
-  /** Append more segments of the super-packet in the park. */
+  /** Append more of what was read: segments of the super-packet in the park, then packets read ahead. */
   resume(batch: OutboundBatch): void {
     this.#enter(this.#tunnel);
+    if (this.#parked >= 0) this.#cutParked(batch);
+    if (this.#ahead !== undefined) this.#takeAhead(this.#ahead, batch);
+  }
+
+  #cutParked(batch: OutboundBatch): void {
     const segmenter = this.#segmenter;
     const { headerLength, segmentSize, count } = segmenter;
     const room = outboundRoom(headerLength + segmentSize);
     while (this.#parked < count && batch.count < batch.capacity && this.#used + room <= OUTBOUND_AREA) {
       const k = this.#parked++;
       const at = this.#arena.packetAt(this.#used);
-      const from = this.#arena.parkAt + headerLength + k * segmentSize;
+      const from = this.#parkedAt + headerLength + k * segmentSize;
       this.#slab.copyWithin(at + headerLength, from, from + segmenter.length(k) - headerLength);
       this.#append(batch, at, segmenter.write(k, at), Verdict.PASS);
       this.#used += room;
@@ -123,6 +148,7 @@ export class TunReader {
     const at = this.#arena.packetAt(this.#start);
     const wish = segmenter.wish(virtioAt);
     this.#busy[tunnel] = 0;
+    this.#ahead?.note(tunnel, wish === Wish.SEGMENTS);
     if (wish === Wish.NOTHING || wish === Wish.CHECKSUM) {
       this.#gather(at, Math.min(length, MAX_PACKET));
       const done = wish === Wish.NOTHING || length > MAX_PACKET || segmenter.complete(virtioAt, at, length);
@@ -143,8 +169,7 @@ export class TunReader {
     this.#busy[tunnel] = 1;
     if (headerLength !== this.#header || segmentSize !== this.#size || count > this.#pieces) {
       this.#gather(this.#arena.parkAt, length);
-      this.#parked = 0;
-      this.resume(batch);
+      this.#park(batch, this.#arena.parkAt);
       return;
     }
     for (let k = 0; k < count; k++) {
@@ -152,6 +177,44 @@ export class TunReader {
       this.#append(batch, at, segmenter.write(k, at), Verdict.PASS);
       this.#used += this.#spacing;
     }
+  }
+
+  /** Cut the super-packet that the segmenter has taken up and that lies at `at`. */
+  #park(batch: OutboundBatch, at: number): void {
+    this.#parkedAt = at;
+    this.#parked = 0;
+    this.#cutParked(batch);
+  }
+
+  /** Packets lie in their slots, behind their headers, and stay there until they are sent. */
+  #takeAhead(ahead: ReadAhead, batch: OutboundBatch): void {
+    const tunnel = this.#tunnel;
+    const header = this.#tables.tunnels.vnetHdr(tunnel) ? VIRTIO_NET_HDR.size : 0;
+    while (this.#parked < 0 && batch.count < batch.capacity) {
+      const slot = ahead.take();
+      if (slot < 0) return;
+      const at = this.#arena.slotAt(slot);
+      const length = ahead.result[slot]! - header;
+      if (length < 0) this.#append(batch, at, 0, Verdict.BAD_INNER);
+      else if (header === 0) this.#append(batch, at, length, Verdict.PASS);
+      else this.#judgeAhead(ahead, batch, at, length);
+    }
+  }
+
+  #judgeAhead(ahead: ReadAhead, batch: OutboundBatch, at: number, length: number): void {
+    const segmenter = this.#segmenter;
+    const virtioAt = at - VIRTIO_NET_HDR.size;
+    const wish = segmenter.wish(virtioAt);
+    const isSuper = wish === Wish.SEGMENTS;
+    ahead.note(this.#tunnel, isSuper);
+    if (wish === Wish.NOTHING) this.#append(batch, at, length, Verdict.PASS);
+    else if (wish === Wish.CHECKSUM) {
+      const done = length > MAX_PACKET || segmenter.complete(virtioAt, at, length);
+      this.#append(batch, at, length, done ? Verdict.PASS : Verdict.OFFLOAD);
+    } else if (!isSuper || !segmenter.begin(virtioAt, at, length)) this.#append(batch, at, length, Verdict.OFFLOAD);
+    else if (segmenter.headerLength + segmenter.segmentSize > MAX_PACKET)
+      this.#append(batch, at, length, Verdict.TOO_BIG);
+    else this.#park(batch, at);
   }
 
   /** A packet as it was read. A longer one than a buffer takes is judged by its length alone. */

@@ -1,12 +1,14 @@
 // HOT PATH
 /**
  * Delivers decrypted packets to the TUN interfaces of their tunnels: one write(2) a packet, or where the interface takes a
- * virtio_net_hdr, one writev(2) for a group of segments of one flow.
+ * virtio_net_hdr, one writev(2) for a group of segments of one flow. Where the system allows it, one call for many of them
+ * (io_uring).
  */
 
 import { Verdict } from "../ipsec/verdict.ts";
 import { VIRTIO_NET_HDR } from "../linux/abi.ts";
 import { ERRNO } from "../linux/errno.ts";
+import { type IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { IoVectors } from "../linux/io-vectors.ts";
 import * as libc from "../linux/libc.ts";
 import type { Memory } from "../linux/memory.ts";
@@ -21,14 +23,22 @@ export class TunWriter {
   readonly #memory: Memory;
   readonly #pieces: IoVectors;
   readonly #groups: Coalescer;
+  readonly #ring: IoUring | undefined;
+  /** By operation of the ring: its group, and the octets that should be written. */
+  readonly #group = new Int32Array(RING_ENTRIES);
+  readonly #octets = new Int32Array(RING_ENTRIES);
+  /** Pieces that groups have taken since they were last written. */
+  #taken = 0;
   /** Kernels before 6.2 refuse groups of datagrams: the first one refused is the last one made. */
   #datagrams = true;
 
-  constructor(slab: Memory, tables: PlaneMemory, sum?: SlabSum) {
+  /** `ring`: this thread's. */
+  constructor(slab: Memory, tables: PlaneMemory, sum?: SlabSum, ring?: IoUring) {
     this.#tables = tables;
     this.#memory = slab;
     this.#pieces = new IoVectors(slab, INBOUND_BATCH);
     this.#groups = new Coalescer(slab.bytes, INBOUND_BATCH, sum);
+    this.#ring = ring;
   }
 
   /** Write what passed; packets that the interface does not take get the verdict TUN_ERROR. */
@@ -42,44 +52,69 @@ export class TunWriter {
       if (tunnels.vnetHdr(tunnel)) groups.add(batch, n, tunnel, this.#datagrams);
       else groups.addAlone(batch, n);
     }
+    const ring = groups.count > 1 ? this.#ring : undefined;
     for (let group = 0; group < groups.count; group++) {
+      if (ring?.isFull) this.#run(batch, ring);
       const tunnel = sad.tunnel(batch.slot[groups.first[group]!]!);
       const fd = tunnels.fd(tunnel);
       const header = tunnels.vnetHdr(tunnel) ? VIRTIO_NET_HDR.size : 0;
-      const isWritten =
-        groups.segments[group] === 1
-          ? this.#writeOne(batch, groups.first[group]!, fd, header)
-          : this.#writeGroup(batch, group, fd);
-      if (!isWritten)
-        for (let n = groups.first[group]!; n >= 0; n = groups.next[n]!) batch.verdict[n] = Verdict.TUN_ERROR;
+      if (groups.segments[group] === 1) this.#writeOne(batch, group, fd, header, ring);
+      else this.#writeGroup(batch, group, fd, ring);
     }
+    if (ring !== undefined) this.#run(batch, ring);
+    this.#taken = 0;
   }
 
   /** The header is empty: the packet goes as it is. It lies over the ESP header and IV, which are 16 octets at least. */
-  #writeOne(batch: InboundBatch, n: number, fd: number, header: number): boolean {
+  #writeOne(batch: InboundBatch, group: number, fd: number, header: number, ring: IoUring | undefined): void {
+    const n = this.#groups.first[group]!;
     const at = batch.innerAt[n]! - header;
     const length = batch.innerLength[n]! + header;
     const slab = this.#memory.bytes;
     for (let i = 0; i < header; i++) slab[at + i] = 0;
-    return libc.write(fd, this.#memory, at, length) === length;
+    if (ring === undefined) this.#judge(batch, group, length, libc.write(fd, this.#memory, at, length));
+    else {
+      this.#expect(ring.count, group, length);
+      ring.write(fd, this.#memory, at, length);
+    }
   }
 
-  #writeGroup(batch: InboundBatch, group: number, fd: number): boolean {
+  #writeGroup(batch: InboundBatch, group: number, fd: number, ring: IoUring | undefined): void {
     const groups = this.#groups;
     const pieces = this.#pieces;
     groups.seal(batch, group);
     const first = groups.first[group]!;
     let length = batch.innerLength[first]! + VIRTIO_NET_HDR.size;
-    let piece = 0;
-    pieces.set(piece++, batch.innerAt[first]! - VIRTIO_NET_HDR.size, length);
+    const from = this.#taken;
+    pieces.set(this.#taken++, batch.innerAt[first]! - VIRTIO_NET_HDR.size, length);
     for (let n = groups.next[first]!; n >= 0; n = groups.next[n]!) {
       const headers = groups.headers[n]!;
       const payload = batch.innerLength[n]! - headers;
-      pieces.set(piece++, batch.innerAt[n]! + headers, payload);
+      pieces.set(this.#taken++, batch.innerAt[n]! + headers, payload);
       length += payload;
     }
-    const written = pieces.write(fd, 0, piece);
-    if (written === -ERRNO.EINVAL) this.#datagrams = false;
-    return written === length;
+    if (ring === undefined) this.#judge(batch, group, length, pieces.write(fd, from, this.#taken - from));
+    else {
+      this.#expect(ring.count, group, length);
+      ring.writePieces(fd, pieces, from, this.#taken - from);
+    }
+  }
+
+  #expect(operation: number, group: number, octets: number): void {
+    this.#group[operation] = group;
+    this.#octets[operation] = octets;
+  }
+
+  #run(batch: InboundBatch, ring: IoUring): void {
+    const { count } = ring;
+    ring.run();
+    for (let i = 0; i < count; i++) this.#judge(batch, this.#group[i]!, this.#octets[i]!, ring.result[i]!);
+  }
+
+  #judge(batch: InboundBatch, group: number, octets: number, written: number): void {
+    if (written === octets) return;
+    const groups = this.#groups;
+    if (written === -ERRNO.EINVAL && groups.segments[group]! > 1) this.#datagrams = false;
+    for (let n = groups.first[group]!; n >= 0; n = groups.next[n]!) batch.verdict[n] = Verdict.TUN_ERROR;
   }
 }

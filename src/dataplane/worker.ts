@@ -17,9 +17,12 @@ export default function run(init: WorkerInit): void {
   try {
     board.setThread(init.worker, threadId());
     const worker = new EspWorker(init);
-    board.setStatus(init.worker, WorkerStatus.RUNNING);
-    while (!board.mustStop()) worker.round(LONGEST_SLEEP);
-    worker.close();
+    try {
+      board.setStatus(init.worker, WorkerStatus.RUNNING);
+      while (!board.mustStop()) worker.round(LONGEST_SLEEP);
+    } finally {
+      worker.close();
+    }
     board.setStatus(init.worker, WorkerStatus.STOPPED);
   } catch (error) {
     board.setStatus(init.worker, WorkerStatus.FAILED);

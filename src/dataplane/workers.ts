@@ -1,25 +1,40 @@
-/** The worker threads as control holds them: started, woken, watched, stopped. Or, for tests, workers without threads. */
+/**
+ * The worker threads as control holds them: started, woken, watched, replaced when they die, stopped. Or, for tests,
+ * workers without threads.
+ *
+ * A replacement takes over its predecessor's number and with it sockets, queues and SAs: counters and windows are in shared
+ * memory, keys are expanded again from there. What the dead worker had in hand is lost, as on the wire.
+ */
 import { readFileSync } from "node:fs";
 import { Piscina } from "piscina";
 import type { EngineName } from "../crypto/engine.ts";
+import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { EspalierError } from "../errors.ts";
 import { openEventfd, wake } from "../linux/eventfd.ts";
 import { close } from "../linux/libc.ts";
+import { Deaths } from "./deaths.ts";
 import { EspWorker, type WorkerInit } from "./esp-worker.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 import { WorkerStatus } from "./worker-board.ts";
 
-export interface WorkerFailure {
+export interface WorkerDeath {
+  /** `failed`: it died too often, and is gone for good. */
+  readonly kind: "replaced" | "failed";
   readonly worker: number;
   readonly message: string;
 }
 
 export interface Workers {
+  /** An eventfd of each, in which it sleeps. */
+  readonly wakeFds: readonly number[];
   /** Make all look at the tables. */
   wake(): void;
   /** Resolves when `condition` holds; looks every ms or so. */
   until(condition: () => boolean): Promise<void>;
-  failures(): readonly WorkerFailure[];
+  /** Those since the last call. */
+  takeDeaths(): WorkerDeath[];
+  /** How often a worker was replaced. */
+  replaced(worker: number): number;
   /** One round of each, when there are no threads. */
   step(): number;
   /** ms of CPU that the thread has used, or undefined. */
@@ -30,7 +45,7 @@ export interface Workers {
 
 export interface WorkersOptions {
   readonly workers: number;
-  readonly engine: EngineName;
+  readonly engine: EngineName | EnginePlan;
   readonly memory: PlaneMemory;
   readonly inThread: boolean;
 }
@@ -43,6 +58,11 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** Before a worker gets a successor: put right what it may have left half done. */
+const recover = ({ sad }: PlaneMemory, worker: number, workers: number): void => {
+  for (let slot = worker; slot < sad.capacity; slot += workers) sad.recover(slot);
+};
+
 /** Resolves once every worker runs; throws what kept one from it. */
 export const startWorkers = (options: WorkersOptions): Promise<Workers> =>
   options.inThread ? InThread.start(options) : Threads.start(options);
@@ -50,14 +70,17 @@ export const startWorkers = (options: WorkersOptions): Promise<Workers> =>
 class Threads implements Workers {
   readonly #memory: PlaneMemory;
   readonly #pool: Piscina;
-  readonly #wakeFds: readonly number[];
+  readonly wakeFds: readonly number[];
   readonly #tasks: readonly Promise<void>[];
-  readonly #failures: WorkerFailure[] = [];
+  readonly #history: Deaths;
+  readonly #deaths: WorkerDeath[] = [];
+  #started = false;
 
-  private constructor(memory: PlaneMemory, pool: Piscina, wakeFds: readonly number[], inits: readonly WorkerInit[]) {
+  private constructor(memory: PlaneMemory, pool: Piscina, inits: readonly WorkerInit[]) {
     this.#memory = memory;
     this.#pool = pool;
-    this.#wakeFds = wakeFds;
+    this.wakeFds = inits[0]!.wakeFds;
+    this.#history = new Deaths(inits.length);
     this.#tasks = inits.map((init) => this.#run(init));
   }
 
@@ -75,40 +98,57 @@ class Threads implements Workers {
     });
     const wakeFds = Array.from({ length: workers }, () => openEventfd());
     const inits = wakeFds.map((_, worker) => ({ worker, engine, memory: memory.shared, wakeFds }));
-    const threads = new Threads(memory, pool, wakeFds, inits);
+    const threads = new Threads(memory, pool, inits);
     await threads.until(() => inits.every(({ worker }) => memory.board.status(worker) !== WorkerStatus.STARTING));
-    const failure = threads.#failures[0];
+    await new Promise((turn) => setImmediate(turn)); // a task that failed has said why
+    threads.#started = true;
+    const [failure] = threads.takeDeaths();
     if (failure === undefined) return threads;
     memory.board.requestStop();
     await threads.stop();
     throw new EspalierError("ESPALIER_PLATFORM", `worker ${failure.worker} cannot start: ${failure.message}`);
   }
 
+  /** As long as the plane lives: a thread, and its successors. */
   async #run(init: WorkerInit): Promise<void> {
-    try {
-      await this.#pool.run(init);
-      if (this.#memory.board.mustStop()) return;
-      this.#failed(init.worker, "it ended without being asked to");
-    } catch (error) {
-      this.#failed(init.worker, messageOf(error));
+    const { worker, wakeFds } = init;
+    const { board } = this.#memory;
+    for (;;) {
+      const message = await this.#runOnce(init);
+      if (board.mustStop() && this.#started) return;
+      board.setStatus(worker, WorkerStatus.FAILED); // also when the thread died before it could say so
+      const replace = this.#started && this.#history.note(worker, performance.now());
+      this.#deaths.push({ kind: replace ? "replaced" : "failed", worker, message });
+      if (!replace) return;
+      recover(this.#memory, worker, wakeFds.length);
+      board.setStatus(worker, WorkerStatus.STARTING);
     }
   }
 
-  #failed(worker: number, message: string): void {
-    this.#memory.board.setStatus(worker, WorkerStatus.FAILED); // also when the thread died before it could say so
-    this.#failures.push({ worker, message });
+  /** Resolves with why it ended. */
+  async #runOnce(init: WorkerInit): Promise<string> {
+    try {
+      await this.#pool.run(init);
+      return "it ended without being asked to";
+    } catch (error) {
+      return messageOf(error);
+    }
   }
 
   wake(): void {
-    for (const fd of this.#wakeFds) wake(fd);
+    for (const fd of this.wakeFds) wake(fd);
   }
 
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) await pause(LOOK_EVERY);
   }
 
-  failures(): readonly WorkerFailure[] {
-    return this.#failures;
+  takeDeaths(): WorkerDeath[] {
+    return this.#deaths.splice(0);
+  }
+
+  replaced(worker: number): number {
+    return this.#history.replaced(worker);
   }
 
   step(): number {
@@ -135,55 +175,74 @@ class Threads implements Workers {
     await Promise.race([Promise.all(this.#tasks), late]);
     clearTimeout(deadline);
     await this.#pool.destroy();
-    for (const fd of this.#wakeFds) close(fd);
+    for (const fd of this.wakeFds) close(fd);
   }
 }
 
 class InThread implements Workers {
-  readonly #memory: PlaneMemory;
-  readonly #wakeFds: readonly number[];
-  readonly #workers: readonly EspWorker[];
-  readonly #failures: WorkerFailure[] = [];
+  readonly #options: WorkersOptions;
+  readonly wakeFds: readonly number[];
+  readonly #workers: EspWorker[];
+  readonly #history: Deaths;
+  readonly #deaths: WorkerDeath[] = [];
 
-  private constructor(memory: PlaneMemory, wakeFds: readonly number[], workers: readonly EspWorker[]) {
-    this.#memory = memory;
-    this.#wakeFds = wakeFds;
-    this.#workers = workers;
+  private constructor(options: WorkersOptions) {
+    this.#options = options;
+    this.#history = new Deaths(options.workers);
+    this.wakeFds = Array.from({ length: options.workers }, () => openEventfd());
+    this.#workers = this.wakeFds.map((_, worker) => this.#begin(worker));
   }
 
-  static async start({ workers, engine, memory }: WorkersOptions): Promise<Workers> {
-    const wakeFds = Array.from({ length: workers }, () => openEventfd());
-    const all = wakeFds.map((_, worker) => new EspWorker({ worker, engine, memory: memory.shared, wakeFds }));
-    all.forEach((_, worker) => {
-      memory.board.setStatus(worker, WorkerStatus.RUNNING);
-    });
-    return new InThread(memory, wakeFds, all);
+  static async start(options: WorkersOptions): Promise<Workers> {
+    return new InThread(options);
+  }
+
+  #begin(worker: number): EspWorker {
+    const { engine, memory } = this.#options;
+    const begun = new EspWorker({ worker, engine, memory: memory.shared, wakeFds: this.wakeFds });
+    memory.board.setStatus(worker, WorkerStatus.RUNNING);
+    return begun;
   }
 
   wake(): void {
-    for (const fd of this.#wakeFds) wake(fd);
+    for (const fd of this.wakeFds) wake(fd);
   }
 
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) this.step();
   }
 
-  failures(): readonly WorkerFailure[] {
-    return this.#failures;
+  takeDeaths(): WorkerDeath[] {
+    return this.#deaths.splice(0);
+  }
+
+  replaced(worker: number): number {
+    return this.#history.replaced(worker);
   }
 
   step(): number {
+    const { board } = this.#options.memory;
     let packets = 0;
     this.#workers.forEach((each, worker) => {
-      if (this.#memory.board.status(worker) !== WorkerStatus.RUNNING) return;
+      if (board.status(worker) !== WorkerStatus.RUNNING) return;
       try {
         packets += each.round(0);
       } catch (error) {
-        this.#memory.board.setStatus(worker, WorkerStatus.FAILED);
-        this.#failures.push({ worker, message: messageOf(error) });
+        this.#bury(worker, messageOf(error));
       }
     });
     return packets;
+  }
+
+  #bury(worker: number, message: string): void {
+    const { memory, workers } = this.#options;
+    const replace = this.#history.note(worker, performance.now());
+    this.#deaths.push({ kind: replace ? "replaced" : "failed", worker, message });
+    memory.board.setStatus(worker, WorkerStatus.FAILED);
+    if (!replace) return;
+    this.#workers[worker]!.close();
+    recover(memory, worker, workers);
+    this.#workers[worker] = this.#begin(worker);
   }
 
   cpuTime(): undefined {
@@ -194,8 +253,8 @@ class InThread implements Workers {
     this.step(); // wipes the keys of SAs that are gone
     this.#workers.forEach((each, worker) => {
       each.close();
-      this.#memory.board.setStatus(worker, WorkerStatus.STOPPED);
+      this.#options.memory.board.setStatus(worker, WorkerStatus.STOPPED);
     });
-    for (const fd of this.#wakeFds) close(fd);
+    for (const fd of this.wakeFds) close(fd);
   }
 }

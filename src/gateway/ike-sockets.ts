@@ -8,6 +8,12 @@ import type { Path } from "../ike/effect.ts";
 import { canonicalAddress, type Endpoint, familyOf, formatEndpoint } from "../ip-address.ts";
 
 const MARKER = new Uint8Array(4);
+/** RFC 7296 §3.1: an IKE header ends with the length of the message, header included. */
+const LENGTH_AT = 24;
+const MARKED_HEADER = MARKER.length + LENGTH_AT + 4;
+
+const isMarked = (datagram: Buffer): boolean => datagram.length >= 4 && datagram.readUInt32BE(0) === 0;
+
 /** RFC 3948 §2.3: one octet that keeps a NAT's mapping; the receiver ignores it. */
 const KEEPALIVE = new Uint8Array([0xff]);
 
@@ -16,6 +22,8 @@ export interface IkeSocketsOptions {
   readonly nattPort: number;
   /** An IKE message, marker removed. */
   readonly onMessage: (bytes: Uint8Array, path: Path) => void;
+  /** An ESP packet that came in one train with an IKE message. */
+  readonly onEsp: (bytes: Uint8Array, remote: Endpoint) => void;
   /** A datagram could not be sent: the message is lost as it would be on the wire. */
   readonly onSendError: (path: Path, error: Error) => void;
 }
@@ -65,6 +73,22 @@ export class IkeSockets {
     });
   }
 
+  /**
+   * RFC 3948 §2.2: four zero octets are IKE; anything else here is a keepalive, or ESP that the kernel should not have given
+   * us. It may be a train of datagrams (UDP_GRO), all as long as the first but the last, and node does not tell their length;
+   * but an IKE message tells its own.
+   */
+  #receiveMarked(train: Buffer, path: Path): void {
+    if (!isMarked(train)) return;
+    const length = train.length < MARKED_HEADER ? 0 : MARKER.length + train.readUInt32BE(MARKER.length + LENGTH_AT);
+    const size = length < MARKED_HEADER ? train.length : Math.min(length, train.length);
+    for (let at = 0; at < train.length; at += size) {
+      const datagram = train.subarray(at, at + size);
+      if (isMarked(datagram)) this.#options.onMessage(datagram.subarray(MARKER.length), path);
+      else this.#options.onEsp(datagram, path.remote);
+    }
+  }
+
   async #listen(
     local: Endpoint,
     bind: { fd: number } | { address: string; port: number; exclusive: true },
@@ -82,10 +106,9 @@ export class IkeSockets {
     socket.on("error", (error) => this.#options.onSendError({ local, remote: local }, error));
     const marked = local.port === this.#options.nattPort;
     socket.on("message", (datagram, from) => {
-      // RFC 3948 §2.2: four zero octets are IKE; anything else on this port is ESP or a keepalive, which is not ours.
-      if (marked && (datagram.length < 4 || datagram.readUInt32BE(0) !== 0)) return;
       const remote = { address: canonicalAddress(from.address) ?? from.address, port: from.port };
-      this.#options.onMessage(marked ? datagram.subarray(4) : datagram, { local, remote });
+      if (marked) this.#receiveMarked(datagram, { local, remote });
+      else this.#options.onMessage(datagram, { local, remote });
     });
     this.#sockets.set(formatEndpoint(local), socket);
   }

@@ -1,5 +1,12 @@
 /** What the gateway says of itself: IKE's view and the data plane's counters, joined by inbound SPI. */
-import { type ConnectionReport, espSpiText, type GatewayStatus, type WorkerReport } from "../control/status.ts";
+import {
+  type ConnectionReport,
+  type EngineReport,
+  espSpiText,
+  type GatewayStatus,
+  type WorkerReport,
+} from "../control/status.ts";
+import type { EngineChoice } from "../crypto/select-engine.ts";
 import type { Plane } from "../dataplane/plane.ts";
 import type { IkeManager } from "../ike/manager.ts";
 import type { ConnectionStatus } from "../ike/status.ts";
@@ -14,6 +21,14 @@ export interface ReportSources {
   readonly about: Pick<GatewayStatus, "version" | "engine">;
   readonly startedAt: number;
 }
+
+export const reportEngines = ({ plan, drivers, basis, refused }: EngineChoice): EngineReport => ({
+  name: drivers.map(({ name }) => name).join(", "),
+  description: drivers.map((driver) => driver.describe()).join("; "),
+  basis,
+  suites: plan,
+  refused,
+});
 
 export const reportStatus = (sources: ReportSources): GatewayStatus => {
   const { clock, manager, plane, about, startedAt } = sources;
@@ -85,12 +100,14 @@ const reportWorker = ({
   packets,
   polls,
   cpuTime,
+  replaced,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
   batches,
   packets,
   polls,
   cpuTime: cpuTime ?? 0,
+  replaced,
 });
 
 type Counts = Readonly<Record<string, number>>;

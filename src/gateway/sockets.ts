@@ -13,6 +13,8 @@ export interface WorkerSockets {
   readonly address: string;
   readonly udp: readonly number[];
   readonly raw: readonly number[];
+  /** IKE's socket on the port that it shares with ESP. */
+  readonly control: number;
 }
 
 export class GatewaySockets {
@@ -40,7 +42,7 @@ export class GatewaySockets {
       raw.push(fd);
     }
     await this.ike.open(address, group.control);
-    return { address, udp: group.workers, raw };
+    return { address, udp: group.workers, raw, control: group.control };
   }
 
   /** Close all. Call when no worker uses them any more. */

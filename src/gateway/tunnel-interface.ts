@@ -15,7 +15,7 @@ import { askForOffloads, closeTun, openTun, type TunDevice } from "../linux/tun.
 const SHADOW_METRIC = 0x7fff_ffff;
 const SHADOW = { type: "unreachable", metric: SHADOW_METRIC } as const;
 /** Packets that wait while a worker is busy with a batch of another tunnel. */
-const QUEUE_LENGTH = 1000;
+const QUEUE_LENGTH = 4000;
 
 export class TunnelInterface {
   readonly #settings: InterfaceSettings;

@@ -24,6 +24,9 @@ const MAY_BECOME: Readonly<Record<ChildSaState["name"], readonly ChildSaState["n
   removed: [],
 };
 
+/** How long the responder of a further pair waits for a sign that the initiator has it before sending on it, ms. */
+export const USE_GUARD = 5_000;
+
 /** How long the SA that a peer rekeyed waits for its Delete before we delete it ourselves, ms. */
 export const DELETE_GUARD = 120_000;
 
@@ -38,6 +41,8 @@ export class ChildSa {
   readonly expiresAt: number;
   /** Whether traffic of the policy is sent on it. */
   inUse: boolean;
+  /** When to send on it though nothing has shown that the peer has it yet; never, where its use is told otherwise. */
+  useAt = Number.POSITIVE_INFINITY;
   /** What the data plane had received when we last asked. */
   packetsIn = 0;
   #state: ChildSaState;

@@ -90,7 +90,14 @@ export const startUsing = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
   if (child.inUse || child.state.name === "removed") return;
   for (const sibling of siblings(sa, child)) sibling.inUse = false;
   child.inUse = true;
+  child.useAt = Number.POSITIVE_INFINITY;
   turn.effects.push({ kind: "use", spiIn: child.spiIn });
+};
+
+/** A fresh request of the peer shows that it has our last answer, and the pair that was in it (RFC 7296 §2.3). */
+export const useAnswered = (turn: Turn, sa: IkeSa): void => {
+  for (const child of sa.children.values())
+    if (child.isLive && child.useAt !== Number.POSITIVE_INFINITY) startUsing(turn, sa, child);
 };
 
 /** Take a pair away. Traffic that was sent on it moves to another pair of the same child first, where there is one. */

@@ -3,15 +3,17 @@
  * the Peer Authorization Database, RFC 4301 §4.4.3) and the Child SAs wanted with it. All times in milliseconds.
  */
 import type { TrafficSelector } from "../ipsec/selector.ts";
-import { addressIdentity, type Identity } from "./identity.ts";
+import { type Identity, parseIdentity } from "./identity.ts";
 import type { EspProposal, IkeProposal } from "./proposal.ts";
 
 export interface ConnectionConfig {
   readonly name: string;
   readonly local: { readonly address: string; readonly id: Identity };
   readonly remote: {
-    /** Canonical text; undefined: any, and then we only answer. */
+    /** Canonical text, or a domain name that is resolved for each attempt; undefined: any, and then we only answer. */
     readonly address: string | undefined;
+    /** Tried in turn when `address` fails: addresses or names, like it. */
+    readonly backups?: readonly string[];
     /** UDP port we send to first; any but the IKE port is taken as one that expects the non-ESP marker. */
     readonly port: number;
     /** Undefined: its address when that is given, else any. */
@@ -23,12 +25,20 @@ export interface ConnectionConfig {
     /** What the peer must prove itself with. */
     readonly remote: Uint8Array;
   };
-  readonly start: "initiate" | "none";
+  /** `trap`: when the first packet for it comes. */
+  readonly start: "initiate" | "trap" | "none";
   /**
    * `auto`: ESP in UDP when a NAT is found. `force`: make both ends believe in a NAT. `never`: send no NAT detection and
    * ignore the peer's (RFC 7296 §2.23).
    */
   readonly encap: "auto" | "force" | "never";
+  /**
+   * RFC 7383. `yes`: messages that are too long for their path are cut when the peer takes that. `force`: cut to what any
+   * path carries from the beginning. `no`: neither cut nor taken.
+   */
+  readonly fragmentation: "yes" | "no" | "force";
+  /** Octets of the longest IP packet to send IKE in, 460..1932; undefined: 1384 on IPv4, 1280 on IPv6. */
+  readonly fragmentSize: number | undefined;
   readonly proposals: readonly IkeProposal[];
   /** Until the IKE SA is rekeyed; up to 10 % earlier by jitter, closed when 10 % older. */
   readonly lifetime: number;
@@ -48,27 +58,39 @@ export interface ChildConfig {
   readonly lifetime: number;
 }
 
-/** On demand: a peer that was heard from within `interval` is not asked. */
 export interface Liveness {
   readonly interval: number;
-  /** How long an unanswered question may stay so; undefined: until retransmission gives up. */
+  /** Default `on-demand`: a peer that was heard from within `interval`, by IKE or by ESP, is not asked. */
+  readonly mode?: "on-demand" | "periodic";
+  /** An unanswered question is sent again so often, five times in all; undefined: as all requests are. */
+  readonly retry?: number;
+  /** How long an unanswered question may stay so; undefined: until it was sent often enough. */
   readonly timeout?: number;
 }
+
+/** How often a question whether the peer lives is sent, where `retry` says how fast. */
+export const LIVENESS_TRIES = 5;
 
 /** A request is sent `tries` times, after waits of `first`, `first * factor`, ...; the last wait ends the IKE SA. */
 export interface Retransmit {
   readonly first: number;
   readonly factor: number;
   readonly tries: number;
+  /** Share by which each wait is made shorter at most, 0 to 1; default 0. */
+  readonly jitter?: number;
 }
 
-/** 0.5, 1, 2, ... 32 s: a silent peer is given up after 63.5 s. */
-export const DEFAULT_RETRANSMIT: Retransmit = { first: 500, factor: 2, tries: 7 };
+/** 0.5, 1, 2, ... 32 s, each up to a tenth less: a silent peer is given up after 57 to 63.5 s. */
+export const DEFAULT_RETRANSMIT: Retransmit = { first: 500, factor: 2, tries: 7, jitter: 0.1 };
+
+/** Where the peer may be, in the order in which that is tried; empty: anywhere. */
+export const hostsOf = ({ remote }: ConnectionConfig): readonly string[] =>
+  remote.address === undefined ? [] : [remote.address, ...(remote.backups ?? [])];
 
 /** Who the peer must say that it is; undefined: anyone who has the key. */
 export const expectedPeer = ({ remote }: ConnectionConfig): Identity | undefined => {
   if (remote.id !== undefined || remote.address === undefined) return remote.id;
-  return addressIdentity(remote.address);
+  return parseIdentity(remote.address);
 };
 
 /** The child of this name. Configurations are checked before they get here: a name unknown is a bug. */

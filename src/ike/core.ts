@@ -13,6 +13,10 @@ export interface IkeOptions {
   readonly ports: { readonly ike: number; readonly natt: number };
   /** IKE SAs that peers began and have not authenticated: more are not begun. */
   readonly halfOpenLimit: number;
+  /** The same from one address. */
+  readonly halfOpenPerSource: number;
+  /** IKE SAs that we have begun and that are not up: more wait for their turn. */
+  readonly halfOpenOutLimit: number;
   /** With as many half-open ones, a peer must first return a cookie (RFC 7296 §2.6); 0: always. */
   readonly cookieThreshold: number;
   /** How long an IKE SA may stay half-open, ms. */
@@ -22,6 +26,8 @@ export interface IkeOptions {
 export const DEFAULT_OPTIONS: IkeOptions = {
   ports: { ike: 500, natt: 4500 },
   halfOpenLimit: 40,
+  halfOpenPerSource: 10,
+  halfOpenOutLimit: 400,
   cookieThreshold: 10,
   halfOpenTimeout: 60_000,
 };
@@ -63,6 +69,13 @@ export class Core {
   get halfOpen(): number {
     let count = 0;
     for (const sa of this.sas.values()) if (sa.state.name === "init-answered") count++;
+    return count;
+  }
+
+  /** IKE SAs that we have begun and that are not up yet. */
+  get underWay(): number {
+    let count = 0;
+    for (const { state } of this.sas.values()) if (state.name === "init-sent" || state.name === "auth-sent") count++;
     return count;
   }
 

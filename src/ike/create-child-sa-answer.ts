@@ -5,8 +5,8 @@
 import { generateKeyPair, kexById } from "../crypto/kex.ts";
 import { answeredPayloads, type ChosenChild, chooseChild } from "./child-answer.ts";
 import { refuseChild } from "./child-failure.ts";
-import { type ChildSa, spiText } from "./child-sa.ts";
-import { installChild, replacedBy } from "./children.ts";
+import { type ChildSa, spiText, USE_GUARD } from "./child-sa.ts";
+import { installChild, replacedBy, useAnswered } from "./children.ts";
 import type { ChildConfig } from "./connection.ts";
 import { CreateChild } from "./create-child-sa.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
@@ -27,6 +27,7 @@ export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   // RFC 7296 §2.25.2: what is being closed or was rekeyed takes no new children.
   if (sa.state.name !== "established") throw busy("the IKE SA is ending");
   inheritByUse(turn, sa);
+  useAnswered(turn, sa);
   if (find(payloads, "TSi") === undefined) return answerRekeyIkeSa(turn, sa, payloads);
   if (sa.requests.task?.kind === "rekey-ike-sa") throw busy("the IKE SA is being rekeyed");
 
@@ -63,6 +64,8 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
     const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
     if (spiIn === 0) throw noRoom(sa, chosen.config, mayBeSeveral);
     const nr = turn.random(NONCE_LENGTH);
+    // The peer does not receive on it before it has our answer: what is sent already goes on on another pair.
+    const isFurther = livePairs(sa, chosen.config).length > 0;
     const child = installChild(turn, sa, {
       agreed: { ...chosen, resource, spiIn },
       keys,
@@ -70,9 +73,10 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
       nr,
       shared: exchanged?.shared,
       weInitiated: false,
-      use: old === undefined ? "now" : "when-told",
+      use: isFurther ? "when-told" : "now",
       replaces: old,
     });
+    if (isFurther && old === undefined) child.useAt = turn.now + USE_GUARD;
     noteResources(sa, chosen.config, payloads);
     noteCollision(turn, sa, child, old);
     const { sa: proposal, selectors } = answeredPayloads(chosen, spiIn);

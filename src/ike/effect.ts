@@ -22,6 +22,8 @@ export type Effect =
   | { readonly kind: "remove"; readonly spiIn: number }
   /** The peer's authenticated address changed (RFC 7296 §2.23). */
   | { readonly kind: "move"; readonly spiIn: number; readonly path: Path }
+  /** Resolve a domain name and say `resolved`, also when it has no address. */
+  | { readonly kind: "resolve"; readonly connection: string; readonly host: string }
   | {
       readonly kind: "log";
       readonly level: LogLevel;

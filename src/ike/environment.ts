@@ -1,4 +1,6 @@
 /** The only doors by which the sans-I/O core asks the world for something. None of them throws. */
+import type { Path } from "./child-sa-params.ts";
+
 export interface IkeEnvironment {
   /** Unpredictable octets for SPIs, nonces, IVs and jitter. */
   random(length: number): Uint8Array;
@@ -9,6 +11,8 @@ export interface IkeEnvironment {
   reserveSpi(connection: string, child: string, resource: number): number;
   /** Give back an SPI that was reserved and never installed. */
   releaseSpi(spi: number): void;
+  /** What the system knows of the MTU of the way to a peer, octets of IP; undefined when there is no way. */
+  pathMtu(path: Path): number | undefined;
   /** What a pair has carried, by its inbound SPI; undefined when it is not known. Needed for liveness and sequence numbers. */
   usage(spiIn: number): Usage | undefined;
 }

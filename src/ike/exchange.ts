@@ -3,11 +3,13 @@
  * (RFC 7296 §2.1, §2.4).
  */
 import type { Retransmit } from "./connection.ts";
+import type { Outgoing } from "./outgoing.ts";
+import type { Turn } from "./turn.ts";
 
 export interface Pending {
   readonly exchange: number;
   readonly messageId: number;
-  readonly request: Uint8Array;
+  readonly request: Outgoing;
   readonly plan: Retransmit;
   readonly sent: number;
   readonly resendAt: number;
@@ -16,11 +18,8 @@ export interface Pending {
 }
 
 export const begin = (
-  exchange: number,
-  messageId: number,
-  request: Uint8Array,
-  plan: Retransmit,
-  now: number,
+  turn: Turn,
+  { exchange, messageId, request, plan }: Pick<Pending, "exchange" | "messageId" | "request" | "plan">,
   patience = Number.POSITIVE_INFINITY,
 ): Pending => ({
   exchange,
@@ -28,14 +27,19 @@ export const begin = (
   request,
   plan,
   sent: 1,
-  resendAt: now + Math.min(plan.first, patience),
-  giveUpAt: now + patience,
+  resendAt: turn.now + Math.min(waitAfter(turn, plan, 1), patience),
+  giveUpAt: turn.now + patience,
 });
+
+/** Exponential, and never in step with others (RFC 7296 §2.4). */
+const waitAfter = (turn: Turn, { first, factor, jitter = 0 }: Retransmit, sent: number): number =>
+  turn.jittered(first * factor ** (sent - 1), jitter);
 
 export const isExhausted = ({ sent, plan, giveUpAt }: Pending, now: number): boolean =>
   sent >= plan.tries || now >= giveUpAt;
 
-export const resend = (pending: Pending, now: number): Pending => {
-  const { plan, sent, giveUpAt } = pending;
-  return { ...pending, sent: sent + 1, resendAt: Math.min(now + plan.first * plan.factor ** sent, giveUpAt) };
+export const resend = (turn: Turn, pending: Pending): Pending => {
+  const { plan, giveUpAt } = pending;
+  const sent = pending.sent + 1;
+  return { ...pending, sent, resendAt: Math.min(turn.now + waitAfter(turn, plan, sent), giveUpAt) };
 };

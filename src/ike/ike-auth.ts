@@ -24,6 +24,7 @@ import type { IkeKeys } from "./keymat.ts";
 import { lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
+import { seal } from "./outgoing.ts";
 import { AuthMethod } from "./payload/auth.ts";
 import { errorNotify, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
@@ -67,7 +68,7 @@ export const sendIkeAuth = (
     ...selectors,
   ];
   const header = sa.header(Exchange.IKE_AUTH, false, sa.requests.nextId);
-  sa.requests.sent(turn, sa, Exchange.IKE_AUTH, sa.seal(header, payloads, turn.random));
+  sa.requests.sent(turn, sa, Exchange.IKE_AUTH, seal(turn, sa, header, payloads));
 };
 
 /** The answer, its ICV good and its contents checked. Throws IkeError when it does not convince: see `failAuth`. */

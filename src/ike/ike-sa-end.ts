@@ -3,6 +3,7 @@ import { isSamePeer, removeChild } from "./children.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { DeleteIkeSa } from "./informational.ts";
 import { Exchange } from "./message.ts";
+import { seal } from "./outgoing.ts";
 import type { Turn } from "./turn.ts";
 import { wantChildrenLater } from "./want-children.ts";
 
@@ -14,6 +15,8 @@ export const closeIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
   sa.requests.abandon(turn, sa); // may hand the children over to a twin
   for (const child of [...sa.children.values()]) removeChild(turn, sa, child, why);
   sa.become({ name: "closed" });
+  sa.arriving.requests.forget();
+  sa.arriving.answers.forget();
   turn.core.sas.delete(sa.spiText);
   sa.peering?.sas.delete(sa);
   if (sa.lastAnswered !== undefined)
@@ -55,5 +58,5 @@ export const sayGoodbye = (turn: Turn, sa: IkeSa): void => {
   const id = sa.requests.nextId + (sa.requests.pending === undefined ? 0 : 1);
   if (!isUp) return;
   const header = sa.header(Exchange.INFORMATIONAL, false, id);
-  turn.send(sa.path, sa.seal(header, new DeleteIkeSa().request(), turn.random));
+  turn.sendAll(sa.path, seal(turn, sa, header, new DeleteIkeSa().request()));
 };

@@ -42,13 +42,18 @@ export const establish = (turn: Turn, sa: IkeSa, begun: Begun): void => {
 };
 
 export const startTimers = (turn: Turn, sa: IkeSa): void => {
-  heard(turn, sa);
+  startListening(turn, sa);
   if (sa.nat.local) sa.keepaliveAt = turn.now + KEEPALIVE;
   sa.usageAt = turn.now + USAGE_PERIOD;
 };
 
-/** The peer lives: an authentic message of it came. */
-export const heard = (turn: Turn, sa: IkeSa): void => {
+/** When to ask next whether the peer lives: an interval from now. */
+export const startListening = (turn: Turn, sa: IkeSa): void => {
   const interval = sa.peering?.config.liveness?.interval;
   if (interval !== undefined) sa.livenessAt = turn.now + interval;
+};
+
+/** The peer lives: an authentic message of it came. */
+export const heard = (turn: Turn, sa: IkeSa): void => {
+  if (sa.peering?.config.liveness?.mode !== "periodic") startListening(turn, sa);
 };

@@ -7,6 +7,7 @@ import { generateKeyPair, kexById } from "../crypto/kex.ts";
 import { prfById } from "../crypto/prf.ts";
 import { formatEndpoint } from "../ip-address.ts";
 import type { Path } from "./child-sa-params.ts";
+import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
 import { deriveIkeKeys } from "./keymat.ts";
@@ -28,7 +29,7 @@ export const answerInit = (turn: Turn, bytes: Uint8Array, message: ParsedMessage
   const repeated = turn.core.firstAnswers.find(key, bytes, turn.now);
   if (repeated !== undefined) {
     turn.count("repeated-requests");
-    turn.send(path, repeated); // the same octets, RFC 7296 §2.1
+    turn.sendAll(path, repeated); // the same octets, RFC 7296 §2.1
     return;
   }
   if (turn.core.sas.get(toHex(header.spiI))?.role === "initiator") {
@@ -39,7 +40,7 @@ export const answerInit = (turn: Turn, bytes: Uint8Array, message: ParsedMessage
     checkContents(Exchange.IKE_SA_INIT, false, payloads);
     const answer = begin(turn, bytes, message, path);
     if (answer === undefined) return;
-    turn.core.firstAnswers.keep(key, bytes, answer, turn.now);
+    turn.core.firstAnswers.keep(key, bytes, { datagrams: [answer] }, turn.now);
     turn.send(path, answer);
   } catch (error) {
     if (!(error instanceof IkeError)) throw error;
@@ -109,12 +110,14 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   const keys = deriveIkeKeys({ prf, suite, shared, ni, nr, spiI, spiR });
   shared.fill(0);
   const { encap } = peering.config;
+  const fragments = agreedFragmentation(payloads, peering.config);
   const fields = { spiI, spiR, exchange: Exchange.IKE_SA_INIT, fromInitiator: false, isResponse: true, messageId: 0 };
   const answer = emitMessage(fields, [
     { kind: "SA", value: [chosen] },
     kePayload(method.id, keyPair.publicValue),
     noncePayload(nr),
     ...natPayloads({ spiI, spiR }, path, encap, turn.random),
+    ...(fragments === undefined ? [] : fragmentationPayloads(peering.config)),
   ]);
   const state = {
     name: "init-answered",
@@ -126,6 +129,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   } as const;
   const sa = new IkeSa({ role: "responder", spiI, spiR, path, peering: undefined, state, now: turn.now });
   sa.expectedId = 1; // IKE_AUTH
+  sa.fragments = fragments;
   sa.nat = findNat(payloads, { spiI, spiR: NO_SPI }, path, encap);
   core.add(sa);
   return answer;
@@ -135,8 +139,8 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
 const candidatesFor = (peerings: readonly Peering[], { local, remote }: Path): Peering[] => {
   const ours = peerings.filter(({ config, isHeldDown }) => !isHeldDown && config.local.address === local.address);
   return [
-    ...ours.filter(({ config }) => config.remote.address === remote.address),
-    ...ours.filter(({ config }) => config.remote.address === undefined),
+    ...ours.filter((peering) => peering.isAt(remote.address)),
+    ...ours.filter((peering) => peering.mayBeAnywhere && !peering.isAt(remote.address)),
   ];
 };
 

@@ -13,6 +13,7 @@ import { prfById } from "../crypto/prf.ts";
 import { formatEndpoint } from "../ip-address.ts";
 import { firstGroup, groupsOf } from "./child-offer.ts";
 import type { Path } from "./child-sa-params.ts";
+import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
 import { sendIkeAuth } from "./ike-auth.ts";
 import { IkeError } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
@@ -20,6 +21,7 @@ import { deriveIkeKeys } from "./keymat.ts";
 import { checkContents, Exchange, emitMessage, find, notifies, type ParsedMessage } from "./message.ts";
 import { findNat, firstPath, floated, natPayloads } from "./nat.ts";
 import { Notify } from "./notify.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
 import { acceptIke, describeProposals, offerIke, type Proposal } from "./proposal.ts";
@@ -41,14 +43,13 @@ export interface InitAttempt {
 const MOST_RESTARTS = 6;
 const NO_SPI = new Uint8Array(8);
 
-/** Begin an IKE SA with the peer of a connection whose address is known. */
-export const initiateIkeSa = (turn: Turn, peering: Peering): void => {
+/** Begin an IKE SA with the peer of a connection at this address. */
+export const initiateIkeSa = (turn: Turn, peering: Peering, address: string): void => {
   const { config } = peering;
   const group = kexById(firstGroup(config.proposals) ?? 0);
-  if (config.remote.address === undefined || group === undefined)
-    throw new RangeError(`connection ${config.name} cannot be initiated`);
+  if (group === undefined) throw new RangeError(`connection ${config.name} cannot be initiated`);
   const spiI = turn.core.newSpi();
-  const path = firstPath(config, config.remote.address, turn.core.options);
+  const path = firstPath(config, address, turn.core.options);
   const begun = {
     ni: turn.random(NONCE_LENGTH),
     keyPair: generateKeyPair(group),
@@ -63,8 +64,11 @@ export const initiateIkeSa = (turn: Turn, peering: Peering): void => {
   turn.log("info", "ike-sa-initiating", sa, `initiating with ${formatEndpoint(path.remote)}`, {
     remote: formatEndpoint(path.remote),
   });
-  sa.requests.sent(turn, sa, Exchange.IKE_SA_INIT, attempt.request);
+  sa.requests.sent(turn, sa, Exchange.IKE_SA_INIT, inTheClear(attempt.request));
 };
+
+/** Never cut: no keys protect it yet (RFC 7383 §2.4). */
+const inTheClear = (request: Uint8Array): Outgoing => ({ datagrams: [request] });
 
 const withRequest = (
   turn: Turn,
@@ -80,6 +84,7 @@ const withRequest = (
     kePayload(keyPair.method.id, keyPair.publicValue),
     noncePayload(ni),
     ...natPayloads({ spiI, spiR: NO_SPI }, path, config.encap, turn.random),
+    ...fragmentationPayloads(config),
   ]);
   return { ...attempt, request };
 };
@@ -134,7 +139,7 @@ const restart = (turn: Turn, sa: IkeSa, attempt: InitAttempt, why: string): void
   const next = withRequest(turn, sa.peering, sa, { ...attempt, restarts: attempt.restarts + 1 });
   sa.become({ name: "init-sent", attempt: next });
   turn.log("debug", "ike-sa-init-again", sa, `IKE_SA_INIT again: ${why}`);
-  sa.requests.again(turn, sa, next.request);
+  sa.requests.again(turn, sa, inTheClear(next.request));
 };
 
 const proceed = (turn: Turn, sa: IkeSa, attempt: InitAttempt, bytes: Uint8Array, message: ParsedMessage): void => {
@@ -160,6 +165,7 @@ const proceed = (turn: Turn, sa: IkeSa, attempt: InitAttempt, bytes: Uint8Array,
   const keys = deriveIkeKeys({ prf, suite, shared, ni, nr, spiI: sa.spiI, spiR: sa.spiR });
   shared.fill(0);
   sa.nat = findNat(payloads, sa, sa.path, sa.peering?.config.encap ?? "auto");
+  if (sa.peering !== undefined) sa.fragments = agreedFragmentation(payloads, sa.peering.config);
   if (sa.encap) sa.path = floated(sa.path, turn.core.options);
   turn.log("debug", "ike-sa-init-done", sa, `${suite.name} with ${sa.remoteText}`, {
     suite: suite.name,

@@ -13,15 +13,17 @@ import { formatEndpoint } from "../ip-address.ts";
 import type { ChildOffer } from "./child-offer.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { Path } from "./child-sa-params.ts";
+import type { ConnectionConfig } from "./connection.ts";
 import type { Identity } from "./identity.ts";
 import type { InitAttempt } from "./ike-sa-init.ts";
 import type { DirectionKeys, IkeKeys } from "./keymat.ts";
-import type { HeaderFields, Payload } from "./message.ts";
+import type { HeaderFields } from "./message.ts";
+import type { Outgoing } from "./outgoing.ts";
 import type { Peering } from "./peering.ts";
 import type { IkeSuite } from "./proposal.ts";
+import { Reassembly } from "./reassembly.ts";
 import { Requests } from "./requests.ts";
 import { PeerResources } from "./resources.ts";
-import { sealProtected } from "./sk.ts";
 
 export type Role = "initiator" | "responder";
 
@@ -91,8 +93,9 @@ export interface Origin {
 
 /** A request of the peer that was answered: the same octets come back when it is repeated. */
 export interface Answered {
+  /** As it came; of one that came in pieces the first (RFC 7383 §2.6.1). */
   readonly request: Uint8Array;
-  readonly answer: Uint8Array;
+  readonly answer: Outgoing;
 }
 
 interface Beginning {
@@ -114,6 +117,10 @@ export class IkeSa {
   spiR: Uint8Array;
   path: Path;
   nat: NatFound = NO_NAT;
+  /** How messages are cut; undefined: not at all, since one of the two does not want it (RFC 7383 §2.3). */
+  fragments: Pick<ConnectionConfig, "fragmentation" | "fragmentSize"> | undefined;
+  /** Pieces of the peer's requests and of its answers that have come so far. */
+  readonly arriving = { requests: new Reassembly(), answers: new Reassembly() };
   /** Undefined until a responder knows whom it talks to. */
   peering: Peering | undefined;
   peerId: Identity | undefined;
@@ -178,6 +185,13 @@ export class IkeSa {
     return this.role === "initiator" ? this.keys?.responder : this.keys?.initiator;
   }
 
+  /** Keys of what we send. A RangeError in a state without. */
+  get outbound(): DirectionKeys {
+    const keys = this.role === "initiator" ? this.keys?.initiator : this.keys?.responder;
+    if (keys === undefined) throw new RangeError(`an IKE SA has no keys when ${this.#state.name}`);
+    return keys;
+  }
+
   /** The only way to change state. An impossible step is a bug and throws a RangeError. */
   become(next: IkeSaState): void {
     const last = this.#state;
@@ -192,11 +206,5 @@ export class IkeSa {
   header(exchange: number, isResponse: boolean, messageId: number): HeaderFields {
     const { spiI, spiR, role } = this;
     return { spiI, spiR, exchange, fromInitiator: role === "initiator", isResponse, messageId };
-  }
-
-  seal(header: HeaderFields, payloads: readonly Payload[], random: (length: number) => Uint8Array): Uint8Array {
-    const keys = this.role === "initiator" ? this.keys?.initiator : this.keys?.responder;
-    if (keys === undefined) throw new RangeError(`an IKE SA has no keys when ${this.#state.name}`);
-    return sealProtected(header, payloads, keys, random);
   }
 }

@@ -5,7 +5,8 @@
  *                           <-- HDR, SK {[D,] ...}
  */
 import { type ChildSa, spiText } from "./child-sa.ts";
-import { isChildUp, removeChild } from "./children.ts";
+import { isChildUp, removeChild, useAnswered } from "./children.ts";
+import { LIVENESS_TRIES, type Liveness as LivenessConfig, type Retransmit } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
 import { Exchange, findAll, type Payload } from "./message.ts";
@@ -95,9 +96,11 @@ export class Liveness implements Task {
   readonly kind = "liveness";
   readonly exchange = Exchange.INFORMATIONAL;
   readonly patience?: number;
+  readonly plan?: Retransmit;
 
-  constructor(patience: number | undefined) {
-    if (patience !== undefined) this.patience = patience;
+  constructor({ timeout, retry }: LivenessConfig) {
+    if (timeout !== undefined) this.patience = timeout;
+    if (retry !== undefined) this.plan = { first: retry, factor: 1, tries: LIVENESS_TRIES };
   }
 
   request(): readonly Payload[] {
@@ -160,6 +163,7 @@ export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Pa
     return { payloads: [], after: () => end(turn, sa, "deleted by the peer") };
 
   if (deletions.length > 0) inheritByUse(turn, sa);
+  useAnswered(turn, sa);
   const paired: Uint8Array[] = [];
   for (const { protocol, spis } of deletions)
     if (protocol === Protocol.ESP) for (const spi of spis) paired.push(...deletedByPeer(turn, holderOf(sa), spi));

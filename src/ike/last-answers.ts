@@ -3,10 +3,11 @@
  * answer, sends the request again and must hear the same octets (RFC 7296 §2.1). Holds no keys.
  */
 import { equalBytes } from "../bytes.ts";
+import type { Outgoing } from "./outgoing.ts";
 
 interface LastAnswer {
   readonly request: Uint8Array;
-  readonly answer: Uint8Array;
+  readonly answer: Pick<Outgoing, "datagrams">;
   readonly until: number;
 }
 
@@ -17,16 +18,16 @@ const MOST = 256;
 export class LastAnswers {
   readonly #bySpi = new Map<string, LastAnswer>();
 
-  keep(spi: string, request: Uint8Array, answer: Uint8Array, now: number): void {
+  keep(spi: string, request: Uint8Array, { datagrams }: Pick<Outgoing, "datagrams">, now: number): void {
     for (const [known, { until }] of this.#bySpi) {
       if (until > now && this.#bySpi.size < MOST) break; // oldest first
       this.#bySpi.delete(known);
     }
-    this.#bySpi.set(spi, { request, answer, until: now + KEPT });
+    this.#bySpi.set(spi, { request, answer: { datagrams }, until: now + KEPT });
   }
 
   /** The answer to this very request, or undefined. */
-  find(spi: string, request: Uint8Array, now: number): Uint8Array | undefined {
+  find(spi: string, request: Uint8Array, now: number): Pick<Outgoing, "datagrams"> | undefined {
     const last = this.#bySpi.get(spi);
     return last !== undefined && last.until > now && equalBytes(last.request, request) ? last.answer : undefined;
   }

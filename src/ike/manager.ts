@@ -4,6 +4,7 @@
  */
 import { EspalierError } from "../errors.ts";
 import type { Endpoint } from "../ip-address.ts";
+import { attempt, resolved } from "./attempt.ts";
 import type { Path } from "./child-sa-params.ts";
 import { startUsing } from "./children.ts";
 import type { ConnectionConfig } from "./connection.ts";
@@ -12,7 +13,6 @@ import { rekeyChild } from "./create-child-sa.ts";
 import type { Effect } from "./effect.ts";
 import type { IkeEnvironment } from "./environment.ts";
 import { closeIkeSa, deleteIkeSa, sayGoodbye } from "./ike-sa-end.ts";
-import { initiateIkeSa } from "./ike-sa-init.ts";
 import { Peering } from "./peering.ts";
 import { movePeer, receive } from "./receive.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
@@ -55,7 +55,7 @@ export class IkeManager {
     for (const peering of this.#core.peerings) {
       if (peering.config.start !== "initiate") continue;
       peering.wish = "always";
-      if (!peering.isAlive) initiateIkeSa(turn, peering);
+      if (!peering.isAlive) attempt(turn, peering);
     }
     return turn.effects;
   }
@@ -91,7 +91,7 @@ export class IkeManager {
     const turn = new Turn(this.#core, now);
     const peering = this.#peering(name);
     const { config } = peering;
-    if (config.remote.address === undefined)
+    if (peering.host === undefined)
       throw new EspalierError("ESPALIER_USAGE", `connection ${name} takes any peer: it cannot be initiated from here`, {
         remedy: "Initiate it at the peer, or give remote.address.",
       });
@@ -101,19 +101,20 @@ export class IkeManager {
     if (peering.isAlive) return turn.effects;
     peering.failures = 0;
     peering.retryAt = undefined;
-    initiateIkeSa(turn, peering);
+    attempt(turn, peering);
     return turn.effects;
   }
 
   /**
-   * Delete a connection's SAs at the peer. It is not begun again until `initiate`; one with `start: initiate` does not
-   * answer until then either, so that two such peers do not undo it. Throws ESPALIER_USAGE when the name is unknown.
+   * Delete a connection's SAs at the peer. It is not begun again until `initiate`; one with `start: initiate` or `trap` does
+   * not answer until then either, so that two such peers do not undo it. Throws ESPALIER_USAGE when the name is unknown.
    */
   terminate(name: string, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     const peering = this.#peering(name);
     peering.wish = "no";
-    peering.isHeldDown = peering.config.start === "initiate";
+    peering.isHeldDown = peering.config.start !== "none";
+    peering.resolving = undefined;
     peering.retryAt = undefined;
     peering.lastError = undefined;
     peering.forgetChildren();
@@ -139,10 +140,33 @@ export class IkeManager {
     for (const peering of this.#core.peerings) {
       peering.wish = "no";
       peering.retryAt = undefined;
+      peering.resolving = undefined;
     }
     for (const sa of [...this.#core.sas.values()]) {
       sayGoodbye(turn, sa);
       closeIkeSa(turn, sa, "stopped");
+    }
+    return turn.effects;
+  }
+
+  /** What the effect `resolve` has found: addresses in any order of preference; none when there are none. */
+  resolved(connection: string, host: string, addresses: readonly string[], now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    resolved(turn, this.#peering(connection), host, addresses);
+    return turn.effects;
+  }
+
+  /**
+   * A packet waits for this child of a connection with `start: trap`: begin it, unless it has just failed. May be said
+   * again and again while the packet waits.
+   */
+  trapped(connection: string, child: string, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    const peering = this.#peering(connection);
+    if (peering.isTrapped(now) && peering.host !== undefined) {
+      peering.wish = "once";
+      turn.log("info", "trapped", { connection }, `a packet for ${child} waits: initiating`, { child });
+      attempt(turn, peering);
     }
     return turn.effects;
   }

@@ -27,7 +27,7 @@ export interface ParsedMessage {
   readonly payloads: readonly Payload[];
   /** Payloads of unknown types that were skipped. */
   readonly skipped: number;
-  /** Where SK lies, its offset counted from the start of the message; undefined in a message without. */
+  /** Where SK or SKF lies, its offset counted from the start of the message; undefined in a message without. */
   readonly protected: ProtectedPart | undefined;
 }
 
@@ -41,7 +41,7 @@ export const parseMessage = (bytes: Uint8Array): ParsedMessage =>
       header,
       payloads: chain.payloads,
       skipped: chain.skipped,
-      protected: sk && { firstPayload: sk.firstPayload, at: HEADER_LENGTH + sk.at },
+      protected: sk && { ...sk, at: HEADER_LENGTH + sk.at },
     };
   });
 

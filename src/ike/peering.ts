@@ -1,8 +1,9 @@
 /**
  * One configured connection as it stands: its IKE SAs, whether somebody wants it up, and when to try again.
  */
+import { canonicalAddress } from "../ip-address.ts";
 import { backoff } from "./backoff.ts";
-import type { ConnectionConfig } from "./connection.ts";
+import { type ConnectionConfig, hostsOf } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import type { Turn } from "./turn.ts";
 
@@ -33,10 +34,46 @@ export class Peering {
   /** When to begin again an IKE SA that is wanted. */
   retryAt: number | undefined;
   failures = 0;
+  /** A name that is being resolved, and until when that is waited for. */
+  resolving: { readonly host: string; readonly until: number } | undefined;
+  readonly #hosts: readonly string[];
+  /** Which of the hosts is tried now, or next. */
+  #nextHost = 0;
+  /** Whether the attempt at it has succeeded. */
+  #wasUp = false;
+  /** What names were resolved to last. */
+  #learned: readonly string[] = [];
+  /** Packets for it are not to begin it before, since the last try failed. */
+  #trapAt = Number.NEGATIVE_INFINITY;
   readonly #childRetries = new Map<string, Retry>();
 
   constructor(config: ConnectionConfig) {
     this.config = config;
+    this.#hosts = hostsOf(config);
+  }
+
+  /** Where the peer is looked for next: an address or a name; undefined: it must begin. */
+  get host(): string | undefined {
+    return this.#hosts[this.#nextHost];
+  }
+
+  /** Whether the peer is known to be at this address. */
+  isAt(address: string): boolean {
+    return this.#hosts.includes(address) || this.#learned.includes(address);
+  }
+
+  /** Whether nothing says at which addresses the peer is not: it may be any, or a name that may have moved. */
+  get mayBeAnywhere(): boolean {
+    return this.#hosts.every((host) => canonicalAddress(host) === undefined);
+  }
+
+  learnAddresses(addresses: readonly string[]): void {
+    if (addresses.length > 0) this.#learned = addresses;
+  }
+
+  /** Whether a packet may begin it now. */
+  isTrapped(now: number): boolean {
+    return this.config.start === "trap" && !this.isHeldDown && !this.isAlive && now >= this.#trapAt;
   }
 
   /** SAs that are up, the newest last. */
@@ -46,6 +83,7 @@ export class Peering {
 
   /** Whether an IKE SA is up or on its way up. */
   get isAlive(): boolean {
+    if (this.resolving !== undefined) return true;
     for (const { state } of this.sas)
       if (state.name === "established" || state.name === "auth-sent" || state.name === "init-sent") return true;
     return false;
@@ -55,13 +93,26 @@ export class Peering {
   lost(turn: Turn): void {
     if (this.isAlive) return;
     this.forgetChildren();
-    if (this.wish === "once") this.wish = "no";
+    const hasFailed = !this.#wasUp;
+    this.#wasUp = false;
+    if (this.wish !== "no" && hasFailed && this.#nextHost + 1 < this.#hosts.length) {
+      this.#nextHost++; // a backup peer, at once
+      this.retryAt ??= turn.now;
+      return;
+    }
+    this.#nextHost = 0;
     if (this.wish === "no") return;
-    this.retryAt ??= turn.now + backoff(turn, this.failures++);
+    const wait = backoff(turn, this.failures++);
+    if (this.wish === "once") {
+      this.wish = "no";
+      this.#trapAt = turn.now + wait;
+    } else this.retryAt ??= turn.now + wait;
   }
 
   /** An IKE SA is up. */
   succeeded(): void {
+    this.#wasUp = true;
+    this.#trapAt = Number.NEGATIVE_INFINITY;
     this.lastError = undefined;
     this.retryAt = undefined;
     this.failures = 0;

@@ -201,11 +201,22 @@ const ikeSuite = (transforms: readonly Transform[]): IkeSuite | undefined => {
   };
 };
 
+/** The suites that a Child SA of this proposal may have; a combination that is none of ours is not among them. */
+export const suitesOffered = ({ transforms }: EspProposal): Suite[] => {
+  const integrity = ofType(transforms, INTEG);
+  return ofType(transforms, ENCR).flatMap((encr) =>
+    (integrity.length === 0 ? [undefined] : integrity).flatMap((integ) => suiteOf(encr, integ) ?? []),
+  );
+};
+
+const suiteOf = (encr: Transform, integ: Transform | undefined): Suite | undefined =>
+  suiteByName([encr, ...(integ ? [integ] : [])].map(transformName).join("-"));
+
 const espSuite = (transforms: readonly Transform[]): EspSuite | undefined => {
   const [encr, esn] = [ENCR, ESN].map((type) => ofType(transforms, type)[0]);
   if (encr === undefined || esn === undefined) return undefined;
   const [integ, ke] = [INTEG, KE].map((type) => ofType(transforms, type).find((transform) => !isNone(transform)));
-  const suite = suiteByName([encr, ...(integ ? [integ] : [])].map(transformName).join("-"));
+  const suite = suiteOf(encr, integ);
   if (suite === undefined) return undefined;
   return {
     suite,

@@ -5,6 +5,7 @@
 import { equalBytes, toHex } from "../bytes.ts";
 import type { Path } from "./child-sa-params.ts";
 import { answerCreateChildSa } from "./create-child-sa-answer.ts";
+import { openFragment } from "./fragment.ts";
 import { failAuth, readAuthAnswer } from "./ike-auth.ts";
 import { answerAuth } from "./ike-auth-answer.ts";
 import { IkeError } from "./ike-error.ts";
@@ -14,8 +15,10 @@ import { heard } from "./ike-sa-established.ts";
 import { readInitAnswer } from "./ike-sa-init.ts";
 import { answerInit, refuseInit } from "./ike-sa-init-answer.ts";
 import { answerInformational } from "./informational.ts";
+import type { DirectionKeys } from "./keymat.ts";
 import { checkContents, Exchange, type ParsedMessage, type Payload, parseHeader, parseMessage } from "./message.ts";
 import { Notify } from "./notify.ts";
+import { cutLike, learnPath, seal, sealLike } from "./outgoing.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
 import { openProtected } from "./sk.ts";
 import type { Turn } from "./turn.ts";
@@ -78,7 +81,7 @@ const receiveProtected = (turn: Turn, bytes: Uint8Array, message: ParsedMessage,
       return;
     }
     turn.count("repeated-requests");
-    turn.send(path, repeated);
+    turn.sendAll(path, repeated);
     return;
   }
   const isPeers = header.fromInitiator === (sa.role === "responder");
@@ -90,37 +93,94 @@ const receiveProtected = (turn: Turn, bytes: Uint8Array, message: ParsedMessage,
   else receiveRequest(turn, sa, bytes, message, path);
 };
 
-/** Payloads once the ICV is good; an IkeError when they are malformed; undefined when the message is to be ignored. */
-const open = (
-  turn: Turn,
-  sa: IkeSa,
-  bytes: Uint8Array,
-  message: ParsedMessage,
-): readonly Payload[] | IkeError | undefined => {
+/** A message whose ICV is good. */
+interface Opened {
+  /** An IkeError when they are malformed. */
+  readonly payloads: readonly Payload[] | IkeError;
+  /** The datagram that it came in, or the first one of several. */
+  readonly datagram: Uint8Array;
+  readonly isJoined: boolean;
+}
+
+/** Undefined when the message is to be ignored, or is a piece and more are to come. */
+const open = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage): Opened | undefined => {
   const keys = sa.inbound;
   if (keys === undefined || message.protected === undefined) {
     turn.count("unprotected");
     return undefined;
   }
+  const { exchange, isResponse } = message.header;
   try {
-    const payloads = openProtected(bytes, message, keys);
-    if (payloads === undefined) turn.count("bad-icv");
-    else checkContents(message.header.exchange, message.header.isResponse, payloads);
-    return payloads;
+    const opened =
+      message.protected.fragment === undefined
+        ? openWhole(turn, bytes, message, keys)
+        : openPiece(turn, sa, bytes, message, keys);
+    if (opened !== undefined && !(opened.payloads instanceof IkeError))
+      checkContents(exchange, isResponse, opened.payloads);
+    return opened;
   } catch (error) {
-    if (error instanceof IkeError) return error;
+    if (error instanceof IkeError) return { payloads: error, datagram: bytes, isJoined: false };
     throw error;
   }
 };
 
+const openWhole = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, keys: DirectionKeys): Opened | undefined => {
+  const payloads = openProtected(bytes, message, keys);
+  if (payloads === undefined) turn.count("bad-icv");
+  return payloads && { payloads, datagram: bytes, isJoined: false };
+};
+
+/** RFC 7383 §2.6. */
+const openPiece = (
+  turn: Turn,
+  sa: IkeSa,
+  bytes: Uint8Array,
+  message: ParsedMessage,
+  keys: DirectionKeys,
+): Opened | undefined => {
+  if (sa.fragments === undefined) {
+    turn.count("fragment-unexpected"); // we have not said that we take them
+    return undefined;
+  }
+  const arriving = message.header.isResponse ? sa.arriving.answers : sa.arriving.requests;
+  const taken = arriving.take(bytes, message, keys, turn.now);
+  if ("dropped" in taken) {
+    turn.count(taken.dropped);
+    return undefined;
+  }
+  turn.count("fragments-received");
+  if ("kept" in taken) return undefined;
+  turn.count("messages-joined");
+  return { payloads: taken.payloads, datagram: taken.first, isJoined: true };
+};
+
+/** Whether it is a request that was answered already: the same octets go back (RFC 7296 §2.1). */
+const repeats = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage, path: Path): boolean => {
+  const last = sa.lastAnswered;
+  if (message.header.messageId !== sa.expectedId - 1 || last === undefined) return false;
+  const fragment = message.protected?.fragment;
+  if (!equalBytes(last.request, bytes)) {
+    if (fragment === undefined || sa.fragments === undefined || sa.inbound === undefined) return false;
+    if (fragment.number !== 1) {
+      turn.count("fragment-repeated"); // the first one alone asks for the answer again (RFC 7383 §2.6.1)
+      return true;
+    }
+    if (openFragment(bytes, message, sa.inbound) === undefined) {
+      turn.count("bad-icv");
+      return true;
+    }
+    // The peer has cut its request anew, since it heard nothing: our answer may have been too long as well.
+    sa.lastAnswered = { request: bytes, answer: cutLike(turn, sa, last.answer, bytes) };
+    learnPath(sa, sa.lastAnswered.answer);
+  }
+  turn.count("repeated-requests");
+  turn.sendAll(path, sa.lastAnswered?.answer ?? last.answer);
+  return true;
+};
+
 const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
   const { exchange, messageId } = message.header;
-  const last = sa.lastAnswered;
-  if (messageId === sa.expectedId - 1 && last !== undefined && equalBytes(last.request, bytes)) {
-    turn.count("repeated-requests");
-    turn.send(path, last.answer); // the same octets, RFC 7296 §2.1
-    return;
-  }
+  if (repeats(turn, sa, bytes, message, path)) return;
   if (messageId !== sa.expectedId) {
     turn.count("message-id");
     return;
@@ -130,15 +190,19 @@ const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parse
     turn.count("unexpected-exchange");
     return;
   }
-  const payloads = open(turn, sa, bytes, message);
-  if (payloads === undefined) return;
+  const opened = open(turn, sa, bytes, message);
+  if (opened === undefined) return;
   authentic(turn, sa, path);
 
-  const answer = answerOr(turn, sa, payloads, handler);
-  const octets = sa.seal(sa.header(exchange, true, messageId), answer.payloads, turn.random);
-  sa.lastAnswered = { request: bytes, answer: octets };
+  const answer = answerOr(turn, sa, opened.payloads, handler);
+  const { datagram, isJoined } = opened;
+  const reply = sa.header(exchange, true, messageId);
+  const outgoing = isJoined
+    ? sealLike(turn, sa, reply, answer.payloads, datagram)
+    : seal(turn, sa, reply, answer.payloads);
+  sa.lastAnswered = { request: datagram, answer: outgoing };
   sa.expectedId++;
-  turn.send(path, octets);
+  turn.sendAll(path, outgoing);
   answer.after?.();
 };
 
@@ -178,11 +242,12 @@ const receiveAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parsed
     turn.count("late-answers");
     return;
   }
-  const payloads = open(turn, sa, bytes, message);
-  if (payloads === undefined) return;
+  const opened = open(turn, sa, bytes, message);
+  if (opened === undefined) return;
   authentic(turn, sa, path);
-  if (sa.state.name === "auth-sent") readAuth(turn, sa, payloads);
-  else readAnswer(turn, sa, payloads);
+  learnPath(sa, pending.request);
+  if (sa.state.name === "auth-sent") readAuth(turn, sa, opened.payloads);
+  else readAnswer(turn, sa, opened.payloads);
   sa.requests.pump(turn, sa);
 };
 

@@ -191,6 +191,7 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
   sa.peerId = old.peerId;
   sa.origin = old.origin;
   sa.nat = old.nat;
+  sa.fragments = old.fragments; // RFC 7383 §2.3
   turn.core.add(sa);
   startTimers(turn, sa);
   turn.log("info", "ike-sa-rekeyed", sa, `IKE SA with ${sa.remoteText} has new keys`, {

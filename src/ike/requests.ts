@@ -6,8 +6,12 @@
 import { DEFAULT_RETRANSMIT } from "./connection.ts";
 import { begin, isExhausted, type Pending, resend } from "./exchange.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { cutSmaller, type Outgoing, seal } from "./outgoing.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
+
+/** A request is cut smaller once it has gone out so often without an answer (RFC 7383 §2.5.2). */
+const TRIES_BEFORE_CUTTING = 2;
 
 export class Requests {
   #nextId: number;
@@ -39,15 +43,15 @@ export class Requests {
   }
 
   /** Send a request that was made already and wait for its answer. */
-  sent(turn: Turn, sa: IkeSa, exchange: number, request: Uint8Array, task?: Task): void {
-    const plan = sa.peering?.config.retransmit ?? DEFAULT_RETRANSMIT;
-    this.#pending = begin(exchange, this.#nextId, request, plan, turn.now, task?.patience);
+  sent(turn: Turn, sa: IkeSa, exchange: number, request: Outgoing, task?: Task): void {
+    const plan = task?.plan ?? sa.peering?.config.retransmit ?? DEFAULT_RETRANSMIT;
+    this.#pending = begin(turn, { exchange, messageId: this.#nextId, request, plan }, task?.patience);
     this.#task = task;
-    turn.send(sa.path, request);
+    turn.sendAll(sa.path, request);
   }
 
   /** Put in place of the request that waits, with the same message ID: IKE_SA_INIT with a cookie or another group. */
-  again(turn: Turn, sa: IkeSa, request: Uint8Array): void {
+  again(turn: Turn, sa: IkeSa, request: Outgoing): void {
     if (this.#pending !== undefined) this.sent(turn, sa, this.#pending.exchange, request);
   }
 
@@ -72,7 +76,7 @@ export class Requests {
         continue;
       }
       const header = sa.header(task.exchange, false, this.#nextId);
-      this.sent(turn, sa, task.exchange, sa.seal(header, payloads, turn.random), task);
+      this.sent(turn, sa, task.exchange, seal(turn, sa, header, payloads), task);
     }
   }
 
@@ -90,10 +94,20 @@ export class Requests {
     const pending = this.#pending;
     if (pending === undefined || turn.now < pending.resendAt) return true;
     if (isExhausted(pending, turn.now)) return false;
-    this.#pending = resend(pending, turn.now);
+    // What was sent in vain twice may be too long for the path.
+    const request = pending.sent < TRIES_BEFORE_CUTTING ? pending.request : cutSmaller(turn, sa, pending.request);
+    this.#pending = { ...resend(turn, pending), request };
     turn.count("retransmissions");
-    turn.send(sa.path, pending.request);
+    turn.sendAll(sa.path, request);
     return true;
+  }
+
+  /** The peer has shown that it lives without answering: begin to wait anew for the answer, with the same octets. */
+  renew(turn: Turn, sa: IkeSa): void {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    this.#pending = begin(turn, pending, this.#task?.patience);
+    turn.sendAll(sa.path, pending.request);
   }
 
   /** The tasks that have not been asked yet, no longer in the queue. */

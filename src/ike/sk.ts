@@ -22,6 +22,7 @@ import {
   type Payload,
   parseChain,
   SK,
+  type SKF,
 } from "./payload/index.ts";
 
 /**
@@ -33,20 +34,27 @@ export const openProtected = (
   { protected: sk }: Pick<ParsedMessage, "protected">,
   keys: DirectionKeys,
 ): readonly Payload[] | undefined => {
-  if (sk === undefined) return undefined;
-  const headEnd = sk.at + GENERIC_HEADER;
+  if (sk === undefined || sk.fragment !== undefined) return undefined;
+  const text = openText(bytes, sk.at + GENERIC_HEADER, keys);
+  return text && parseInner(sk.firstPayload, text);
+};
+
+/** The payloads that SK held, or all fragments of it together. Throws IkeError. */
+export const parseInner = (firstPayload: number, text: Uint8Array): readonly Payload[] =>
+  readingPeer(() => {
+    const inner = parseChain(firstPayload, text);
+    if (inner.protected !== undefined) throw invalidSyntax("an encrypted payload inside an encrypted payload");
+    return inner.payloads;
+  });
+
+/** What follows the head of `headEnd` octets, decrypted and without padding; undefined when ICV or padding is wrong. */
+export const openText = (bytes: Uint8Array, headEnd: number, keys: DirectionKeys): Uint8Array | undefined => {
   const ivEnd = headEnd + keys.cipher.ivLength;
   if (bytes.length < ivEnd) return undefined;
   const plain = keys.open(bytes.subarray(0, headEnd), bytes.subarray(headEnd, ivEnd), bytes.subarray(ivEnd));
   if (plain === undefined || plain.length === 0) return undefined;
-  const padLength = plain[plain.length - 1]!;
-  const end = plain.length - 1 - padLength;
-  if (end < 0) return undefined;
-  return readingPeer(() => {
-    const inner = parseChain(sk.firstPayload, plain.subarray(0, end));
-    if (inner.protected !== undefined) throw invalidSyntax("an encrypted payload inside an encrypted payload");
-    return inner.payloads;
-  });
+  const end = plain.length - 1 - plain[plain.length - 1]!;
+  return end < 0 ? undefined : plain.subarray(0, end);
 };
 
 /** A message whose payloads are all inside SK. Each call takes a fresh IV: an answer to send again is kept, not remade. */
@@ -56,26 +64,48 @@ export const sealProtected = (
   keys: DirectionKeys,
   random: (length: number) => Uint8Array,
 ): Uint8Array => {
-  const { ivLength, icvLength, blockLength } = keys.cipher;
-  const textLength = chainSize(payloads);
-  const padLength = blockLength - 1 - (textLength % blockLength); // as little as the cipher needs
-  const skLength = GENERIC_HEADER + ivLength + textLength + padLength + 1 + icvLength;
-
-  const head = new Writer(HEADER_LENGTH + GENERIC_HEADER);
-  emitHeader(header, SK, HEADER_LENGTH + skLength, head);
-  emitGenericHeader(firstType(payloads), skLength, head);
-
-  const text = new Writer(textLength + padLength + 1);
+  const text = new Writer(chainSize(payloads));
   emitChain(payloads, text);
-  text.reserved(padLength);
-  text.u8(padLength);
+  return sealText(header, { type: SK, firstPayload: firstType(payloads), fields: NONE }, text.finish(), keys, random);
+};
+
+const NONE = new Uint8Array(0);
+
+/** The Encrypted payload, or a fragment of one, as it is about to be written. */
+interface ProtectedHead {
+  readonly type: typeof SK | typeof SKF;
+  readonly firstPayload: number;
+  /** What stands between the generic header and the IV: nothing in SK. */
+  readonly fields: Uint8Array;
+}
+
+/** A message of one SK or SKF whose inside is `text`. */
+export const sealText = (
+  header: HeaderFields,
+  { type, firstPayload, fields }: ProtectedHead,
+  text: Uint8Array,
+  keys: DirectionKeys,
+  random: (length: number) => Uint8Array,
+): Uint8Array => {
+  const { ivLength, icvLength, blockLength } = keys.cipher;
+  const padLength = blockLength - 1 - (text.length % blockLength); // as little as the cipher needs
+  const length = GENERIC_HEADER + fields.length + ivLength + text.length + padLength + 1 + icvLength;
+
+  const head = new Writer(HEADER_LENGTH + GENERIC_HEADER + fields.length);
+  emitHeader(header, type, HEADER_LENGTH + length, head);
+  emitGenericHeader(firstPayload, length, head);
+  head.put(fields);
+
+  const padded = new Writer(text.length + padLength + 1);
+  padded.put(text);
+  padded.reserved(padLength);
+  padded.u8(padLength);
 
   const iv = keys.nextIv(random);
   const headBytes = head.finish();
-  const plain = text.finish();
-  const whole = new Uint8Array(HEADER_LENGTH + skLength);
+  const whole = new Uint8Array(HEADER_LENGTH + length);
   whole.set(headBytes);
   whole.set(iv, headBytes.length);
-  whole.set(keys.seal(headBytes, iv, plain), headBytes.length + ivLength);
+  whole.set(keys.seal(headBytes, iv, padded.finish()), headBytes.length + ivLength);
   return whole;
 };

@@ -2,6 +2,7 @@
  * One own request to the peer and what to do with its answer. Tasks wait in a queue, since the window is one message
  * (RFC 7296 §2.3): what a task asks is made when its turn has come, and may be nothing by then.
  */
+import type { Retransmit } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import type { Payload } from "./message.ts";
 import type { Turn } from "./turn.ts";
@@ -24,6 +25,8 @@ export interface Task {
   readonly resource?: number;
   /** Milliseconds after which an answer is no longer waited for, where it is sooner than retransmission gives up. */
   readonly patience?: number;
+  /** How it is sent again, where that is not as for all requests. */
+  readonly plan?: Retransmit;
   /** The payloads inside SK, or undefined when there is nothing to ask any more. */
   request(turn: Turn, sa: IkeSa): readonly Payload[] | undefined;
   /** The answer, its contents checked. Throws IkeError when the peer broke the rules. */

@@ -1,6 +1,7 @@
 /**
  * All that happens by itself: when, and what. One list serves both `tick` and `nextWake`, so that they cannot disagree.
  */
+import { attempt, unresolved } from "./attempt.ts";
 import { type ChildSa, spiText } from "./child-sa.ts";
 import { hasChild, startUsing } from "./children.ts";
 import { childOf } from "./connection.ts";
@@ -8,10 +9,10 @@ import type { Core } from "./core.ts";
 import { CreateChild, rekeyChild } from "./create-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
-import { heard, KEEPALIVE, USAGE_PERIOD } from "./ike-sa-established.ts";
-import { initiateIkeSa } from "./ike-sa-init.ts";
+import { KEEPALIVE, startListening, USAGE_PERIOD } from "./ike-sa-established.ts";
 import { deleteChild, Liveness } from "./informational.ts";
 import type { Peering, Retry } from "./peering.ts";
+import type { Reassembly } from "./reassembly.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import type { Turn } from "./turn.ts";
 import { wantChild } from "./want-children.ts";
@@ -32,6 +33,9 @@ export const timersOf = (core: Core): Timer[] => {
 };
 
 const ofPeering = (timers: Timer[], peering: Peering): void => {
+  const { resolving } = peering;
+  if (resolving !== undefined)
+    timers.push({ at: resolving.until, run: (turn) => unresolved(turn, peering, resolving.host) });
   if (peering.retryAt !== undefined) timers.push({ at: peering.retryAt, run: (turn) => retry(turn, peering) });
   for (const due of peering.childRetries)
     if (due.at !== undefined) timers.push({ at: due.at, run: (turn) => retryChild(turn, peering, due) });
@@ -41,6 +45,8 @@ const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
   const { state } = sa;
   const { pending } = sa.requests;
   if (pending !== undefined) timers.push({ at: pending.resendAt, run: (turn) => resend(turn, sa) });
+  for (const pieces of [sa.arriving.requests, sa.arriving.answers])
+    if (pieces.until !== undefined) timers.push({ at: pieces.until, run: (turn) => forgetPieces(turn, pieces) });
   if (state.name === "init-answered")
     timers.push({ at: state.expiresAt, run: (turn) => closeIkeSa(turn, sa, "never authenticated") });
   if (state.name === "replaced")
@@ -58,6 +64,7 @@ const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
 const ofChild = (timers: Timer[], sa: IkeSa, child: ChildSa): void => {
   const { state } = child;
   if (state.name === "installed") timers.push({ at: state.rekeyAt, run: (turn) => rekeyChild(turn, sa, child) });
+  if (child.isLive) timers.push({ at: child.useAt, run: (turn) => startUsing(turn, sa, child) });
   if (child.isLive) timers.push({ at: child.expiresAt, run: (turn) => expireChild(turn, sa, child) });
   if (state.name === "replaced")
     timers.push({
@@ -69,8 +76,18 @@ const ofChild = (timers: Timer[], sa: IkeSa, child: ChildSa): void => {
     });
 };
 
+/** The rest never came: the peer sends all of them again, or has cut the message anew (RFC 7383 §2.6). */
+const forgetPieces = (turn: Turn, pieces: Reassembly): void => {
+  turn.count("fragments-timed-out");
+  pieces.forget();
+};
+
 const resend = (turn: Turn, sa: IkeSa): void => {
   if (sa.requests.retry(turn, sa)) return;
+  if (sa.requests.task?.kind === "liveness" && hasReceived(turn, sa)) {
+    sa.requests.renew(turn, sa); // ESP says that the peer lives, though its answers are lost
+    return;
+  }
   const why = `${sa.remoteText} does not answer`;
   const { peering, state } = sa;
   if (state.name === "init-sent" || state.name === "auth-sent" || state.name === "established") {
@@ -102,17 +119,25 @@ const expireChild = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
   wantChild(turn, sa, child.config, child.resource);
 };
 
-/** On demand (RFC 7296 §2.4): ESP from the peer says that it lives, only silence asks. */
+/** RFC 7296 §2.4. On demand: ESP from the peer says that it lives, only silence asks. */
 const askWhetherAlive = (turn: Turn, sa: IkeSa): void => {
-  heard(turn, sa); // whatever comes of it, look again after another interval
+  const liveness = sa.peering?.config.liveness;
+  startListening(turn, sa); // whatever comes of it, look again after another interval
+  const received = hasReceived(turn, sa);
+  if (liveness === undefined || (received && liveness.mode !== "periodic")) return;
+  if (sa.requests.pending !== undefined) return; // a request on its way asks the same
+  sa.requests.add(turn, sa, new Liveness(liveness));
+};
+
+/** Whether ESP has come since this was asked last. */
+const hasReceived = (turn: Turn, sa: IkeSa): boolean => {
   let received = false;
   for (const child of sa.children.values()) {
     const packetsIn = turn.core.env.usage(child.spiIn)?.packetsIn ?? 0;
     if (packetsIn > child.packetsIn) received = true;
     child.packetsIn = packetsIn;
   }
-  if (received || sa.requests.pending !== undefined) return; // a request on its way asks the same
-  sa.requests.add(turn, sa, new Liveness(sa.peering?.config.liveness?.timeout));
+  return received;
 };
 
 const keepAlive = (turn: Turn, sa: IkeSa): void => {
@@ -133,7 +158,7 @@ const watchSequenceNumbers = (turn: Turn, sa: IkeSa): void => {
 
 const retry = (turn: Turn, peering: Peering): void => {
   peering.retryAt = undefined;
-  if (!peering.isAlive && peering.wish !== "no") initiateIkeSa(turn, peering);
+  if (!peering.isAlive && peering.wish !== "no") attempt(turn, peering);
 };
 
 const retryChild = (turn: Turn, peering: Peering, due: Retry): void => {

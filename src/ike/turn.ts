@@ -2,6 +2,7 @@
 import type { Path } from "./child-sa-params.ts";
 import type { Core } from "./core.ts";
 import type { Effect, LogFields, LogLevel } from "./effect.ts";
+import type { Outgoing } from "./outgoing.ts";
 
 /** Whom a log line is about. */
 export interface Named {
@@ -35,8 +36,12 @@ export class Turn {
     this.effects.push({ kind: "send", path, bytes });
   }
 
-  count(reason: string): void {
-    this.core.counters[reason] = (this.core.counters[reason] ?? 0) + 1;
+  sendAll(path: Path, { datagrams }: Pick<Outgoing, "datagrams">): void {
+    for (const bytes of datagrams) this.send(path, bytes);
+  }
+
+  count(reason: string, by = 1): void {
+    this.core.counters[reason] = (this.core.counters[reason] ?? 0) + by;
   }
 
   log(level: LogLevel, event: string, about: Named, message: string, fields?: LogFields): void {

@@ -61,3 +61,12 @@ export const accept = (words: Uint32Array, ringAt: number, ringWords: number, to
   words[at] = words[at]! | (1 << (seq & 31));
   return Math.max(seq, top);
 };
+
+/**
+ * Count every number up to `top` as seen, whatever the ring says: its writer died, perhaps in the middle of `accept`. Late
+ * packets are lost by it, but none is ever accepted twice.
+ */
+export const closeWindow = (words: Uint32Array, ringAt: number, ringWords: number, top: number): void => {
+  words.fill(0xffff_ffff, ringAt, ringAt + ringWords);
+  words[ringAt + (Math.floor(top / 32) & (ringWords - 1))] = 0xffff_ffff >>> (31 - (top % 32));
+};

@@ -17,7 +17,7 @@
  * Sequence numbers are doubles, exact to 2^53: an extended counter ends there and not at 2^64.
  */
 import type { Suite } from "../crypto/suites.ts";
-import { MAX_RING_WORDS, ringWordsFor } from "./replay.ts";
+import { closeWindow, MAX_RING_WORDS, ringWordsFor } from "./replay.ts";
 
 const RECORD = 352;
 const STATE = 0;
@@ -172,6 +172,17 @@ export class Sad {
     const address = new Uint8Array(this.#bytes.subarray(from, from + length));
     const settled = (before & 1) === 0 && Atomics.load(this.#state, at + SEEN_VERSION) === before;
     return settled ? { address, port: familyPort & 0xffff } : undefined;
+  }
+
+  /**
+   * The worker that owned the inbound SA in `record` is dead and another will take over: put right what it may have left
+   * half done. An outbound SA needs nothing: a number is taken before it is used, so at most some are never sent.
+   */
+  recover(record: number): void {
+    if (this.generation(record) === 0) return;
+    const at = record * RECORD;
+    if ((Atomics.load(this.#state, at + SEEN_VERSION) & 1) === 1) Atomics.add(this.#state, at + SEEN_VERSION, 1);
+    closeWindow(this.words, at + RING, this.words[at + RING_WORDS]!, this.top(record));
   }
 
   // Workers, once an SA

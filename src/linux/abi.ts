@@ -40,6 +40,32 @@ export const VIRTIO_NET_HDR = {
 export const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
 export const TIMEVAL = { size: 16, seconds: 0, microseconds: 8 } as const;
 
+/** What io_uring_setup(2) is asked and answers; the offsets of its two parts lie behind `flags` and the like. */
+export const IO_URING_PARAMS = {
+  size: 120,
+  entries: 0,
+  completions: 4,
+  flags: 8,
+  submission: 40,
+  completion: 80,
+} as const;
+/** Part of that: offsets into the ring, and behind the last of them (`reserved` and four octets) the address of SQEs. */
+export const IO_SQRING_OFFSETS = { size: 40, head: 0, tail: 4, mask: 8, array: 24, reserved: 28 } as const;
+/** The same of completions; behind the last one lies the address of the rings. */
+export const IO_CQRING_OFFSETS = { size: 40, head: 0, tail: 4, mask: 8, cqes: 20, reserved: 28 } as const;
+export const IO_URING_SQE = {
+  size: 64,
+  opcode: 0,
+  fd: 4,
+  address: 16,
+  length: 24,
+  rwFlags: 28,
+  userData: 32,
+} as const;
+export const IO_URING_CQE = { size: 16, userData: 0, result: 8 } as const;
+/** Which registered descriptor of a ring a request is about. */
+export const IO_URING_RSRC_UPDATE = { size: 16, offset: 0 } as const;
+
 export const SOCK_FILTER = { size: 8, code: 0, jt: 2, jf: 3, k: 4 } as const;
 export const SOCK_FPROG = { size: 16, length: 0, filter: 8 } as const;
 

@@ -23,6 +23,7 @@ export const ERRNO = {
   ENOTTY: 25,
   ENOSPC: 28,
   ERANGE: 34,
+  ENOSYS: 38,
   EBADFD: 77,
   EMSGSIZE: 90,
   ENOPROTOOPT: 92,

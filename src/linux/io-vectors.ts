@@ -43,6 +43,12 @@ export class IoVectors {
     return libc.writev(fd, this.#memory, first * IOVEC.size, count);
   }
 
+  /** The address of iovecs `first` to `first + count - 1`, for a call that takes them. */
+  address(first: number, count: number): number {
+    this.#checkRange(first, count);
+    return this.#memory.base + first * IOVEC.size;
+  }
+
   #checkRange(first: number, count: number): void {
     if (first >>> 0 !== first || count >>> 0 !== count || count > IOV_MAX || first + count > this.capacity)
       outOfRange("iovecs", first, count, this.capacity);

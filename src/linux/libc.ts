@@ -7,7 +7,7 @@
  */
 import koffi, { type LibraryHandle } from "koffi";
 import { EspalierError } from "../errors.ts";
-import { abiUnavailable, IOVEC, MMSGHDR, POLLFD } from "./abi.ts";
+import { abiUnavailable, IO_URING_PARAMS, IOVEC, MMSGHDR, POLLFD } from "./abi.ts";
 import type { Memory } from "./memory.ts";
 
 const LIBRARY = "libc.so.6";
@@ -57,6 +57,8 @@ const c = {
   eventfd: bind("eventfd", "int", "uint32_t", "int"),
   recvmmsg: bind("recvmmsg", "int", "int", "int64_t", "uint32_t", "int", "int64_t"),
   sendmmsg: bind("sendmmsg", "int", "int", "int64_t", "uint32_t", "int"),
+  // Variable arguments that are all integers are passed like fixed ones, on x86_64 and arm64.
+  syscall: bind("syscall", "int64_t", "int64_t", "int64_t", "int64_t", "int64_t", "int64_t", "int64_t", "int64_t"),
 };
 
 const outcome = (result: number): number => (result < 0 ? -koffi.errno() : result);
@@ -139,3 +141,26 @@ export const recvmmsg = (fd: number, memory: Memory, at: number, count: number, 
 
 export const sendmmsg = (fd: number, memory: Memory, at: number, count: number, flags: number): number =>
   outcome(c.sendmmsg(fd, memory.at(at, count * MMSGHDR.size), count, flags));
+
+/** Numbers of system calls that the C library has no function for; those since Linux 5.0 are the same everywhere. */
+const SYS_IO_URING_SETUP = 425;
+const SYS_IO_URING_ENTER = 426;
+const SYS_IO_URING_REGISTER = 427;
+
+/** An io_uring_params at `at`; what it points to is proved where it is written (IoUring). */
+export const ioUringSetup = (entries: number, memory: Memory, at: number): number =>
+  outcome(c.syscall(SYS_IO_URING_SETUP, entries, memory.at(at, IO_URING_PARAMS.size), 0, 0, 0, 0));
+
+/** What the submitted entries point to is proved where they are written (IoUring). */
+export const ioUringEnter = (ring: number, submit: number, complete: number, flags: number): number =>
+  outcome(c.syscall(SYS_IO_URING_ENTER, ring, submit, complete, flags, 0, 0));
+
+/** A registration whose argument is `count` things of `size` octets at `at`. */
+export const ioUringRegister = (
+  ring: number,
+  request: number,
+  memory: Memory,
+  at: number,
+  size: number,
+  count: number,
+): number => outcome(c.syscall(SYS_IO_URING_REGISTER, ring, request, memory.at(at, size * count), count, 0, 0));

@@ -106,7 +106,7 @@ describe("check", () => {
       status: 2,
       out: "",
       err: `espalier: 2 mistakes in ${bad}
-${bad}:5: connections.branch.remote.address: expected an IPv4 or IPv6 address or any, found "nowhere"
+${bad}:5: connections.branch.remote.address: expected an IPv4 or IPv6 address, a domain name or any, found "nowhere"
 ${bad}:7: connections.branch.children.net.interface.name: expected an interface name of 1 to 15 letters, digits, dots, dashes or underscores, found "way-too-long-a-name"
 `,
     });

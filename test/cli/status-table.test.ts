@@ -4,7 +4,7 @@ import { childOf, statusOf } from "../support/status.ts";
 
 test("a gateway with two connections up and one that fails", () => {
   expect(statusTable(statusOf(), { colour: false })).toMatchInlineSnapshot(`
-    "espalier 0.1.0, up 2 h 3 min, 2 of 3 connections up, 2 workers, engine ipsec-mb (libIPSec_MB 1.3.0)
+    "espalier 0.1.0, up 2 h 3 min, 2 of 3 connections up, 2 workers, engine ipsec-mb (libIPSec_MB 1.3.0, measured at the start)
 
     connection  state       remote               tunnel            suite             via           in      out   drops  rekey in
     branch      up          192.0.2.2:500        net               aes256gcm16       ESP ESN  15.4 MB  3.21 GB       0  57 min
@@ -17,14 +17,14 @@ test("a gateway with two connections up and one that fails", () => {
     drops of branch/voice: bad-icv 1.20 k, replayed 3
     drops: no-sa 17
 
-    worker 0: 2.36 M packets in 81.0 k batches (29.1 each), 91.0 k polls, 1 min 2 s of cpu
+    worker 0: 2.36 M packets in 81.0 k batches (29.1 each), 91.0 k polls, 1 min 2 s of cpu, replaced once
     worker 1: 0 packets in 0 batches, 1 polls, under 1 s of cpu"
   `);
 });
 
 test("a gateway without connections or workers", () => {
   expect(statusTable(statusOf({ connections: [], workers: [], drops: {} }), { colour: false })).toMatchInlineSnapshot(`
-    "espalier 0.1.0, up 2 h 3 min, 0 of 0 connections up, 0 workers, engine ipsec-mb (libIPSec_MB 1.3.0)
+    "espalier 0.1.0, up 2 h 3 min, 0 of 0 connections up, 0 workers, engine ipsec-mb (libIPSec_MB 1.3.0, measured at the start)
 
     no connections"
   `);

@@ -63,7 +63,12 @@ test("without a route to ask, a connection needs its local address", () => {
 
 test("a remote of any address and without an identity may be anybody", () => {
   const text = ROUTED.replace('{ address: "2001:db8::2" }', "{ address: any }\n    local: { address: 192.0.2.1 }");
-  expect(toConnections(parseConfig(text))[0]?.remote).toEqual({ address: undefined, port: 500, id: undefined });
+  expect(toConnections(parseConfig(text))[0]?.remote).toEqual({
+    address: undefined,
+    backups: [],
+    port: 500,
+    id: undefined,
+  });
 });
 
 test("the mapped connections show no key", () => {

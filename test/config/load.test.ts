@@ -66,8 +66,14 @@ test("the defaults of the smallest configuration", () => {
             },
           ],
           "encap": "auto",
+          "fragmentSize": undefined,
+          "fragmentation": "yes",
           "lifetime": 86400000,
-          "liveness": 30000,
+          "liveness": {
+            "interval": 30000,
+            "mode": "on-demand",
+            "retry": undefined,
+          },
           "local": {
             "address": "192.0.2.1",
             "id": undefined,
@@ -83,8 +89,15 @@ test("the defaults of the smallest configuration", () => {
           },
           "remote": {
             "address": "192.0.2.2",
+            "backups": [],
             "id": undefined,
             "port": 500,
+          },
+          "retransmit": {
+            "factor": 2,
+            "first": 500,
+            "jitter": 0.1,
+            "tries": 7,
           },
           "start": "none",
         },
@@ -145,7 +158,12 @@ describe("complaints name file, line, path and what was expected", () => {
 
   test.each([
     ["192.0.2.2 }", "any }\n    start: initiate", "start: expected none: a peer of any address cannot be called"],
-    ["192.0.2.2", "peer.example", 'remote.address: expected an IPv4 or IPv6 address or any, found "peer.example"'],
+    ["192.0.2.2", "peer", 'remote.address: expected an IPv4 or IPv6 address, a domain name or any, found "peer"'],
+    [
+      "192.0.2.2",
+      "192.0.2.256",
+      'remote.address: expected an IPv4 or IPv6 address, a domain name or any, found "192.0.2.256"',
+    ],
     ["192.0.2.2", '"2001:db8::2"', "remote.address: expected an IPv4 address as local.address is one"],
     ["192.0.2.2", "192.0.2.1", "remote.address: expected another address than local.address"],
     ["{ address: 192.0.2.2 }", "{ port: 500 }", "remote.address: expected the address of the peer, or any"],
@@ -268,7 +286,7 @@ connections:
       "gw.yaml:3: connections.a.psk: expected a key: psk or psk_file",
       "gw.yaml:4: connections.a.remote.address: expected the address of the peer, or any",
       "gw.yaml:4: connections.a.remote.adress: expected a known key: did you mean address?",
-      "gw.yaml:5: connections.a.start: expected one of initiate, none, found "yes"",
+      "gw.yaml:5: connections.a.start: expected one of initiate, trap, none, found "yes"",
       "gw.yaml:6: connections.a.children.net.interface.mtu: expected auto or a whole number from 576 to 65535, found 9",
       "gw.yaml:6: connections.a.children.net.interface.name: expected an interface name of 1 to 15 letters, digits, dots, dashes or underscores, found "way-too-long-a-name"",
       "gw.yaml:10: connections.b.start: expected none: a peer of any address cannot be called",
@@ -430,4 +448,34 @@ describe("warnings", () => {
       /^9: .*routes\[1\]: this route holds the peer 192.0.2.2 itself/,
     );
   });
+});
+
+test("a peer may be a name, have backups, and be begun by its first packet", () => {
+  const text = SMALLEST.replace(
+    "remote: { address: 192.0.2.2 }",
+    "start: trap\n    remote: { address: Gw.Example, backups: [192.0.2.3, gw2.example], id: gw.example }",
+  );
+  expect(parseConfig(text).connections[0]).toMatchObject({
+    start: "trap",
+    remote: { address: "gw.example", backups: ["192.0.2.3", "gw2.example"], id: "gw.example" },
+  });
+});
+
+test.each([
+  [
+    "{ address: 192.0.2.2, backups: [192.0.2.3] }",
+    "remote.id: expected an identity: with backups it is not an address",
+  ],
+  ["{ address: any, backups: 192.0.2.3, id: x.y }", "backups: expected none: a peer of any address cannot be called"],
+  ["{ address: 192.0.2.2, backups: [a.b, '2001:db8::1'], id: x.y }", "backups[1]: expected an IPv4 address"],
+  ["{ address: 192.0.2.2, backups: 192.0.2.1, id: x.y }", "backups[0]: expected another address than local.address"],
+])("backups that cannot be are refused: %s", (remote, why) => {
+  expect(complaintsOf(edited("{ address: 192.0.2.2 }", remote))).toEqual([expect.stringContaining(why)]);
+});
+
+test("a peer known by name needs a local address", () => {
+  const text = SMALLEST.replace("{ address: 192.0.2.1 }", "{ id: a.example }").replace("192.0.2.2", "gw.example");
+  expect(complaintsOf(text)).toEqual([
+    expect.stringContaining("local.address: expected an address: where the peer is a name"),
+  ]);
 });

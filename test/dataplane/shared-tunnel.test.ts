@@ -7,7 +7,15 @@ import * as libc from "../../src/linux/libc.ts";
 import { Memory } from "../../src/linux/memory.ts";
 import { MsgBatch } from "../../src/linux/msg-batch.ts";
 import { AF_INET } from "../../src/linux/sockaddr.ts";
-import { bindTo, boundEndpoint, openSocket, SOCK_DGRAM, SOL_UDP, UDP_SEGMENT } from "../../src/linux/socket.ts";
+import {
+  bindTo,
+  boundEndpoint,
+  getOption,
+  openSocket,
+  SOCK_DGRAM,
+  SOL_UDP,
+  UDP_SEGMENT,
+} from "../../src/linux/socket.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, type MemoryTunnel, settle } from "../support/memory-sites.ts";
 
@@ -18,6 +26,7 @@ afterEach(async () => {
 });
 
 const WORKERS = 3;
+const UDP_GRO = 104;
 
 /** Two sites of three workers with one tunnel; `resources` have pairs in use at both ends. */
 const connected = async (resources: readonly number[]) => {
@@ -193,6 +202,8 @@ const trains = (to: MemorySite) => {
   };
 };
 
+const hasGro = (fd: number): number => getOption(fd, SOL_UDP, UDP_GRO);
+
 const sealer = (spi: number) =>
   EspSession.open({
     direction: "seal",
@@ -221,9 +232,48 @@ test("a train of packets of several SAs is sorted out: each is opened by its wor
     expect(got[(2 + resource) % 3]).toEqual(own); // whole, and in their order
     expect(b.plane.counters(pair.spiB)).toMatchObject({ packetsIn: 60, seqIn: 60, drops: {} });
   });
-  const moved = b.plane.poll().filter((event) => event.kind === "peer-moved");
+  const events = b.plane.poll();
+  expect(events.filter(({ kind }) => kind === "mixed-trains")).toEqual([{ kind: "mixed-trains", address: b.address }]);
+  expect(b.udp.workers.map(hasGro)).toEqual([0, 0, 0]);
+  expect(a.udp.workers.map(hasGro)).toEqual([1, 1, 1]);
+  const moved = events.filter((event) => event.kind === "peer-moved");
   expect(moved.map(({ remote }) => remote)).toEqual(new Array(3).fill({ address: "127.0.0.9", port: net.port }));
   expect(judged(b.plane.totals())).toBe(180);
   net.close();
   for (const session of sessions) session.close();
+});
+
+test("a forged train changes nothing: it is dropped by whom it names, and trains go on", async () => {
+  const { a, b, pairs } = await connected([0, 1, 2]);
+  const sessions = pairs.map(({ spiB }) => sealer(spiB));
+  const net = trains(b);
+  const forged = sessions.map((session) => {
+    const [packet] = session.seal([ipPacket({ version: 4 })]);
+    packet!.fill(7, packet!.length - 8);
+    return packet!;
+  });
+  net.send(forged);
+  settle(a, b);
+  expect(b.plane.totals().in).toEqual({ packets: 0, bytes: 0, drops: { "integ-error": 3 } });
+  for (const { spiB } of pairs) expect(b.plane.counters(spiB)!.drops).toEqual({ "integ-error": 1 });
+  expect(b.plane.poll()).toEqual([]);
+  expect(b.udp.workers.map(hasGro)).toEqual([1, 1, 1]);
+  net.close();
+  for (const session of sessions) session.close();
+});
+
+test("ESP that came to the control thread's socket is delivered by the worker of its SA", async () => {
+  const { a, b, tunnelB, pairs } = await connected([0, 1, 2]);
+  const inner = numbered(3);
+  pairs.forEach(({ spiB }, i) => {
+    const session = sealer(spiB);
+    b.plane.deliver(session.seal([inner[i]!])[0]!, { address: a.address, port: a.udp.port });
+    session.close();
+  });
+  b.plane.deliver(Uint8Array.of(255), { address: a.address, port: 1 });
+  b.plane.deliver(new Uint8Array(40).fill(9), { address: a.address, port: 1 });
+  settle(b);
+  expect(delivered(tunnelB)).toEqual([[inner[1]], [inner[2]], [inner[0]]]);
+  expect(b.plane.totals().in).toMatchObject({ packets: 3, drops: { "no-sa": 1 } });
+  expect(b.plane.poll().map(({ kind }) => kind)).toEqual(["first-packet", "first-packet", "first-packet"]);
 });

@@ -1,6 +1,7 @@
 /** Workers in threads of their own: they run the build in dist/, so this needs `npm run build` first. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Worker } from "node:worker_threads";
 import { afterEach, expect, test } from "vitest";
 import type * as PlaneModule from "../../src/dataplane/plane.ts";
 import { ipPacket } from "../support/ip-packets.ts";
@@ -120,4 +121,70 @@ test.skipIf(!isBuilt)(`a worker that cannot start says why${reason}`, async () =
 test("TypeScript sources cannot run threads, and say so", async () => {
   const { Plane } = await import("../../src/dataplane/plane.ts");
   await expect(Plane.start({ workers: 1, engine: "node" })).rejects.toMatchObject({ code: "ESPALIER_PLATFORM" });
+});
+
+test.skipIf(!isBuilt)(`a thread that dies under traffic is replaced, and its SAs go on${reason}`, async () => {
+  const threads: Worker[] = [];
+  const note = (thread: Worker): unknown => threads.push(thread);
+  process.on("worker", note);
+  const Plane = await builtPlane();
+  const start = async (address: string): Promise<MemorySite> => {
+    const plane = await Plane.start({ workers: 2, slots: 64, engine: "node" });
+    const site = await MemorySite.start(address, { workers: 2, plane });
+    running.push(site);
+    return site;
+  };
+  const a = await start("127.0.0.4");
+  const ofA = threads.splice(0);
+  const b = await start("127.0.0.5");
+  const ofB = threads.splice(0);
+  process.off("worker", note);
+  expect([ofA.length, ofB.length]).toEqual([2, 2]);
+  const tunnels = [0, 1].map((worker) => {
+    const [atA, atB] = [a.addTunnel(worker), b.addTunnel(worker)];
+    const pair = installPair([a, atA.id], [b, atB.id]);
+    a.plane.use(pair.spiA);
+    b.plane.use(pair.spiB);
+    return { atA, atB, ...pair, sent: 0, received: 0 };
+  });
+  const packet = ipPacket({ version: 4, length: 200 });
+  /** Keep up to 16 packets of each tunnel on their way until each has delivered `more`. */
+  const exchange = async (more: number): Promise<void> => {
+    const goals = tunnels.map(({ received }) => received + more);
+    for (const tunnel of tunnels) tunnel.sent = tunnel.received; // what was lost is not waited for
+    await until(() => {
+      for (const tunnel of tunnels) {
+        for (; tunnel.sent < tunnel.received + 16; tunnel.sent++) tunnel.atA.tun.inject(packet);
+        tunnel.received += tunnel.atB.tun.delivered().length;
+      }
+      return tunnels.every(({ received }, i) => received >= goals[i]!);
+    });
+  };
+  await exchange(100);
+  const deaths: string[] = [];
+  const look = (site: MemorySite): void => {
+    for (const event of site.plane.poll()) if (event.kind === "replaced") deaths.push(event.message);
+  };
+  for (const [site, of] of [
+    [b, ofB],
+    [a, ofA],
+  ] as const) {
+    const before = deaths.length;
+    void of[before % 2]!.terminate();
+    let sent = 0;
+    await until(() => {
+      if (sent++ < 100) for (const { atA } of tunnels) atA.tun.inject(packet);
+      for (const tunnel of tunnels) tunnel.received += tunnel.atB.tun.delivered().length;
+      look(site);
+      return deaths.length > before;
+    });
+    await exchange(100);
+    expect(site.plane.workerStats().map(({ status }) => status)).toEqual(["running", "running"]);
+  }
+  expect(deaths).toEqual(new Array(2).fill("worker exited with code: 1"));
+  for (const { atA, spiA, spiB } of tunnels) {
+    expect(a.plane.counters(spiA)!.seqOut).toBeGreaterThan(300); // the very same SAs
+    expect(b.plane.counters(spiB)!.drops).toEqual({});
+    expect(a.plane.tunnelCounters(atA.id).out.drops).toEqual({});
+  }
 });

@@ -5,7 +5,12 @@ import { toHex } from "../../src/bytes.ts";
 import { IkeSockets } from "../../src/gateway/ike-sockets.ts";
 import type { Path } from "../../src/ike/effect.ts";
 import { close } from "../../src/linux/libc.ts";
+import { Memory } from "../../src/linux/memory.ts";
+import { MsgBatch } from "../../src/linux/msg-batch.ts";
+import { AF_INET } from "../../src/linux/sockaddr.ts";
+import { bindTo, boundEndpoint, openSocket, SOCK_DGRAM, SOL_UDP, UDP_SEGMENT } from "../../src/linux/socket.ts";
 import { closeUdpGroup, openUdpGroup, type UdpGroup } from "../../src/linux/udp.ts";
+import { enableUdpGro } from "../../src/linux/udp-gro.ts";
 
 const HERE = "127.0.0.1";
 
@@ -24,6 +29,7 @@ let peer: Socket;
 let ports: { ike: number; natt: number; peer: number };
 let received: { hex: string; path: Path }[];
 let atPeer: string[];
+let esp: { hex: string; port: number }[];
 
 const until = async (done: () => boolean): Promise<void> => {
   for (let turn = 0; turn < 500 && !done(); turn++) await new Promise((wake) => setTimeout(wake, 5));
@@ -32,6 +38,7 @@ const until = async (done: () => boolean): Promise<void> => {
 beforeEach(async () => {
   received = [];
   atPeer = [];
+  esp = [];
   peer = createSocket("udp4").bind(0, HERE);
   await once(peer, "listening");
   peer.on("message", (bytes) => atPeer.push(toHex(bytes)));
@@ -41,6 +48,7 @@ beforeEach(async () => {
     ikePort: ports.ike,
     nattPort: ports.natt,
     onMessage: (bytes, path) => received.push({ hex: toHex(bytes), path }),
+    onEsp: (bytes, remote) => esp.push({ hex: toHex(bytes), port: remote.port }),
     onSendError: (_, error) => {
       throw error;
     },
@@ -90,12 +98,60 @@ describe("IKE and ESP share the NAT-T port (RFC 3948 §2.2)", () => {
   });
 });
 
+/** An IKE message behind its marker: a header that tells its length, and `fill` octets. */
+const markedIke = (fill: number, octet: number): Buffer => {
+  const message = Buffer.alloc(4 + 28 + fill, octet);
+  message.writeUInt32BE(0, 0);
+  message.writeUInt32BE(28 + fill, 4 + 24);
+  return message;
+};
+
+test("a train is taken apart by the length that its IKE message tells; what is ESP in it goes on as ESP", async () => {
+  expect(enableUdpGro(group.control)).toBe(0);
+  const slab = Memory.allocate(4096);
+  const out = new MsgBatch({ slab, capacity: 1, controlRoom: 24 });
+  const fd = openSocket(HERE, SOCK_DGRAM, 0, "test");
+  bindTo(fd, { address: HERE, port: 0 }, "test");
+  const { port } = boundEndpoint(fd);
+  const [first, second] = [markedIke(12, 7), markedIke(12, 8)];
+  const [full, short] = [Buffer.alloc(first.length, 0xee), Buffer.alloc(20, 0xdd)];
+  slab.bytes.set(Buffer.concat([first, full, second, short]));
+  out.setPeer(0, AF_INET, Uint8Array.of(127, 0, 0, 1), 0, ports.natt);
+  out.setBuffer(0, 0, first.length * 3 + short.length);
+  out.setControl16(0, SOL_UDP, UDP_SEGMENT, first.length);
+  expect(out.send(fd, 0, 1)).toBe(1);
+  await until(() => esp.length === 2);
+  close(fd);
+  expect(received.map(({ hex, path }) => [hex, path.remote.port])).toEqual([
+    [toHex(first.subarray(4)), port],
+    [toHex(second.subarray(4)), port],
+  ]);
+  expect(esp).toEqual([
+    { hex: toHex(full), port },
+    { hex: toHex(short), port },
+  ]);
+});
+
+test("a message whose length is nonsense goes to IKE as it is", async () => {
+  const long = markedIke(0, 1);
+  long.writeUInt32BE(5000, 28);
+  const none = markedIke(9, 2);
+  none.writeUInt32BE(0, 28);
+  for (const message of [long, none, markedIke(0, 3).subarray(0, 20)]) {
+    peer.send(message, ports.natt, HERE);
+    await until(() => received.at(-1)?.hex === toHex(message.subarray(4)));
+  }
+  expect(received).toHaveLength(3);
+  expect(esp).toEqual([]);
+});
+
 test("a port that is taken is a typed error with a remedy", async () => {
   const other = openUdpGroup({ address: HERE, port: 0, workers: 1, slotBits: 8 });
   const second = new IkeSockets({
     ikePort: ports.ike,
     nattPort: other.port,
     onMessage: () => {},
+    onEsp: () => {},
     onSendError: () => {},
   });
   await expect(second.open(HERE, other.control)).rejects.toMatchObject({

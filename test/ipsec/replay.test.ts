@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { accept, inferSeq, isFresh, ringWordsFor } from "../../src/ipsec/replay.ts";
+import { accept, closeWindow, inferSeq, isFresh, ringWordsFor } from "../../src/ipsec/replay.ts";
 
 /** The window as the code of the data plane uses it: ask, then accept. */
 class Window {
@@ -130,5 +130,27 @@ test("infers the high half as RFC 4303 Appendix A2.2 does", () => {
       else expect(inferred).toBe(Number(expected));
     }),
     { numRuns: 20_000, seed: 4303 },
+  );
+});
+
+test("a window closed after its writer died half-way accepts nothing twice, and goes on", () => {
+  const start = fc.constantFrom(0, 31, 32, 2 ** 32 - 40, 2 ** 52);
+  const garbage = fc.array(fc.integer({ min: 0, max: 0xffff_ffff }), { minLength: 1, maxLength: 256 });
+  const steps = fc.array(fc.integer({ min: -5000, max: 5000 }), { minLength: 50, maxLength: 200 });
+  fc.assert(
+    fc.property(windows, start, garbage, steps, (size, top, words, offsets) => {
+      const window = new Window(size, top);
+      for (let i = 0; i < window.ringWords; i++) window.words[1 + i] = words[i % words.length]!;
+      closeWindow(window.words, 1, window.ringWords, top);
+      for (let seq = Math.max(top - size - 40, 0); seq <= top; seq++) expect(window.take(seq)).toBe(false);
+      const slow = new SlowWindow(size, top);
+      for (let seq = Math.max(top - size, 1); seq <= top; seq++) slow.seen.add(seq);
+      for (const offset of offsets) {
+        const seq = window.top + offset;
+        expect(window.take(seq)).toBe(slow.take(seq));
+      }
+      expect([window.words[0], window.words[window.ringWords + 1]]).toEqual([0, 0]);
+    }),
+    { numRuns: 100 },
   );
 });

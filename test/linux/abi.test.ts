@@ -52,6 +52,24 @@ const STRUCTURES: Readonly<Record<string, readonly [type: string, members: Reado
   ],
   POLLFD: ["struct pollfd", { fd: "fd", events: "events", revents: "revents" }],
   TIMEVAL: ["struct timeval", { seconds: "tv_sec", microseconds: "tv_usec" }],
+  IO_URING_PARAMS: [
+    "struct io_uring_params",
+    { entries: "sq_entries", completions: "cq_entries", flags: "flags", submission: "sq_off", completion: "cq_off" },
+  ],
+  IO_SQRING_OFFSETS: [
+    "struct io_sqring_offsets",
+    { head: "head", tail: "tail", mask: "ring_mask", array: "array", reserved: "resv1" },
+  ],
+  IO_CQRING_OFFSETS: [
+    "struct io_cqring_offsets",
+    { head: "head", tail: "tail", mask: "ring_mask", cqes: "cqes", reserved: "resv1" },
+  ],
+  IO_URING_SQE: [
+    "struct io_uring_sqe",
+    { opcode: "opcode", fd: "fd", address: "addr", length: "len", rwFlags: "rw_flags", userData: "user_data" },
+  ],
+  IO_URING_CQE: ["struct io_uring_cqe", { userData: "user_data", result: "res" }],
+  IO_URING_RSRC_UPDATE: ["struct io_uring_rsrc_update", { offset: "offset" }],
   SOCK_FILTER: ["struct sock_filter", { code: "code", jt: "jt", jf: "jf", k: "k" }],
   SOCK_FPROG: ["struct sock_fprog", { length: "len", filter: "filter" }],
   NLMSGHDR: [
@@ -100,6 +118,7 @@ const INCLUDES = [
   "netinet/in.h",
   "net/if.h",
   "linux/filter.h",
+  "linux/io_uring.h",
   "linux/netlink.h",
   "linux/rtnetlink.h",
   "linux/virtio_net.h",

@@ -35,6 +35,8 @@ export class Link {
   /** Somebody in the middle: a NAT, a forger, a cut cable. */
   meddler: Meddler = (datagram) => [datagram];
   readonly sent: Datagram[] = [];
+  /** Octets of IP of the longest packet that passes. */
+  mtu = Number.POSITIVE_INFINITY;
   readonly #clock: Clock;
   readonly #random: SeededRandom;
   readonly #receivers = new Map<string, Receiver>();
@@ -51,6 +53,7 @@ export class Link {
   send(path: Path, bytes: Uint8Array): void {
     const datagram = { from: path.local, to: path.remote, bytes: bytes.slice(), at: this.#clock.now };
     this.sent.push(datagram);
+    if (packetLength(datagram) > this.mtu) return;
     for (const changed of this.meddler(datagram)) this.#carry(changed);
   }
 
@@ -67,3 +70,7 @@ export class Link {
     }
   }
 }
+
+/** Octets of IP: headers of IP and UDP, and the non-ESP marker where it is sent. */
+export const packetLength = ({ from, bytes }: Pick<Datagram, "from" | "bytes">): number =>
+  (from.address.includes(":") ? 40 : 20) + 8 + (from.port === 500 ? 0 : 4) + bytes.length;

@@ -55,6 +55,15 @@ export class MemoryDataPlane {
     return spiIn === undefined ? undefined : this.pairs.get(spiIn);
   }
 
+  /** As `sending`, for a flow: a resource without a pair sends on the fallback, and without that on any other. */
+  sendingFor(flow: string): Installed | undefined {
+    const own = this.pairs.get(this.sendingOn.get(flow) ?? 0);
+    if (own !== undefined) return own;
+    const child = flow.replace(/ \d+$/, "");
+    const others = [...this.sendingOn.values()].map((spiIn) => this.pairs.get(spiIn));
+    return this.sending(child) ?? others.find((pair) => pair?.child === child);
+  }
+
   #pair(spiIn: number): Installed {
     const pair = this.pairs.get(spiIn);
     if (pair === undefined) throw new Error(`no pair ${spiIn} is installed`);

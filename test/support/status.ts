@@ -28,7 +28,13 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
   pid: 4242,
   startedAt: "2026-01-02T01:00:00.000Z",
   uptime: 7384,
-  engine: { name: "ipsec-mb", description: "libIPSec_MB 1.3.0", refused: [{ name: "noble", reason: "slower" }] },
+  engine: {
+    name: "ipsec-mb",
+    description: "libIPSec_MB 1.3.0",
+    basis: "measured",
+    suites: { aes256gcm16: "ipsec-mb" },
+    refused: [{ name: "noble", reason: "slower" }],
+  },
   connections: [
     {
       name: "branch",
@@ -90,8 +96,8 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
     },
   ],
   workers: [
-    { worker: 0, batches: 81_000, packets: 2_358_023, polls: 91_000, cpuTime: 62_500 },
-    { worker: 1, batches: 0, packets: 0, polls: 1, cpuTime: 3 },
+    { worker: 0, batches: 81_000, packets: 2_358_023, polls: 91_000, cpuTime: 62_500, replaced: 1 },
+    { worker: 1, batches: 0, packets: 0, polls: 1, cpuTime: 3, replaced: 0 },
   ],
   drops: { "no-sa": 17 },
   ikeDrops: { malformed: 0 },

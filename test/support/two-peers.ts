@@ -9,7 +9,7 @@ import type { ChildConfig, ConnectionConfig } from "../../src/ike/connection.ts"
 import type { Effect } from "../../src/ike/effect.ts";
 import { parseIdentity } from "../../src/ike/identity.ts";
 import { IkeManager, type IkeOptions } from "../../src/ike/manager.ts";
-import { Exchange, parseHeader } from "../../src/ike/message.ts";
+import { Exchange, parseHeader, parseMessage } from "../../src/ike/message.ts";
 import { parseEspProposal, parseIkeProposal } from "../../src/ike/proposal.ts";
 import type { ConnectionStatus } from "../../src/ike/status.ts";
 import { parseSelector, type TrafficSelector } from "../../src/ipsec/selector.ts";
@@ -60,6 +60,8 @@ export const connection = (me: "a" | "b", changes: Partial<ConnectionConfig> = {
   psk: { local: key("secret"), remote: key("secret") },
   start: "none",
   encap: "auto",
+  fragmentation: "yes",
+  fragmentSize: undefined,
   proposals: ike("aes256gcm16-prfsha256-x25519"),
   lifetime: 24 * HOUR,
   liveness: undefined,
@@ -73,6 +75,10 @@ export class Peer {
   readonly logs: LogLine[] = [];
   readonly address: string;
   keepalives = 0;
+  /** What the resolver knows. */
+  readonly names = new Map<string, readonly string[]>();
+  /** What the system says of the MTU of the way to the other. */
+  pathMtu: number | undefined = 1500;
   manager: IkeManager;
   readonly #clock: Clock;
   readonly #link: Link;
@@ -104,6 +110,7 @@ export class Peer {
       reserveSpi: () => this.data.reserveSpi(),
       releaseSpi: (spi: number) => this.data.releaseSpi(spi),
       usage: (spiIn: number) => this.data.packets.get(spiIn),
+      pathMtu: () => this.pathMtu,
     };
     return new IkeManager(this.#connections, env, this.#options);
   }
@@ -121,8 +128,21 @@ export class Peer {
       if (effect.kind === "send") this.#link.send(effect.path, effect.bytes);
       else if (effect.kind === "log") this.logs.push({ ...effect, at: this.#clock.now });
       else if (effect.kind === "keepalive") this.keepalives++;
+      else if (effect.kind === "resolve") this.#resolve(effect.connection, effect.host);
       else this.data.apply(effect);
     }
+  }
+
+  #resolve(connection: string, host: string): void {
+    const found = this.names.get(host);
+    if (found === undefined) return; // the resolver hangs
+    this.#clock.at(this.#clock.now + 5, () =>
+      this.apply(this.manager.resolved(connection, host, found, this.#clock.now)),
+    );
+  }
+
+  trapped(child = "net", name = "tunnel"): void {
+    this.apply(this.manager.trapped(name, child, this.#clock.now));
   }
 
   start(): void {
@@ -234,13 +254,18 @@ export const twoPeers = (setup: Setup = {}): TwoPeers => {
 
 const EXCHANGE_NAMES = Object.fromEntries(Object.entries(Exchange).map(([name, type]) => [type, name]));
 
-/** `a> IKE_SA_INIT request 0`: the messages sent, as a drawing. */
+/** `a> IKE_SA_INIT request 0`, `a> IKE_AUTH request 1 [2/3]` for a piece: the messages sent, as a drawing. */
 export const drawn = (sent: readonly Datagram[]): string[] =>
   sent.map(({ from, bytes }) => {
     const { exchange, isResponse, messageId } = parseHeader(bytes);
     const name = EXCHANGE_NAMES[exchange] ?? exchange;
-    return `${from.address === A ? "a" : "b"}> ${name} ${isResponse ? "answer" : "request"} ${messageId}`;
+    const piece = fragmentOf(bytes);
+    const which = piece === undefined ? "" : ` [${piece.number}/${piece.total}]`;
+    return `${from.address === A ? "a" : "b"}> ${name} ${isResponse ? "answer" : "request"} ${messageId}${which}`;
   });
+
+/** Which piece of a message a datagram is (RFC 7383); undefined for a whole one. */
+export const fragmentOf = (bytes: Uint8Array) => parseMessage(bytes).protected?.fragment;
 
 /** What is wrong between two data planes: pairs without their other half, half or unlike keys, SPIs never given back. */
 export const disagreements = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] => {
@@ -265,7 +290,7 @@ export const disagreements = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] => 
 export const gaps = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] =>
   [[a, b, "a"] as const, [b, a, "b"] as const].flatMap(([one, other, name]) =>
     [...new Set([...one.data.pairs.values()].map(flowOf))].flatMap((flow) => {
-      const sending = one.data.pairs.get(one.data.sendingOn.get(flow) ?? 0);
+      const sending = one.data.sendingFor(flow);
       if (sending === undefined) return [`${name} cannot send for ${flow}`];
       return other.data.pairs.has(sending.spiOut) ? [] : [`${name} sends ${flow} on what the other has not`];
     }),

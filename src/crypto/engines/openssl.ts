@@ -32,7 +32,7 @@ class AeadKey extends PacketKey {
       evp.encryptInit(context, 0, 0, this.#nonce(slab, text), 0) === 1 &&
       evp.cipher(context, 0, this.#aad(slab, head, seqHigh), this.esn ? ESN_AAD : ESP_HEADER) > 0 &&
       evp.cipher(context, at, at, length) > 0 &&
-      evp.encryptFinal(context, at, work.address + WORK.LENGTH) === 1 && // writes nothing: no octet is held back
+      evp.encryptFinal(context, 0, work.address + WORK.LENGTH) === 1 && // writes nothing: no octet is held back
       evp.getParameters(context, tag.at(at + length, this.suite.icvLength)) === 1;
     if (!sealed) evp.clearErrors();
     return sealed;
@@ -46,7 +46,7 @@ class AeadKey extends PacketKey {
       evp.decryptInit(context, 0, 0, this.#nonce(slab, text), tag.at(at + length, this.suite.icvLength)) === 1 &&
       evp.cipher(context, 0, this.#aad(slab, head, seqHigh), this.esn ? ESN_AAD : ESP_HEADER) > 0 &&
       evp.cipher(context, at, at, length) > 0 &&
-      evp.decryptFinal(context, at, work.address + WORK.LENGTH) === 1; // compares the tags in constant time
+      evp.decryptFinal(context, 0, work.address + WORK.LENGTH) === 1; // compares the tags in constant time
     if (!authentic) evp.clearErrors(); // the thread's error queue is shared with node:crypto
     return authentic;
   }

@@ -3,7 +3,11 @@
  *
  *   | Next Payload  |C|  RESERVED   |         Payload Length        |
  *
- * A chain may end in the Encrypted payload (SK, §3.14), whose Next Payload names the first payload inside it.
+ * A chain may end in the Encrypted payload (SK, §3.14), whose Next Payload names the first payload inside it, or in an
+ * Encrypted Fragment payload (SKF, RFC 7383 §2.5), which holds a piece of what SK would have held:
+ *
+ *   | Next Payload  |C|  RESERVED   |         Payload Length        |
+ *   |        Fragment Number        |        Total Fragments        |
  */
 import { MalformedError, Reader, type Writer } from "../../bytes.ts";
 import { IkeError } from "../ike-error.ts";
@@ -49,6 +53,7 @@ export type Payload = { [K in PayloadKind]: PayloadOf<K> }[PayloadKind];
 export const PAYLOAD_KINDS = Object.keys(CODECS) as readonly PayloadKind[];
 export const NO_NEXT_PAYLOAD = 0;
 export const SK = 46;
+export const SKF = 53;
 export const GENERIC_HEADER = 4;
 const CRITICAL = 0x80;
 const LONGEST = 0xffff;
@@ -60,12 +65,21 @@ const codecOf = (kind: PayloadKind): Codec<Payload["value"]> => CODECS[kind].cod
 /** The number of a payload's type. */
 export const payloadType = (kind: PayloadKind): number => CODECS[kind].type;
 
+/** Which piece of a message an Encrypted Fragment payload says that it is. Not to be trusted before its ICV is good. */
+export interface FragmentPart {
+  /** From 1. */
+  readonly number: number;
+  readonly total: number;
+}
+
 /** Where the Encrypted payload lies in the chain. */
 export interface ProtectedPart {
-  /** Type of the first payload inside. */
+  /** Type of the first payload inside; 0 in a fragment that is not the first (RFC 7383 §2.5). */
   readonly firstPayload: number;
-  /** Offset of the generic header of SK in the chain. */
+  /** Offset of the generic header of SK or SKF in the chain. */
   readonly at: number;
+  /** Undefined in SK. */
+  readonly fragment?: FragmentPart;
 }
 
 export interface Chain {
@@ -94,6 +108,10 @@ export const parseChain = (first: number, bytes: Uint8Array): Chain => {
       if (from.left > 0) throw new MalformedError(`${from.left} octets after the encrypted payload`); // RFC 7296 §3.14
       return { payloads, skipped, protected: { firstPayload: next, at } };
     }
+    if (type === SKF) {
+      if (from.left > 0) throw new MalformedError(`${from.left} octets after the encrypted fragment`); // RFC 7383 §2.5
+      return { payloads, skipped, protected: { firstPayload: next, at, fragment: parseFragmentPart(body) } };
+    }
     const kind = KIND_OF.get(type);
     if (kind !== undefined) payloads.push(parseBody(kind, body));
     else if (critical)
@@ -103,6 +121,11 @@ export const parseChain = (first: number, bytes: Uint8Array): Chain => {
   }
   if (from.left > 0) throw new MalformedError(`${from.left} octets after the last payload`);
   return { payloads, skipped, protected: undefined };
+};
+
+const parseFragmentPart = (body: Uint8Array): FragmentPart => {
+  const from = new Reader(body);
+  return { number: from.u16("fragment number"), total: from.u16("total fragments") };
 };
 
 const parseBody = (kind: PayloadKind, body: Uint8Array): Payload => {
