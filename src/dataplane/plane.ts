@@ -11,6 +11,7 @@ import { addressBytes, addressText, type Endpoint, familyOf } from "../ip-addres
 import { addTallies } from "../ipsec/counters.ts";
 import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { SaEvent } from "../ipsec/sad.ts";
+import { enableTos } from "../linux/tos.ts";
 import { disableUdpGro, enableUdpGro } from "../linux/udp-gro.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
@@ -165,6 +166,11 @@ export class Plane {
     this.#tunnels.delete(id);
   }
 
+  /** What the outer header's TOS or traffic class is, by the inner one's: from `outerTosTable`. Default: the same. */
+  setOuterTos(id: number, table: Uint8Array): void {
+    this.#memory.tunnels.setOuterTos(this.#tunnel(id).id, table);
+  }
+
   /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
   setMss(id: number, mss4: number, mss6: number): void {
     this.#memory.tunnels.setMss(this.#tunnel(id).id, mss4, mss6);
@@ -184,6 +190,7 @@ export class Plane {
         throw usage(`${fds.length} sockets for ${this.workers} workers`);
     const group = control === undefined ? udp : [control, ...udp];
     for (const fd of group) enableUdpGro(fd);
+    for (const fd of [...udp, ...raw]) enableTos(fd, familyOf(address)); // refused: marks on the way are not seen
     this.#addresses.push({ address, group, trains: true });
     this.#memory.sockets.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
     this.#announce(TABLES_CHANGED);
