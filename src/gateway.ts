@@ -26,6 +26,7 @@ import type { ConnectionConfig } from "./ike/connection.ts";
 import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
 import { familyOf, formatEndpoint } from "./ip-address.ts";
+import { outerTosTable } from "./ipsec/dscp.ts";
 import { IPV6_MIN_MTU, innerMtu } from "./ipsec/mtu.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
 import { IcmpSocket } from "./linux/icmp-socket.ts";
@@ -220,6 +221,7 @@ export class Gateway {
         const tunnel = TunnelInterface.open(child.interface);
         this.#tunnels.set(tunnelKey(connection.name, child.name), tunnel);
         tunnel.id = plane.addTunnel({ tunFds: [tunnel.fd], vnetHdr: true });
+        plane.setOuterTos(tunnel.id, outerTosTable(child.dscp, child.ecn));
       }
   }
 

@@ -3,6 +3,7 @@
  * milliseconds. Plain data but for the secrets, so it may be logged as it is.
  */
 import type { EngineName } from "../crypto/engine.ts";
+import type { DscpPolicy, EcnMode } from "../ipsec/dscp.ts";
 import type { Secret } from "./secret.ts";
 
 export interface Config {
@@ -87,6 +88,9 @@ export interface Child {
   readonly lifetime: number;
   /** Packets, 64..4096. */
   readonly replayWindow: number;
+  /** Of the outer header, by the inner one. */
+  readonly dscp: DscpPolicy;
+  readonly ecn: EcnMode;
   readonly interface: InterfaceSettings;
 }
 

@@ -1,4 +1,6 @@
 /** What a configuration would run, for a person to read before it does. */
+
+import type { DscpPolicy } from "../ipsec/dscp.ts";
 import type { Child, Config, Connection } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { formatComplaint } from "./load.ts";
@@ -13,6 +15,14 @@ export const describeConfig = (config: Config): string => {
   ];
   const said = warnings.map((warning) => `warning: ${formatComplaint(config.file, warning)}`);
   return [...head, ...connections.flatMap(describeConnection), ...said].join("\n");
+};
+
+const describeDscp = (policy: DscpPolicy): string => {
+  if (policy.kind === "copy") return "copy";
+  if (policy.kind === "set") return `${policy.dscp}`;
+  return Object.entries(policy.map)
+    .map(([inner, outer]) => `${inner} as ${outer}`)
+    .join(" and ");
 };
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
@@ -56,11 +66,13 @@ const describeChild = ({
   remote,
   lifetime,
   replayWindow,
+  dscp,
+  ecn,
   interface: made,
 }: Child): string[] => [
   `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
   ...listed("ESP", proposals, formatDuration(lifetime)).map((line) => `  ${line}`),
-  `    ESN ${esn}, replay window ${replayWindow}`,
+  `    ESN ${esn}, replay window ${replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}`,
   `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
   `    routes ${made.routes.join(", ") || "none"}`,
 ];

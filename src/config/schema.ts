@@ -11,6 +11,7 @@ import {
   address,
   autoOrDuration,
   autoOrWhole,
+  dscp,
   duration,
   durationOrOff,
   host,
@@ -104,6 +105,13 @@ export const childSettings = z.strictObject({
     64,
     4096,
   ).prefault(1024),
+  dscp: dscp(
+    "Class of the ESP packets (RFC 4301 §5.1.2): the inner packet's, always this one, or by the inner one.",
+  ).prefault("copy"),
+  ecn: oneOf("Congestion bits of ESP packets (RFC 6040): normal copies the inner ones, compatibility clears them.", [
+    "normal",
+    "compatibility",
+  ]).prefault("normal"),
   interface: interfaceSettings.optional(),
 });
 

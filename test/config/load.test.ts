@@ -40,6 +40,10 @@ test("the defaults of the smallest configuration", () => {
         {
           "children": [
             {
+              "dscp": {
+                "kind": "copy",
+              },
+              "ecn": "normal",
               "esn": "either",
               "interface": {
                 "addresses": [],
@@ -212,6 +216,10 @@ describe("complaints name file, line, path and what was expected", () => {
       "net:\n        replay_window: 32\n",
       /net.replay_window: expected a whole number from 64 to 4096, found 32/,
     ],
+    ["net:\n", "net:\n        dscp: 64\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map .*, found 64/],
+    ["net:\n", "net:\n        dscp: { 46: 64 }\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map/],
+    ["net:\n", "net:\n        dscp: { ef: 34 }\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map/],
+    ["net:\n", "net:\n        ecn: no\n", /net.ecn: expected one of normal, compatibility, found "no"/],
     ["net:\n", "net:\n        esn: maybe\n", /net.esn: expected one of yes, no, either, found "maybe"/],
     [
       "net:\n",
@@ -478,4 +486,13 @@ test("a peer known by name needs a local address", () => {
   expect(complaintsOf(text)).toEqual([
     expect.stringContaining("local.address: expected an address: where the peer is a name"),
   ]);
+});
+
+test.each([
+  ["copy", { kind: "copy" }],
+  ["10", { kind: "set", dscp: 10 }],
+  ["{ 46: 34, 0: 8 }", { kind: "map", map: { 46: 34, 0: 8 } }],
+])("dscp: %s", (text, policy) => {
+  const config = parseConfig(edited("net:\n", `net:\n        dscp: ${text}\n`), "gw.yaml");
+  expect(config.connections[0]?.children[0]?.dscp).toEqual(policy);
 });
