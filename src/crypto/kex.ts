@@ -13,7 +13,7 @@ import {
   getDiffieHellman,
   type KeyObject,
 } from "node:crypto";
-import { concat } from "../bytes.ts";
+import { concat, fromHex, wipe } from "../bytes.ts";
 
 type Family =
   | { readonly kind: "modp"; readonly group: "modp14" | "modp15" | "modp16" }
@@ -140,14 +140,21 @@ const ecp = (method: KexMethod, curve: string, privateValue: Uint8Array | undefi
   });
 };
 
+// RFC 8410: all that stands before the 32 octets of an X25519 key, in SubjectPublicKeyInfo (§4) and PKCS #8 (§7).
+// As DER and not as JWK: Node 20 exports a JWK under the key's lock and allocates meanwhile. A garbage collection in that
+// moment frees the job that made the key, which takes the same lock, and the thread waits for itself for ever.
+const X25519_PUBLIC = fromHex("302a300506032b656e032100");
+const X25519_PRIVATE = fromHex("302e020100300506032b656e04220420");
+
 const x25519 = (method: KexMethod, privateValue: Uint8Array | undefined): KeyPair => {
   const privateKey = privateValue === undefined ? generateKeyPairSync("x25519").privateKey : importX25519(privateValue);
-  const { x = "" } = createPublicKey(privateKey).export({ format: "jwk" });
-  return pair(method, new Uint8Array(Buffer.from(x, "base64url")), (peer) => {
-    const key = { kty: "OKP", crv: "X25519", x: Buffer.from(peer).toString("base64url") };
+  const exported = createPublicKey(privateKey).export({ format: "der", type: "spki" });
+  return pair(method, new Uint8Array(exported.subarray(X25519_PUBLIC.length)), (peer) => {
     let secret: Uint8Array;
     try {
-      secret = new Uint8Array(diffieHellman({ privateKey, publicKey: createPublicKey({ key, format: "jwk" }) }));
+      const key = Buffer.from(concat(X25519_PUBLIC, peer));
+      const publicKey = createPublicKey({ key, format: "der", type: "spki" });
+      secret = new Uint8Array(diffieHellman({ privateKey, publicKey }));
     } catch {
       return undefined; // OpenSSL refuses points of small order itself
     }
@@ -156,8 +163,12 @@ const x25519 = (method: KexMethod, privateValue: Uint8Array | undefined): KeyPai
 };
 
 const importX25519 = (privateValue: Uint8Array): KeyObject => {
-  const d = Buffer.from(privateValue).toString("base64url");
-  return createPrivateKey({ key: { kty: "OKP", crv: "X25519", d, x: d }, format: "jwk" }); // x is not looked at
+  const key = Buffer.from(concat(X25519_PRIVATE, privateValue));
+  try {
+    return createPrivateKey({ key, format: "der", type: "pkcs8" });
+  } finally {
+    wipe(key);
+  }
 };
 
 const leftPad = (bytes: Uint8Array, length: number): Uint8Array => {

@@ -296,13 +296,13 @@ export class EspWorker {
 
   /** What came in for SAs of others. */
   #giveIn(batch: InboundBatch): void {
-    const { slab } = this.#arena;
+    const { slab, memory } = this.#arena;
     let any = false;
     for (let n = 0; n < batch.count; n++) {
       if (batch.verdict[n] !== Verdict.HANDOFF) continue;
       const at = batch.at[n]!;
       const length = batch.length[n]!;
-      const to = (spiOf(slab, at) & (this.#tables.sad.capacity - 1)) % this.#workers;
+      const to = (spiOf(memory.view, at) & (this.#tables.sad.capacity - 1)) % this.#workers;
       if (batch.truncated[n] === 1) batch.verdict[n] = Verdict.TOO_BIG;
       else if (!this.#handoff.give(to, slab, at, length, -1)) batch.verdict[n] = Verdict.HANDOFF_FULL;
       else {

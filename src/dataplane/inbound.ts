@@ -6,7 +6,7 @@
  *
  * A packet gets a verdict and is counted by it; nothing here throws, logs or allocates for a packet.
  */
-import type { Engine, Ops } from "../crypto/engine.ts";
+import type { Engine, Key, Ops } from "../crypto/engine.ts";
 import type { Counters } from "../ipsec/counters.ts";
 import {
   ESP_HEADER,
@@ -19,12 +19,13 @@ import {
   payloadLength,
   spiOf,
 } from "../ipsec/esp.ts";
-import { Fields, packetLength, readFields } from "../ipsec/ip.ts";
+import { packetLength } from "../ipsec/ip.ts";
 import { accept, inferSeq, isFresh } from "../ipsec/replay.ts";
-import { type Sad, SaEvent } from "../ipsec/sad.ts";
+import { type Sad, SaEvent, SaFlag } from "../ipsec/sad.ts";
 import type { Spd } from "../ipsec/spd.ts";
 import { Verdict } from "../ipsec/verdict.ts";
-import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
+import type { OwnedSas } from "./owned-sas.ts";
+import { shapeOf } from "./sa-shape.ts";
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
 export class InboundBatch {
@@ -85,21 +86,18 @@ export class Inbound {
   readonly #owned: OwnedSas;
   readonly #engine: Engine;
   readonly #ops: Ops;
+  readonly #view: DataView;
   readonly #worker: number;
   readonly #workers: number;
   readonly #block: number;
-  readonly #fields = new Fields();
-  /** By op: its packet in the batch, its SA, its whole sequence number. */
+  /** By op: its packet in the batch, its whole sequence number. */
   readonly #packet: Int32Array;
-  readonly #sa: (OwnedSa | undefined)[];
   readonly #seq: Float64Array;
-  /** The SPI looked up last in this batch, -1 for none, and what it names. */
-  #spi = -1;
-  #slot = -1;
-  #named: OwnedSa | undefined;
   /** Where the source lies that was compared last in this batch, and for which slot. */
   #seenAt = -1;
   #seenFor = -1;
+  /** Where the sum of what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
+  readonly #touched = new Float64Array(1);
 
   constructor(parts: InboundParts) {
     this.#sad = parts.sad;
@@ -108,11 +106,12 @@ export class Inbound {
     this.#owned = parts.owned;
     this.#engine = parts.engine;
     this.#ops = parts.ops;
+    const { slab } = parts.ops;
+    this.#view = new DataView(slab.buffer, slab.byteOffset, slab.byteLength);
     this.#worker = parts.worker;
     this.#workers = parts.workers;
     this.#block = parts.block;
     this.#packet = new Int32Array(parts.ops.capacity);
-    this.#sa = new Array<OwnedSa | undefined>(parts.ops.capacity).fill(undefined);
     this.#seq = new Float64Array(parts.ops.capacity);
   }
 
@@ -120,142 +119,243 @@ export class Inbound {
   open(batch: InboundBatch): void {
     const ops = this.#ops;
     ops.count = 0;
-    this.#spi = -1;
     this.#seenAt = -1;
-    for (let n = 0; n < batch.count; n++) {
-      batch.slot[n] = -1;
-      batch.verdict[n] = this.#prepare(batch, n);
+    if (batch.count > 1 && !this.#areOfOneSa(batch, 0, 1)) this.#touch(batch);
+    this.#prepare(batch);
+    if (ops.count > 0) {
+      this.#engine.open(ops);
+      this.#finish(batch);
     }
-    if (ops.count > 0) this.#engine.open(ops);
-    for (let op = 0; op < ops.count; op++) {
-      const n = this.#packet[op]!;
-      batch.verdict[n] = ops.ok[op] === 1 ? this.#finish(batch, n, op) : Verdict.INTEG_ERROR;
-      this.#sa[op] = undefined;
-      ops.keys[op] = undefined;
-    }
-    this.#named = undefined;
   }
 
   /** Count every packet of the batch by its verdict. */
   settle(batch: InboundBatch): void {
+    const verdicts = batch.verdict;
+    const slots = batch.slot;
+    const lengths = batch.innerLength;
+    const { count } = batch;
     let slot = -1;
     let verdict = -1;
     let packets = 0;
     let bytes = 0;
-    for (let n = 0; n < batch.count; n++) {
-      if (batch.slot[n] !== slot || batch.verdict[n] !== verdict) {
-        if (packets > 0) this.#count(slot, verdict, packets, bytes);
-        slot = batch.slot[n]!;
-        verdict = batch.verdict[n]!;
+    let allVerdict = -1;
+    let allPackets = 0;
+    let allBytes = 0;
+    for (let n = 0; n < count; n++) {
+      const own = slots[n]!;
+      const judged = verdicts[n]!;
+      if (own !== slot || judged !== verdict) {
+        if (packets > 0 && slot >= 0) this.#count(slot, verdict, packets, bytes);
+        if (judged !== allVerdict) {
+          if (allPackets + packets > 0) this.#count(this.#block, allVerdict, allPackets + packets, allBytes + bytes);
+          allVerdict = judged;
+          allPackets = 0;
+          allBytes = 0;
+        } else {
+          allPackets += packets;
+          allBytes += bytes;
+        }
+        slot = own;
+        verdict = judged;
         packets = 0;
         bytes = 0;
       }
       packets++;
-      bytes += batch.innerLength[n]!;
+      bytes += lengths[n]!;
     }
-    if (packets > 0) this.#count(slot, verdict, packets, bytes);
+    if (packets > 0) {
+      if (slot >= 0) this.#count(slot, verdict, packets, bytes);
+      this.#count(this.#block, verdict, allPackets + packets, allBytes + bytes);
+    }
   }
 
-  #count(slot: number, verdict: number, packets: number, bytes: number): void {
+  #count(block: number, verdict: number, packets: number, bytes: number): void {
     if (verdict === Verdict.HANDOFF) return; // counted by whom it was handed to
-    this.#counters.add(this.#block, verdict, packets, bytes);
-    if (slot >= 0) this.#counters.add(slot, verdict, packets, bytes);
+    this.#counters.add(block, verdict, packets, bytes);
   }
 
-  /** PASS: it is an op now. UDP-encapsulated or raw, an SA takes both (RFC 7296 §2.23). */
-  #prepare(batch: InboundBatch, n: number): number {
-    const { slab } = this.#ops;
-    const at = batch.at[n]!;
-    const length = batch.length[n]!;
-    if (length === 1 && slab[at] === 0xff) return Verdict.KEEPALIVE;
-    if (length < ESP_HEADER) return Verdict.RUNT;
-    const spi = spiOf(slab, at);
-    if (spi !== this.#spi) {
-      const refused = this.#lookUp(spi);
-      if (refused !== Verdict.PASS) return refused;
+  /** A look at two packets, as a hint: nothing is known of them yet. */
+  #areOfOneSa(batch: InboundBatch, a: number, b: number): boolean {
+    if (batch.length[a]! < ESP_HEADER || batch.length[b]! < ESP_HEADER) return true;
+    return spiOf(this.#view, batch.at[a]!) === spiOf(this.#view, batch.at[b]!);
+  }
+
+  /** A batch of many SAs: what each packet needs of its own is asked for at once, not packet after packet. */
+  #touch(batch: InboundBatch): void {
+    const view = this.#view;
+    const sad = this.#sad;
+    const { at: ats, length: lengths, count } = batch;
+    const mask = sad.capacity - 1;
+    let sum = 0;
+    let last = -1;
+    for (let n = 0; n < count; n++) {
+      if (lengths[n]! < ESP_HEADER) continue;
+      const at = ats[n]!;
+      const slot = spiOf(view, at) & mask;
+      if (slot === last) continue;
+      last = slot;
+      sum += sad.touchInbound(slot, lowSeqOf(view, at));
+      sum += this.#owned.touch(slot) + this.#spd.touch(slot) + this.#counters.touch(slot);
     }
-    const slot = this.#slot;
-    const sa = this.#named!;
-    batch.slot[n] = slot;
-    if (batch.truncated[n] === 1) return Verdict.TOO_BIG;
+    this.#touched[0] = sum;
+  }
 
-    const textLength = length - sa.headLength - sa.icvLength;
-    if (textLength < sa.alignment || (textLength & (sa.alignment - 1)) !== 0) return Verdict.RUNT;
-    const low = lowSeqOf(slab, at);
-    const top = this.#sad.top(slot);
-    const seq = sa.esn ? inferSeq(top, sa.window, low) : low;
-    if (!isFresh(this.#sad.words, sa.ringAt, sa.ringWords, sa.window, top, seq)) return Verdict.REPLAY;
-
+  /**
+   * A verdict for each packet; PASS: it is an op now. Packets of one SA in a row look at it once. UDP-encapsulated or raw,
+   * an SA takes both (RFC 7296 §2.23).
+   */
+  #prepare(batch: InboundBatch): void {
+    const sad = this.#sad;
+    const { words } = sad;
+    const owned = this.#owned;
     const ops = this.#ops;
-    const op = ops.count++;
-    ops.keys[op] = sa.key;
-    ops.headAt[op] = at;
-    ops.textAt[op] = at + sa.headLength;
-    ops.textLength[op] = textLength;
-    ops.seqHigh[op] = highOf(seq);
-    ops.ok[op] = 0;
-    this.#packet[op] = n;
-    this.#sa[op] = sa;
-    this.#seq[op] = seq;
-    return Verdict.PASS;
+    const view = this.#view;
+    const { keys, headAt, textAt, textLength, seqHigh } = ops;
+    const { at: ats, length: lengths, truncated, verdict: verdicts, slot: slots, count } = batch;
+    let current = -1; // an SPI
+    let slot = -1;
+    let key: Key | undefined;
+    let shape = shapeOf(0, 0);
+    let top = 0;
+    let window = 0;
+    let ringAt = 0;
+    let ringWords = 0;
+    let op = 0;
+    for (let n = 0; n < count; n++) {
+      const at = ats[n]!;
+      const length = lengths[n]!;
+      slots[n] = -1;
+      if (length < ESP_HEADER) {
+        verdicts[n] = length === 1 && view.getUint8(at) === 0xff ? Verdict.KEEPALIVE : Verdict.RUNT;
+        continue;
+      }
+      const spi = spiOf(view, at);
+      if (spi !== current) {
+        current = spi;
+        slot = sad.find(spi);
+        const ours = slot >= 0 && (this.#workers === 1 || slot % this.#workers === this.#worker);
+        key = ours ? owned.key(slot) : undefined;
+        if (key !== undefined) {
+          shape = shapeOf(sad.suite(slot), sad.flags(slot));
+          top = sad.top(slot);
+          window = sad.window(slot);
+          ringAt = sad.ringAt(slot);
+          ringWords = sad.ringWords(slot);
+        } else if (slot >= 0 && ours) slot = -1;
+      }
+      if (key === undefined) {
+        verdicts[n] = slot < 0 ? Verdict.NO_SA : Verdict.HANDOFF;
+        continue;
+      }
+      slots[n] = slot;
+      if (truncated[n] === 1) {
+        verdicts[n] = Verdict.TOO_BIG;
+        continue;
+      }
+      const { headLength, alignment } = shape;
+      const text = length - headLength - shape.icvLength;
+      if (text < alignment || (text & (alignment - 1)) !== 0) {
+        verdicts[n] = Verdict.RUNT;
+        continue;
+      }
+      const low = lowSeqOf(view, at);
+      const seq = shape.esn ? inferSeq(top, window, low) : low;
+      if (!isFresh(words, ringAt, ringWords, window, top, seq)) {
+        verdicts[n] = Verdict.REPLAY;
+        continue;
+      }
+      verdicts[n] = Verdict.PASS;
+
+      keys[op] = key;
+      headAt[op] = at;
+      textAt[op] = at + headLength;
+      textLength[op] = text;
+      seqHigh[op] = highOf(seq);
+      this.#packet[op] = n;
+      this.#seq[op] = seq;
+      op++;
+    }
+    ops.count = op;
   }
 
-  /** Find the SA of `spi` among ours. Packets that follow one another mostly have the same. */
-  #lookUp(spi: number): number {
-    this.#spi = -1;
-    const slot = this.#sad.find(spi);
-    if (slot < 0) return Verdict.NO_SA;
-    if (slot % this.#workers !== this.#worker) return Verdict.HANDOFF;
-    const sa = this.#owned.get(slot);
-    if (sa === undefined) return Verdict.NO_SA;
-    this.#spi = spi;
-    this.#slot = slot;
-    this.#named = sa;
-    return Verdict.PASS;
-  }
+  /** What is authentic moves the window, now and not before; what is not changes nothing. */
+  #finish(batch: InboundBatch): void {
+    const sad = this.#sad;
+    const { words } = sad;
+    const spd = this.#spd;
+    const ops = this.#ops;
+    const view = this.#view;
+    const { textAt, textLength, ok, count } = ops;
+    const { verdict: verdicts, slot: slots, sourceLength, innerAt, innerLength } = batch;
+    let slot = -1;
+    let top = 0;
+    let window = 0;
+    let ringAt = 0;
+    let ringWords = 0;
+    let encap = false;
+    for (let op = 0; op < count; op++) {
+      const n = this.#packet[op]!;
+      if (ok[op] !== 1) {
+        verdicts[n] = Verdict.INTEG_ERROR;
+        continue;
+      }
+      if (slots[n] !== slot) {
+        if (slot >= 0) sad.setTop(slot, top);
+        slot = slots[n]!;
+        top = sad.top(slot);
+        window = sad.window(slot);
+        ringAt = sad.ringAt(slot);
+        ringWords = sad.ringWords(slot);
+        encap = (sad.flags(slot) & SaFlag.ENCAP) !== 0;
+        if (this.#owned.meet(slot)) sad.raise(slot, SaEvent.FIRST_PACKET);
+      }
+      const seq = this.#seq[op]!;
+      // Ask again, as the batch may hold a duplicate.
+      if (!isFresh(words, ringAt, ringWords, window, top, seq)) {
+        verdicts[n] = Verdict.REPLAY;
+        continue;
+      }
+      // Only the newest packet tells where the peer is: a late one may still come from where it was before.
+      const newest = seq > top;
+      top = accept(words, ringAt, ringWords, top, seq);
+      if (encap && newest && sourceLength[n]! > 0) this.#watchPeer(batch, n, slot);
 
-  /** Authenticated: now, and only now, the window may move. Ask it again, as the batch may hold a duplicate. */
-  #finish(batch: InboundBatch, n: number, op: number): number {
-    const { words } = this.#sad;
-    const { slab } = this.#ops;
-    const sa = this.#sa[op]!;
-    const slot = batch.slot[n]!;
-    const seq = this.#seq[op]!;
-    const top = this.#sad.top(slot);
-    if (!isFresh(words, sa.ringAt, sa.ringWords, sa.window, top, seq)) return Verdict.REPLAY;
-    this.#sad.setTop(slot, accept(words, sa.ringAt, sa.ringWords, top, seq));
-    if (!sa.met) {
-      sa.met = true;
-      this.#sad.raise(slot, SaEvent.FIRST_PACKET);
+      const at = textAt[op]!;
+      const text = textLength[op]!;
+      const payload = payloadLength(view, at, text);
+      if (payload < 0) {
+        verdicts[n] = Verdict.BAD_TRAILER;
+        continue;
+      }
+      const next = nextHeaderOf(view, at, text);
+      if (next !== NEXT_IPV4 && next !== NEXT_IPV6) {
+        verdicts[n] = next === NEXT_DUMMY ? Verdict.DUMMY : Verdict.UNSUP_PAYLOAD;
+        continue;
+      }
+      const version = next === NEXT_IPV4 ? 4 : 6;
+      const inner = packetLength(view, at, payload, version);
+      if (inner < 0) {
+        verdicts[n] = Verdict.BAD_INNER;
+        continue;
+      }
+      if (!spd.passesInbound(slot, view, at, inner, version)) {
+        verdicts[n] = Verdict.POLICY; // RFC 4301 §5.2 step 4
+        continue;
+      }
+      innerAt[n] = at;
+      innerLength[n] = inner;
     }
-    // Only the newest packet tells: a late one may still come from where the peer was before.
-    if (sa.encap && seq > top && batch.sourceLength[n]! > 0) this.#watchPeer(batch, n, slot, sa);
-
-    const textAt = this.#ops.textAt[op]!;
-    const textLength = this.#ops.textLength[op]!;
-    const payload = payloadLength(slab, textAt, textLength);
-    if (payload < 0) return Verdict.BAD_TRAILER;
-    const next = nextHeaderOf(slab, textAt, textLength);
-    if (next === NEXT_DUMMY) return Verdict.DUMMY;
-    if (next !== NEXT_IPV4 && next !== NEXT_IPV6) return Verdict.UNSUP_PAYLOAD;
-    const version = next === NEXT_IPV4 ? 4 : 6;
-    const inner = packetLength(slab, textAt, payload, version);
-    if (inner < 0) return Verdict.BAD_INNER;
-    if (!this.#spd.passesAll(slot, version)) {
-      readFields(slab, textAt, inner, this.#fields);
-      if (!this.#spd.matchesInbound(slot, slab, this.#fields)) return Verdict.POLICY; // RFC 4301 §5.2 step 4
-    }
-    batch.innerAt[n] = textAt;
-    batch.innerLength[n] = inner;
-    return Verdict.PASS;
+    if (slot >= 0) sad.setTop(slot, top);
   }
 
   /** A NAT may give the peer another address or port at any time; authentic packets tell (RFC 7296 §2.23). */
-  #watchPeer(batch: InboundBatch, n: number, slot: number, sa: OwnedSa): void {
+  #watchPeer(batch: InboundBatch, n: number, slot: number): void {
     const { sources } = batch;
     if (batch.sourceAt[n] === this.#seenAt && slot === this.#seenFor) return; // of one train
     this.#seenAt = batch.sourceAt[n]!;
     this.#seenFor = slot;
+    const sa = this.#owned.get(slot);
+    if (sa === undefined) return; // withdrawn since
     const { remote, remotePort } = this.#owned.path(slot, sa);
     const length = batch.sourceLength[n]!;
     const at = batch.sourceAt[n]!;

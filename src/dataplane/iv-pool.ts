@@ -7,17 +7,26 @@ import { randomFillSync } from "node:crypto";
 
 const SIZE = 16 * 1024;
 
+/** Octets of an IV. */
+const IV = 16;
+
 export class IvPool {
   readonly #pool = new Uint8Array(SIZE);
+  readonly #words = new DataView(this.#pool.buffer);
   #at = SIZE;
 
-  /** Put `length` fresh octets at `at`. */
-  take(slab: Uint8Array, at: number, length: number): void {
-    if (this.#at + length > SIZE) {
+  /** Put 16 fresh octets at `at`. */
+  take(view: DataView, at: number): void {
+    if (this.#at === SIZE) {
       randomFillSync(this.#pool);
       this.#at = 0;
     }
-    for (let i = 0; i < length; i++) slab[at + i] = this.#pool[this.#at + i]!;
-    this.#at += length;
+    const words = this.#words;
+    const from = this.#at;
+    view.setInt32(at, words.getInt32(from));
+    view.setInt32(at + 4, words.getInt32(from + 4));
+    view.setInt32(at + 8, words.getInt32(from + 8));
+    view.setInt32(at + 12, words.getInt32(from + 12));
+    this.#at = from + IV;
   }
 }

@@ -6,16 +6,17 @@
  *
  * What meets no SA or does not match its selectors is dropped, never sent in the clear.
  */
-import type { Engine, Ops } from "../crypto/engine.ts";
+import type { Engine, Key, Ops } from "../crypto/engine.ts";
 import type { Counters } from "../ipsec/counters.ts";
 import { highOf, NEXT_IPV4, NEXT_IPV6, writeCounterIv, writeHeader, writeTrailer } from "../ipsec/esp.ts";
-import { Fields, packetLength, readFields, versionOf } from "../ipsec/ip.ts";
+import { versionOfWhole } from "../ipsec/ip.ts";
 import type { Sad } from "../ipsec/sad.ts";
 import type { Spd } from "../ipsec/spd.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { MAX_PACKET } from "./arena.ts";
 import type { IvPool } from "./iv-pool.ts";
 import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
+import { shapeOf } from "./sa-shape.ts";
 
 /** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 export class OutboundBatch {
@@ -73,15 +74,13 @@ export class Outbound {
   readonly #owned: OwnedSas;
   readonly #engine: Engine;
   readonly #ops: Ops;
+  readonly #view: DataView;
   readonly #ivs: IvPool;
   readonly #block: number;
-  readonly #fields = new Fields();
   /** By op: its packet in the batch. */
   readonly #packet: Int32Array;
-  /** The slot looked at last in this batch, its outbound record and what lives there. */
-  #slot = -1;
-  #record = -1;
-  #sa: OwnedSa | undefined;
+  /** Where the sum of what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
+  readonly #touched = new Float64Array(1);
 
   constructor(parts: OutboundParts) {
     this.#sad = parts.sad;
@@ -90,6 +89,8 @@ export class Outbound {
     this.#owned = parts.owned;
     this.#engine = parts.engine;
     this.#ops = parts.ops;
+    const { slab } = parts.ops;
+    this.#view = new DataView(slab.buffer, slab.byteOffset, slab.byteLength);
     this.#ivs = parts.ivs;
     this.#block = parts.block;
     this.#packet = new Int32Array(parts.ops.capacity);
@@ -99,93 +100,168 @@ export class Outbound {
   seal(batch: OutboundBatch): void {
     const ops = this.#ops;
     ops.count = 0;
-    this.#slot = -1;
-    for (let n = 0; n < batch.count; n++) {
-      batch.sa[n] = undefined;
-      batch.verdict[n] = this.#prepare(batch, n);
-    }
+    if (batch.count > 1 && batch.slot[0] !== batch.slot[1]) this.#touch(batch);
+    this.#prepare(batch);
     if (ops.count > 0) this.#engine.seal(ops);
-    for (let op = 0; op < ops.count; op++) {
+    for (let op = 0; op < ops.count; op++)
       if (ops.ok[op] !== 1) batch.verdict[this.#packet[op]!] = Verdict.ENGINE_ERROR;
-      ops.keys[op] = undefined;
-    }
   }
 
   /** Count every packet of the batch by its verdict: with its SA, or with its tunnel when it met none. */
   settle(batch: OutboundBatch): void {
+    const sas = batch.sa;
+    const { capacity } = this.#sad;
+    const verdicts = batch.verdict;
+    const slots = batch.slot;
+    const lengths = batch.length;
+    const { count } = batch;
     let block = -1;
     let verdict = -1;
     let packets = 0;
     let bytes = 0;
-    for (let n = 0; n < batch.count; n++) {
-      const own = batch.sa[n] !== undefined ? this.#sad.outbound(batch.slot[n]!) : batch.tunnelBlock[n]!;
-      batch.sa[n] = undefined;
-      if (own !== block || batch.verdict[n] !== verdict) {
+    let allVerdict = -1;
+    let allPackets = 0;
+    let allBytes = 0;
+    for (let n = 0; n < count; n++) {
+      const own = sas[n] !== undefined ? capacity + slots[n]! : batch.tunnelBlock[n]!;
+      const judged = verdicts[n]!;
+      sas[n] = undefined;
+      if (own !== block || judged !== verdict) {
         if (packets > 0) this.#count(block, verdict, packets, bytes);
+        if (judged !== allVerdict) {
+          if (allPackets + packets > 0) this.#count(this.#block, allVerdict, allPackets + packets, allBytes + bytes);
+          allVerdict = judged;
+          allPackets = 0;
+          allBytes = 0;
+        } else {
+          allPackets += packets;
+          allBytes += bytes;
+        }
         block = own;
-        verdict = batch.verdict[n]!;
+        verdict = judged;
         packets = 0;
         bytes = 0;
       }
       packets++;
-      bytes += batch.length[n]!;
+      bytes += lengths[n]!;
     }
-    if (packets > 0) this.#count(block, verdict, packets, bytes);
+    if (packets > 0) {
+      this.#count(block, verdict, packets, bytes);
+      this.#count(this.#block, verdict, allPackets + packets, allBytes + bytes);
+    }
   }
 
   #count(block: number, verdict: number, packets: number, bytes: number): void {
     if (verdict === Verdict.HANDOFF) return; // counted by whom it was handed to
-    this.#counters.add(this.#block, verdict, packets, bytes);
     this.#counters.add(block, verdict, packets, bytes);
   }
 
-  /** What lives in the slot, asked once for packets of one SA in a row. */
-  #enter(slot: number): OwnedSa | undefined {
-    this.#slot = slot;
-    this.#record = this.#sad.outbound(slot);
-    this.#sa = this.#owned.get(this.#record);
-    return this.#sa;
+  /** A batch of many SAs: what each packet needs of its own is asked for at once, not packet after packet. */
+  #touch(batch: OutboundBatch): void {
+    const slots = batch.slot;
+    const { capacity } = this.#sad;
+    let sum = 0;
+    for (let n = 0; n < batch.count; n++) {
+      const slot = slots[n]!;
+      if (slot < 0) continue;
+      const record = capacity + slot;
+      sum += this.#sad.touch(record) + this.#owned.touch(record) + this.#spd.touch(slot) + this.#counters.touch(record);
+    }
+    this.#touched[0] = sum;
   }
 
-  /** PASS: it is an op now. */
-  #prepare(batch: OutboundBatch, n: number): number {
-    const { slab } = this.#ops;
-    const at = batch.at[n]!;
-    const length = batch.length[n]!;
-    const slot = batch.slot[n]!;
-    if (batch.refused[n] !== Verdict.PASS) return batch.refused[n]!;
-    if (slot < 0) return Verdict.NO_SA;
-    const sa = slot === this.#slot ? this.#sa : this.#enter(slot);
-    if (sa === undefined) return Verdict.NO_SA;
-    batch.sa[n] = sa;
-    if (length > MAX_PACKET) return Verdict.TOO_BIG;
-    const version = versionOf(slab, at, length);
-    if (packetLength(slab, at, length, version) !== length) return Verdict.BAD_INNER;
-    if (!this.#spd.passesAll(slot, version)) {
-      readFields(slab, at, length, this.#fields);
-      if (!this.#spd.matchesOutbound(slot, slab, this.#fields)) return Verdict.POLICY;
-    }
-    const seq = this.#sad.top(this.#record) + 1;
-    if (seq > sa.lastSeq) return Verdict.SEQ_CYCLED; // never wraps (RFC 4303 §3.3.3)
-    this.#sad.setTop(this.#record, seq);
-
-    const headAt = at - sa.headLength;
-    writeHeader(slab, headAt, sa.spi, seq);
-    if (sa.aead) writeCounterIv(slab, at - sa.ivLength, seq);
-    else this.#ivs.take(slab, at - sa.ivLength, sa.ivLength);
-    const textLength = writeTrailer(slab, at, length, sa.alignment, version === 4 ? NEXT_IPV4 : NEXT_IPV6);
-    batch.sealedAt[n] = headAt;
-    batch.sealedLength[n] = sa.headLength + textLength + sa.icvLength;
-
+  /** A verdict for each packet; PASS: it is an op now. Packets of one SA in a row look at it once. */
+  #prepare(batch: OutboundBatch): void {
+    const sad = this.#sad;
+    const spd = this.#spd;
+    const owned = this.#owned;
     const ops = this.#ops;
-    const op = ops.count++;
-    ops.keys[op] = sa.key;
-    ops.headAt[op] = headAt;
-    ops.textAt[op] = at;
-    ops.textLength[op] = textLength;
-    ops.seqHigh[op] = highOf(seq);
-    ops.ok[op] = 0;
-    this.#packet[op] = n;
-    return Verdict.PASS;
+    const view = this.#view;
+    const { keys, headAt, textAt, textLength, seqHigh } = ops;
+    const {
+      at: ats,
+      length: lengths,
+      slot: slots,
+      refused,
+      verdict: verdicts,
+      sa: sas,
+      sealedAt,
+      sealedLength,
+    } = batch;
+    const { count } = batch;
+    let current = -1;
+    let record = -1;
+    let sa: OwnedSa | undefined;
+    let key: Key | undefined;
+    let shape = shapeOf(0, 0);
+    let spi = 0;
+    let top = 0;
+    let op = 0;
+    for (let n = 0; n < count; n++) {
+      const slot = slots[n]!;
+      const why = refused[n]!;
+      if (why !== Verdict.PASS || slot < 0) {
+        sas[n] = undefined;
+        verdicts[n] = why !== Verdict.PASS ? why : Verdict.NO_SA;
+        continue;
+      }
+      if (slot !== current) {
+        if (key !== undefined) sad.setTop(record, top);
+        current = slot;
+        record = sad.outbound(slot);
+        sa = owned.get(record);
+        key = owned.key(record);
+        if (key !== undefined) {
+          shape = shapeOf(sad.suite(record), sad.flags(record));
+          spi = sad.spi(record);
+          top = sad.top(record);
+        }
+      }
+      sas[n] = sa;
+      if (key === undefined) {
+        verdicts[n] = Verdict.NO_SA;
+        continue;
+      }
+      const at = ats[n]!;
+      const length = lengths[n]!;
+      if (length > MAX_PACKET) {
+        verdicts[n] = Verdict.TOO_BIG;
+        continue;
+      }
+      const version = versionOfWhole(view, at, length);
+      if (version === 0) {
+        verdicts[n] = Verdict.BAD_INNER;
+        continue;
+      }
+      if (!spd.passesOutbound(slot, view, at, length, version)) {
+        verdicts[n] = Verdict.POLICY;
+        continue;
+      }
+      if (top >= shape.lastSeq) {
+        verdicts[n] = Verdict.SEQ_CYCLED; // never wraps (RFC 4303 §3.3.3)
+        continue;
+      }
+      top++;
+      const high = highOf(top);
+      const { headLength, ivLength } = shape;
+      const head = at - headLength;
+      writeHeader(view, head, spi, top);
+      if (shape.aead) writeCounterIv(view, at - ivLength, high, top);
+      else this.#ivs.take(view, at - ivLength);
+      const sealed = writeTrailer(view, at, length, shape.alignment, version === 4 ? NEXT_IPV4 : NEXT_IPV6);
+      sealedAt[n] = head;
+      sealedLength[n] = headLength + sealed + shape.icvLength;
+      verdicts[n] = Verdict.PASS;
+
+      keys[op] = key;
+      headAt[op] = head;
+      textAt[op] = at;
+      textLength[op] = sealed;
+      seqHigh[op] = high;
+      this.#packet[op] = n;
+      op++;
+    }
+    if (key !== undefined) sad.setTop(record, top);
+    ops.count = op;
   }
 }

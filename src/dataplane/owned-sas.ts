@@ -4,54 +4,19 @@
  * valid for one generation of their record; keys of SAs that are gone are released by `forget`.
  */
 import type { Engine, Key } from "../crypto/engine.ts";
-import { isAead, type Suite, suiteById } from "../crypto/suites.ts";
-import { ESP_HEADER } from "../ipsec/esp.ts";
+import { suiteById } from "../crypto/suites.ts";
 import { type Sad, SaFlag, type SaPath } from "../ipsec/sad.ts";
 
-/** Without extended numbers a counter ends at 2^32 - 1 (RFC 4303 §3.3.3); with them at what a double holds exactly. */
-const LAST_SHORT = 0xffff_ffff;
-const LAST_EXTENDED = Number.MAX_SAFE_INTEGER;
-
-/** All fields are fixed but the path. */
+/** What the sender asks of an SA. */
 export class OwnedSa {
-  readonly generation: number;
   readonly key: Key;
-  readonly spi: number;
-  readonly tunnel: number;
-  readonly esn: boolean;
   readonly encap: boolean;
-  readonly aead: boolean;
-  readonly alignment: number;
-  readonly ivLength: number;
-  readonly icvLength: number;
-  /** SPI to the last octet of the IV. */
-  readonly headLength: number;
-  readonly window: number;
-  readonly ringAt: number;
-  readonly ringWords: number;
-  readonly lastSeq: number;
   pathVersion = -1;
   path: SaPath;
-  /** Whether an authentic packet has been seen. */
-  met = false;
 
-  constructor(sad: Sad, record: number, generation: number, suite: Suite, key: Key) {
-    const flags = sad.flags(record);
-    this.generation = generation;
+  constructor(sad: Sad, record: number, key: Key) {
     this.key = key;
-    this.spi = sad.spi(record);
-    this.tunnel = sad.tunnel(record);
-    this.esn = (flags & SaFlag.ESN) !== 0;
-    this.encap = (flags & SaFlag.ENCAP) !== 0;
-    this.aead = isAead(suite);
-    this.alignment = suite.alignment;
-    this.ivLength = suite.ivLength;
-    this.icvLength = suite.icvLength;
-    this.headLength = ESP_HEADER + suite.ivLength;
-    this.window = sad.window(record);
-    this.ringAt = sad.ringAt(record);
-    this.ringWords = sad.ringWords(record);
-    this.lastSeq = this.esn ? LAST_EXTENDED : LAST_SHORT;
+    this.encap = (sad.flags(record) & SaFlag.ENCAP) !== 0;
     this.path = sad.path(record);
   }
 }
@@ -60,19 +25,48 @@ export class OwnedSas {
   readonly #sad: Sad;
   readonly #engine: Engine;
   readonly #owned: (OwnedSa | undefined)[];
+  /** By record, apart from the objects, as every packet asks: the generation that is known, 0 for none, and its key. */
+  readonly #known: Uint32Array;
+  readonly #keys: (Key | undefined)[];
+  /** By record: 1 once an authentic packet has been seen. */
+  readonly #met: Uint8Array;
 
   constructor(sad: Sad, engine: Engine) {
     this.#sad = sad;
     this.#engine = engine;
-    this.#owned = new Array<OwnedSa | undefined>(sad.capacity * 2).fill(undefined);
+    const records = sad.capacity * 2;
+    this.#owned = new Array<OwnedSa | undefined>(records).fill(undefined);
+    this.#known = new Uint32Array(records);
+    this.#keys = new Array<Key | undefined>(records).fill(undefined);
+    this.#met = new Uint8Array(records);
   }
 
   /** The SA in `record`, or undefined when none is live there. */
   get(record: number): OwnedSa | undefined {
+    return this.key(record) === undefined ? undefined : this.#owned[record];
+  }
+
+  /** Its key, or undefined when none is live there. */
+  key(record: number): Key | undefined {
+    const state = this.#sad.state(record);
+    return (state & 1) === 1 && state === this.#known[record] ? this.#keys[record] : this.#lookUp(record);
+  }
+
+  #lookUp(record: number): Key | undefined {
     const generation = this.#sad.generation(record);
-    if (generation === 0) return undefined;
-    const owned = this.#owned[record];
-    return owned !== undefined && owned.generation === generation ? owned : this.#adopt(record, generation);
+    return generation === 0 ? undefined : this.#adopt(record, generation);
+  }
+
+  /** True the first time that it is asked of an SA. */
+  meet(record: number): boolean {
+    if (this.#met[record] === 1) return false;
+    this.#met[record] = 1;
+    return true;
+  }
+
+  /** Load what `key` asks of a record, so that the lines of a batch arrive together. */
+  touch(record: number): number {
+    return this.#known[record]! + (this.#keys[record] === undefined ? 0 : 1);
   }
 
   /** The SA's path as control last wrote it. */
@@ -90,34 +84,37 @@ export class OwnedSas {
     sa.pathVersion = version;
   }
 
-  #adopt(record: number, generation: number): OwnedSa | undefined {
+  #adopt(record: number, generation: number): Key | undefined {
     this.#release(record);
     const suite = suiteById(this.#sad.suite(record));
     if (suite === undefined || !this.#engine.supports(suite)) return undefined;
     const esn = (this.#sad.flags(record) & SaFlag.ESN) !== 0;
     const key = this.#engine.expand(suite, this.#sad.key(record, suite.keyLength), esn);
-    const sa = new OwnedSa(this.#sad, record, generation, suite, key);
+    const sa = new OwnedSa(this.#sad, record, key);
     if (this.#sad.generation(record) !== generation) {
       this.#engine.release(key); // withdrawn, and its key perhaps wiped, while we were reading
       return undefined;
     }
     this.#owned[record] = sa;
-    return sa;
+    this.#known[record] = generation;
+    this.#keys[record] = key;
+    this.#met[record] = 0;
+    return key;
   }
 
   /** Release the key of what was in `record`, if that is gone. */
   forget(record: number): void {
-    const owned = this.#owned[record];
-    if (owned !== undefined && this.#sad.generation(record) !== owned.generation) this.#release(record);
+    const known = this.#known[record]!;
+    if (known !== 0 && this.#sad.generation(record) !== known) this.#release(record);
   }
 
   /** Release the keys of all SAs that are gone. */
   sweep(): void {
-    for (let record = 0; record < this.#owned.length; record++) this.forget(record);
+    for (let record = 0; record < this.#known.length; record++) this.forget(record);
   }
 
   close(): void {
-    for (let record = 0; record < this.#owned.length; record++) this.#release(record);
+    for (let record = 0; record < this.#known.length; record++) this.#release(record);
   }
 
   #release(record: number): void {
@@ -125,5 +122,7 @@ export class OwnedSas {
     if (owned === undefined) return;
     this.#engine.release(owned.key);
     this.#owned[record] = undefined;
+    this.#known[record] = 0;
+    this.#keys[record] = undefined;
   }
 }

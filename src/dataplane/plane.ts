@@ -202,7 +202,7 @@ export class Plane {
    */
   deliver(packet: Uint8Array, remote: Endpoint): void {
     if (packet.length < ESP_HEADER) return;
-    const worker = this.workerOf(spiOf(packet, 0));
+    const worker = this.workerOf(spiOf(new DataView(packet.buffer, packet.byteOffset), 0));
     if (!this.#handoff.give(worker, packet, 0, packet.length, -1)) return;
     const source = addressBytes(remote.address);
     this.#handoff.giveSource(worker, packet.length, source, 0, source.length, remote.port);
@@ -401,12 +401,13 @@ export class Plane {
 
   /** Former SAs leave their counts to their tunnel once nobody can count on them any more. */
   #reclaim(): void {
-    const { sad, counters, blocks } = this.#memory;
+    const { sad, spd, counters, blocks } = this.#memory;
     for (const slot of this.#slots.reclaim((revision) => this.#passed(revision))) {
       const tunnel = this.#retiredFrom.get(slot)!;
       counters.addTo(blocks.tunnelEndedIn(tunnel.id), blocks.record(slot));
       counters.addTo(blocks.tunnelEndedOut(tunnel.id), blocks.record(sad.outbound(slot)));
       tunnel.retired.delete(slot);
+      spd.clear(slot);
       this.#retiredFrom.delete(slot);
     }
   }

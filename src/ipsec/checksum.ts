@@ -20,6 +20,9 @@ export const sumOctets = (slab: Uint8Array, at: number, length: number): number 
 
 export const readU16 = (slab: Uint8Array, at: number): number => (slab[at]! << 8) | slab[at + 1]!;
 
+export const readU32 = (slab: Uint8Array, at: number): number =>
+  ((slab[at]! << 24) | (slab[at + 1]! << 16) | (slab[at + 2]! << 8) | slab[at + 3]!) >>> 0;
+
 export const writeU16 = (slab: Uint8Array, at: number, value: number): void => {
   slab[at] = value >>> 8;
   slab[at + 1] = value;

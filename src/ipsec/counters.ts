@@ -9,9 +9,15 @@
  */
 import { VERDICTS, Verdict, type VerdictName } from "./verdict.ts";
 
-/** Float64 words of a block, four cache lines. Words 0 to 23 are verdicts. */
+/**
+ * Float64 words of a block, four cache lines: PASS, which is verdict 0, its octets beside it, and a word for every other
+ * verdict. So what every packet counts is in one line.
+ */
 const BLOCK = 32;
-const BYTES = 24;
+const BYTES = 1;
+const OTHERS = 1; // verdict n is word n + 1
+
+const wordOf = (verdict: number): number => (verdict === Verdict.PASS ? 0 : verdict + OTHERS);
 
 /** A block as control reads it. */
 export interface Tally {
@@ -39,7 +45,7 @@ export class Counters {
   count(block: number, verdict: number, bytes: number): void {
     const words = this.#words;
     const at = block * BLOCK;
-    words[at + verdict] = words[at + verdict]! + 1;
+    words[at + wordOf(verdict)] = words[at + wordOf(verdict)]! + 1;
     if (verdict === Verdict.PASS) words[at + BYTES] = words[at + BYTES]! + bytes;
   }
 
@@ -47,13 +53,18 @@ export class Counters {
   add(block: number, verdict: number, packets: number, bytes: number): void {
     const words = this.#words;
     const at = block * BLOCK;
-    words[at + verdict] = words[at + verdict]! + packets;
+    words[at + wordOf(verdict)] = words[at + wordOf(verdict)]! + packets;
     if (verdict === Verdict.PASS) words[at + BYTES] = words[at + BYTES]! + bytes;
+  }
+
+  /** Load the line of `block` that packets which pass count in, so that those of a batch arrive together. */
+  touch(block: number): number {
+    return this.#words[block * BLOCK]!;
   }
 
   /** Packets of `block` that got this verdict. */
   get(block: number, verdict: number): number {
-    return this.#words[block * BLOCK + verdict]!;
+    return this.#words[block * BLOCK + wordOf(verdict)]!;
   }
 
   bytes(block: number): number {
@@ -63,7 +74,7 @@ export class Counters {
   /** All packets of `block`, whatever became of them. */
   sum(block: number): number {
     let sum = 0;
-    for (let verdict = 0; verdict < BYTES; verdict++) sum += this.#words[block * BLOCK + verdict]!;
+    for (let verdict = 0; verdict < VERDICTS.length; verdict++) sum += this.get(block, verdict);
     return sum;
   }
 

@@ -4,8 +4,8 @@
  * it at all (RFC 4301 §6.1.1, §8.2.1), and the caller compares them with the SA. `path-mtu.ts` judges the number.
  */
 import type { Family } from "../ip-address.ts";
-import { foldSum, readU16, sumOctets } from "./checksum.ts";
-import { ESP_HEADER, MIN_SPI, readU32 } from "./esp.ts";
+import { foldSum, readU16, readU32, sumOctets } from "./checksum.ts";
+import { ESP_HEADER, MIN_SPI } from "./esp.ts";
 import { IPV4_HEADER, IPV6_HEADER } from "./ip.ts";
 
 /** A packet of ours that did not get through, as the error quotes it. */

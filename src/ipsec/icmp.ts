@@ -33,7 +33,7 @@ const fields = new Fields(); // cold: one a thread
  * which lets Packet Too Big alone answer a multicast, and later fragments too.
  */
 export const mayAnswer = (slab: Uint8Array, at: number, length: number): boolean => {
-  readFields(slab, at, length, fields);
+  readFields(new DataView(slab.buffer, slab.byteOffset, slab.byteLength), at, length, fields); // cold: errors are few
   const { protocol, sourcePort } = fields;
   if (slab[at]! >> 4 === 4) {
     if ((readU16(slab, at + 6) & 0x1fff) !== 0) return false;

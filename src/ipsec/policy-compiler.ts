@@ -6,7 +6,7 @@
  * bit that is set in all five rows is the first rule that selects the packet.
  */
 import { EspalierError } from "../errors.ts";
-import { readU32 } from "./esp.ts";
+import { readU32 } from "./checksum.ts";
 import type { Policy } from "./policy.ts";
 import {
   AXES,

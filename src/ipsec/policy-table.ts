@@ -4,7 +4,7 @@
  * many there are: five searches in sorted bounds, then five rows of bits that are compared 1,024 rules at a time. Nothing is
  * allocated. How the table lies in memory: `policy-layout.ts`.
  */
-import { readU32 } from "./esp.ts";
+import { readU32 } from "./checksum.ts";
 import type { Fields } from "./ip.ts";
 import { NO_POLICY } from "./policy.ts";
 import { AXES, AXIS, Axis, BOUNDS, COUNT, FAMILY, GROUPS, ROWS, Row, RULE_LIST, RULES } from "./policy-layout.ts";

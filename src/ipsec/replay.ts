@@ -8,7 +8,8 @@
  *        top - window + 1 ............ top
  *   old |  seen or not, a bit each         | new: authenticate it, then slide
  *
- * A ring of n words, n a power of two, serves windows up to 32 (n - 1): the spare word is the one being cleared.
+ * A ring of n words, n a power of two, serves windows up to 32 (n - 1): the spare word is the one being cleared. A ring has
+ * far fewer than 2^27 words, so the low 32 bits of a number tell its word.
  */
 
 export const MIN_WINDOW = 64;
@@ -45,19 +46,21 @@ export const isFresh = (
 ): boolean => {
   if (seq > top) return true;
   if (seq < 1 || seq <= top - window) return false; // the first packet of an SA is number 1 (RFC 4303 §3.3.3)
-  return (words[ringAt + ((seq / 32) & (ringWords - 1))]! & (1 << (seq & 31))) === 0;
+  return (words[ringAt + ((seq >>> 5) & (ringWords - 1))]! & (1 << (seq & 31))) === 0;
 };
 
 /** Record an authenticated `seq` and return the new top. Call only after a good ICV and a second `isFresh`. */
 export const accept = (words: Uint32Array, ringAt: number, ringWords: number, top: number, seq: number): number => {
   const mask = ringWords - 1;
-  if (seq > top) {
+  if (seq === top + 1) {
+    if ((seq & 31) === 0) words[ringAt + ((seq >>> 5) & mask)] = 0; // the first of its word
+  } else if (seq > top) {
     const from = Math.floor(top / 32);
     let stale = Math.floor(seq / 32) - from;
     if (stale > ringWords) stale = ringWords; // a jump over the ring clears it all, once
     for (let i = 1; i <= stale; i++) words[ringAt + ((from + i) & mask)] = 0;
   }
-  const at = ringAt + ((seq / 32) & mask);
+  const at = ringAt + ((seq >>> 5) & mask);
   words[at] = words[at]! | (1 << (seq & 31));
   return Math.max(seq, top);
 };

@@ -4,11 +4,11 @@
  *
  * A slot holds a pair of SAs: record `slot` the inbound one, record `capacity + slot` the outbound one installed with it.
  * The receiver picks its SPI (RFC 4303 §2.1), so it picks one whose low bits are the slot: lookup needs no hash table.
- * Words of a record:
+ * All records lie before all rings; only inbound SAs have a ring. Words of a record, four cache lines:
  *
- *   0 .. 63    fixed while the SA lives, written by control: four cache lines (but PATH, see `move`)
- *   64 .. 79   live: counter, events; written by the SA's worker alone
- *   80 .. 335  live: the replay ring
+ *   0 .. 15    fixed while the SA lives, written by control: what is looked at for every packet
+ *   16 .. 31   live: counter, events; written by the SA's worker alone
+ *   32 .. 63   fixed: key and addresses (but the path, see `move`)
  *
  * STATE is published last and withdrawn first, so a worker sees a whole record or none. Its value is the record's
  * generation: odd while live. The key is wiped on removal; a slot is used again only once every worker has finished a
@@ -19,7 +19,7 @@
 import type { Suite } from "../crypto/suites.ts";
 import { closeWindow, MAX_RING_WORDS, ringWordsFor } from "./replay.ts";
 
-const RECORD = 352;
+const RECORD = 64;
 const STATE = 0;
 const SPI = 1;
 const SUITE = 2;
@@ -31,15 +31,15 @@ const PATH_VERSION = 7;
 const SOCKET = 8;
 const FAMILY = 9;
 const PORTS = 10;
-const LOCAL = 11; // 4 words
-const REMOTE = 15; // 4 words
-const KEY = 19; // 24 words
-const TOP = 64; // a double
-const EVENTS = 66;
-const SEEN_VERSION = 67;
-const SEEN_FAMILY_PORT = 68;
-const SEEN_ADDRESS = 69; // 4 words
-const RING = 80;
+const TOP = 16; // a double
+const EVENTS = 18;
+const SEEN_VERSION = 19;
+const SEEN_FAMILY_PORT = 20;
+const SEEN_ADDRESS = 21; // 4 words
+const KEY = 32; // 24 words
+const LOCAL = 56; // 4 words
+const REMOTE = 60; // 4 words
+const RING = MAX_RING_WORDS;
 
 /** Octets of KEYMAT a record has room for. */
 export const MAX_KEY = 96;
@@ -96,10 +96,13 @@ export class Sad {
   readonly #state: Int32Array;
   readonly #doubles: Float64Array;
   readonly #bytes: Uint8Array;
+  /** Where the rings begin, in words. */
+  readonly #rings: number;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
-    this.capacity = memory.byteLength / (RECORD * 4) / 2;
+    this.capacity = memory.byteLength / 4 / (RECORD * 2 + RING);
+    this.#rings = this.capacity * 2 * RECORD;
     this.words = new Uint32Array(memory);
     this.#state = new Int32Array(memory);
     this.#doubles = new Float64Array(memory);
@@ -107,7 +110,7 @@ export class Sad {
   }
 
   static create(capacity: number): Sad {
-    return new Sad(new SharedArrayBuffer(capacity * 2 * RECORD * 4));
+    return new Sad(new SharedArrayBuffer(capacity * (RECORD * 2 + RING) * 4));
   }
 
   /** The record of the outbound SA that lies in `slot`. */
@@ -121,6 +124,7 @@ export class Sad {
   publish(record: number, sa: SaRecord): void {
     const at = record * RECORD;
     this.words.fill(0, at + 1, at + RECORD);
+    if (record < this.capacity) this.words.fill(0, this.ringAt(record), this.ringAt(record) + RING);
     this.words[at + SPI] = sa.spi;
     this.words[at + SUITE] = sa.suite.id;
     this.words[at + FLAGS] = (sa.esn ? SaFlag.ESN : 0) | (sa.encap ? SaFlag.ENCAP : 0);
@@ -203,8 +207,9 @@ export class Sad {
     return this.words[record * RECORD + RING_WORDS]!;
   }
 
-  ringAt(record: number): number {
-    return record * RECORD + RING;
+  /** Where the ring of the inbound SA in `slot` begins, in words. */
+  ringAt(slot: number): number {
+    return this.#rings + slot * RING;
   }
 
   /** A view of the key: copy nothing from it but into an engine. */
@@ -240,7 +245,26 @@ export class Sad {
   find(spi: number): number {
     const slot = spi & (this.capacity - 1);
     const at = slot * RECORD;
-    return (Atomics.load(this.#state, at + STATE) & 1) === 1 && this.words[at + SPI] === spi ? slot : -1;
+    return (this.words[at + STATE]! & 1) === 1 && this.words[at + SPI] === spi ? slot : -1;
+  }
+
+  /**
+   * The state as this thread happens to see it: the generation while live. Enough to know a record again that `generation`
+   * has shown before: it is used for another SA only once every worker has begun a batch after it was withdrawn.
+   */
+  state(record: number): number {
+    return this.words[record * RECORD + STATE]!;
+  }
+
+  /** Load the lines that a packet of this record needs, so that those of a batch arrive together. The sum means nothing. */
+  touch(record: number): number {
+    return this.words[record * RECORD + STATE]! + this.words[record * RECORD + TOP]!;
+  }
+
+  /** `touch` of an inbound SA, and the line of the ring that the number with these low 32 bits is in. */
+  touchInbound(slot: number, low: number): number {
+    const ringWords = this.words[slot * RECORD + RING_WORDS]!;
+    return this.touch(slot) + this.words[this.ringAt(slot) + ((low >>> 5) & (ringWords - 1) & (RING - 1))]!;
   }
 
   /** Zero when the record is not live; otherwise another number for every SA it has held, so it keys caches. */
@@ -285,8 +309,10 @@ export class Sad {
 /** Where the record's parts lie, in words: for the test that holds them apart on cache lines. */
 export const SAD_LAYOUT = {
   record: RECORD,
-  fixedEnd: KEY + MAX_KEY / 4,
+  fixedEnd: PORTS + 1,
   live: TOP,
+  liveEnd: SEEN_ADDRESS + 4,
+  cold: KEY,
+  coldEnd: REMOTE + 4,
   ring: RING,
-  ringEnd: RING + MAX_RING_WORDS,
 } as const;

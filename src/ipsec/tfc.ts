@@ -39,9 +39,9 @@ export const writeTfcPadding = (slab: Uint8Array, at: number, length: number, pa
  * A dummy packet whose text begins at `textAt`, as long as the text of an inner packet of `length` octets. Returns the length
  * of the text. Zeros do: nobody without the key tells them from a packet.
  */
-export const writeDummy = (slab: Uint8Array, textAt: number, length: number, alignment: number): number => {
-  slab.fill(0, textAt, textAt + length);
-  return writeTrailer(slab, textAt, length, alignment, NEXT_DUMMY);
+export const writeDummy = (view: DataView, textAt: number, length: number, alignment: number): number => {
+  for (let i = 0; i < length; i++) view.setUint8(textAt + i, 0);
+  return writeTrailer(view, textAt, length, alignment, NEXT_DUMMY);
 };
 
 /** When dummies are due: so many a second, whether or not there is traffic. Time is passed in. */

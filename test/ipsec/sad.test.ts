@@ -70,25 +70,32 @@ test("withdrawing twice is withdrawing once", () => {
   expect(sad.generation(5)).toBe(0);
 });
 
-test("neighbours do not touch: the whole record of one, ring and all, is its own", () => {
+test("neighbours do not touch: record and ring of one are its own", () => {
   const sad = Sad.create(64);
-  sad.publish(4, record(0x1000 + 4));
-  sad.publish(6, record(0x1000 + 6));
-  const before = [
-    sad.words.slice(0, sad.ringAt(5) - SAD_LAYOUT.ring),
-    sad.words.slice(sad.ringAt(6) - SAD_LAYOUT.ring),
+  const of = (slot: number) => [
+    sad.words.slice(slot * SAD_LAYOUT.record, (slot + 1) * SAD_LAYOUT.record),
+    sad.words.slice(sad.ringAt(slot), sad.ringAt(slot) + SAD_LAYOUT.ring),
   ];
+  for (const slot of [4, 6]) sad.publish(slot, record(0x1000 + slot));
+  for (const slot of [4, 6]) sad.publish(sad.outbound(slot), record(0x1000 + slot));
+  const others = () => [...of(4), ...of(6), ...of(sad.outbound(4)).slice(0, 1), ...of(sad.outbound(6)).slice(0, 1)];
+  const before = others();
   sad.publish(5, { ...record(0x1000 + 5), window: 4096 });
+  sad.publish(sad.outbound(5), record(0x1000 + 5));
   sad.words.fill(0xffff_ffff, sad.ringAt(5), sad.ringAt(5) + sad.ringWords(5));
-  const after = [sad.words.slice(0, sad.ringAt(5) - SAD_LAYOUT.ring), sad.words.slice(sad.ringAt(6) - SAD_LAYOUT.ring)];
-  expect(after).toEqual(before);
+  for (const of5 of [5, sad.outbound(5)]) sad.setTop(of5, 2 ** 53 - 1);
+  expect(others()).toEqual(before);
+  expect(sad.ringAt(63) + SAD_LAYOUT.ring).toBe(sad.words.length);
+  expect(sad.ringAt(0)).toBe(2 * 64 * SAD_LAYOUT.record);
 });
 
-test("control's words, the worker's and the ring lie on cache lines of their own, in a record of whole lines", () => {
+test("control's words and the worker's lie on cache lines of their own, in a record and a ring of whole lines", () => {
   const line = 16;
-  expect([SAD_LAYOUT.record % line, SAD_LAYOUT.live % line, SAD_LAYOUT.ring % line]).toEqual([0, 0, 0]);
-  expect(SAD_LAYOUT.fixedEnd).toBeLessThanOrEqual(SAD_LAYOUT.live);
-  expect(SAD_LAYOUT.ringEnd).toBeLessThanOrEqual(SAD_LAYOUT.record);
+  const { record, live, cold, ring, fixedEnd, liveEnd, coldEnd } = SAD_LAYOUT;
+  expect([record % line, live % line, cold % line, ring % line]).toEqual([0, 0, 0, 0]);
+  expect(fixedEnd).toBeLessThanOrEqual(live);
+  expect(liveEnd).toBeLessThanOrEqual(cold);
+  expect(coldEnd).toBeLessThanOrEqual(record);
 });
 
 test("a path that moves changes its version, and is whole at an even one", () => {

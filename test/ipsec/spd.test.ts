@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { addressBytes } from "../../src/ip-address.ts";
-import { Fields, readFields } from "../../src/ipsec/ip.ts";
-import type { TrafficSelector } from "../../src/ipsec/selector.ts";
+import { containsPacket, type TrafficSelector } from "../../src/ipsec/selector.ts";
 import { MAX_SELECTORS, Spd } from "../../src/ipsec/spd.ts";
 import { ipPacket, type PacketOptions } from "../support/ip-packets.ts";
 
@@ -21,12 +20,10 @@ const verdicts = (local: TrafficSelector[], remote: TrafficSelector[], options: 
   const spd = Spd.create(4);
   spd.set(2, local, remote);
   const packet = ipPacket(options);
-  const fields = new Fields();
-  readFields(packet, 0, packet.length, fields);
+  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   return {
-    all: spd.passesAll(2, options.version),
-    out: spd.matchesOutbound(2, packet, fields),
-    in: spd.matchesInbound(2, packet, fields),
+    out: spd.passesOutbound(2, view, 0, packet.length, options.version),
+    in: spd.passesInbound(2, view, 0, packet.length, options.version),
   };
 };
 
@@ -58,14 +55,14 @@ test("any of several selectors will do, on each side", () => {
 });
 
 test("IPv4 selectors let no IPv6 through, and the other way round", () => {
-  expect(verdicts([ANY4], [ANY4], { version: 6 })).toEqual({ all: false, out: false, in: false });
-  expect(verdicts([ANY6], [ANY6], { version: 4 })).toEqual({ all: false, out: false, in: false });
-  expect(verdicts([ANY4, ANY6], [ANY6, ANY4], { version: 6 })).toEqual({ all: true, out: true, in: true });
+  expect(verdicts([ANY4], [ANY4], { version: 6 })).toEqual({ out: false, in: false });
+  expect(verdicts([ANY6], [ANY6], { version: 4 })).toEqual({ out: false, in: false });
+  expect(verdicts([ANY4, ANY6], [ANY6, ANY4], { version: 6 })).toEqual({ out: true, in: true });
 });
 
 test("a slot without selectors lets nothing through", () => {
-  expect(verdicts([], [], A_TO_B)).toEqual({ all: false, out: false, in: false });
-  expect(verdicts([ANY4], [], A_TO_B)).toEqual({ all: false, out: false, in: false });
+  expect(verdicts([], [], A_TO_B)).toEqual({ out: false, in: false });
+  expect(verdicts([ANY4], [], A_TO_B)).toEqual({ out: false, in: false });
 });
 
 test("protocol and ports are asked for, and a fragment without ports matches only any ports", () => {
@@ -86,19 +83,77 @@ test("OPAQUE ports match only what shows none", () => {
   expect(verdicts([opaque], [opaque], { ...A_TO_B, protocol: 6, fragmentOffset: 9 }).out).toBe(true);
 });
 
+const packetOf = (options: PacketOptions) => {
+  const packet = ipPacket(options);
+  return { view: new DataView(packet.buffer, packet.byteOffset, packet.byteLength), length: packet.length };
+};
+
 test("slots are apart, and a slot set again forgets", () => {
   const spd = Spd.create(3);
-  const any = Array.from({ length: MAX_SELECTORS }, () => ANY4);
-  spd.set(0, any, any);
-  spd.set(2, any, any);
-  expect([0, 1, 2].map((slot) => spd.passesAll(slot, 4))).toEqual([true, false, true]);
+  const many = [...Array.from({ length: MAX_SELECTORS - 1 }, () => NET_A), ANY4];
+  spd.set(0, many, many);
+  spd.set(2, many, many);
+  const { view, length } = packetOf({ version: 4, source: "192.0.2.1", destination: "192.0.2.2" });
+  const passing = () => [0, 1, 2].filter((slot) => spd.passesOutbound(slot, view, 0, length, 4));
+  expect(passing()).toEqual([0, 2]);
   spd.set(0, [NET_A], [NET_B]);
-  expect(spd.passesAll(0, 4)).toBe(false);
+  expect(passing()).toEqual([2]);
+  spd.clear(2);
+  expect(passing()).toEqual([]);
 });
 
 test("more selectors than a slot holds are refused", () => {
   const many = Array.from({ length: MAX_SELECTORS + 1 }, () => ANY4);
   expect(() => Spd.create(1).set(0, many, [ANY4])).toThrow(/more than 32 traffic selectors/);
+});
+
+test("what a slot gives back serves another: the pool ends, and says so, but does not leak", () => {
+  const spd = Spd.create(64);
+  const many = Array.from({ length: MAX_SELECTORS }, () => NET_A);
+  let set = 0;
+  expect(() => {
+    for (; set < 64; set++) spd.set(set, many, many);
+  }).toThrow(/no room for more traffic selectors/);
+  expect(set).toBeGreaterThan(16);
+  for (let round = 0; round < 200; round++) spd.set(round % set, many, many);
+  spd.set(63, [NET_A, NET_A], [NET_B, NET_B]); // needs none of the pool
+  const { view, length } = packetOf(A_TO_B);
+  expect(spd.passesOutbound(63, view, 0, length, 4)).toBe(true);
+});
+
+test("any number of selectors is the union of what each selects", () => {
+  const address = fc.oneof(
+    fc.integer({ min: 0, max: 30 }).map((n) => `10.0.0.${n}`),
+    fc.integer({ min: 0, max: 30 }).map((n) => `2001:db8::${n.toString(16)}`),
+  );
+  const selector = fc
+    .tuple(fc.boolean(), fc.integer({ min: 0, max: 30 }), fc.integer({ min: 0, max: 8 }), fc.constantFrom(0, 6, 17))
+    .map(([v4, from, more, protocol]) => {
+      const name = (n: number) => (v4 ? `10.0.0.${n}` : `2001:db8::${n.toString(16)}`);
+      return range(name(from), name(from + more), protocol === 0 ? {} : { protocol, startPort: 80, endPort: 90 });
+    });
+  const selectors = fc.array(selector, { maxLength: MAX_SELECTORS });
+  const octets = fc.tuple(address, address).filter(([a, b]) => a.includes(":") === b.includes(":"));
+  fc.assert(
+    fc.property(
+      selectors,
+      selectors,
+      octets,
+      fc.constantFrom(6, 17),
+      fc.integer({ min: 78, max: 92 }),
+      (local, remote, [source, destination], protocol, port) => {
+        const version = source.includes(":") ? 6 : 4;
+        const one = (all: TrafficSelector[], at: string) =>
+          all.some((each) => containsPacket(each, { protocol, address: addressBytes(at), port }));
+        const packet = { version, source, destination, protocol, sourcePort: port, destinationPort: port } as const;
+        expect(verdicts(local, remote, packet)).toEqual({
+          out: one(local, source) && one(remote, destination),
+          in: one(remote, source) && one(local, destination),
+        });
+      },
+    ),
+    { numRuns: 1000, seed: 4303 },
+  );
 });
 
 test("agrees with numbers compared as numbers", () => {

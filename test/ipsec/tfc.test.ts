@@ -39,14 +39,15 @@ test("a receiver finds the packet in its padding, whatever both lengths are", ()
       (version, length, octets, alignment) => {
         const packet = ipPacket({ version, length });
         const slab = new Uint8Array(2100).fill(0xa5);
+        const view = new DataView(slab.buffer);
         slab.set(packet, 8);
         const padded = paddedLength(length, tfcMultiple({ kind: "multiple", octets }, false), 1438);
         writeTfcPadding(slab, 8, length, padded);
-        const text = writeTrailer(slab, 8, padded, alignment, version === 4 ? 4 : 41);
+        const text = writeTrailer(view, 8, padded, alignment, version === 4 ? 4 : 41);
         expect(slab[8 + text]).toBe(0xa5);
-        const payload = payloadLength(slab, 8, text);
+        const payload = payloadLength(view, 8, text);
         expect(payload).toBe(padded);
-        expect(packetLength(slab, 8, payload, version)).toBe(length);
+        expect(packetLength(view, 8, payload, version)).toBe(length);
         expect(slab.slice(8, 8 + length)).toEqual(packet);
         expect(slab.slice(8 + length, 8 + padded).every((octet) => octet === 0)).toBe(true);
       },
@@ -58,10 +59,11 @@ test("a dummy is as long as a packet of that length, with next header 59", () =>
   for (const length of [0, 64, 1438])
     for (const alignment of [4, 16]) {
       const slab = new Uint8Array(1600).fill(0xa5);
-      const text = writeDummy(slab, 8, length, alignment);
-      expect(text).toBe(writeTrailer(new Uint8Array(1600), 8, length, alignment, 4));
-      expect(nextHeaderOf(slab, 8, text)).toBe(NEXT_DUMMY);
-      expect(payloadLength(slab, 8, text)).toBe(length);
+      const view = new DataView(slab.buffer);
+      const text = writeDummy(view, 8, length, alignment);
+      expect(text).toBe(writeTrailer(new DataView(new ArrayBuffer(1600)), 8, length, alignment, 4));
+      expect(nextHeaderOf(view, 8, text)).toBe(NEXT_DUMMY);
+      expect(payloadLength(view, 8, text)).toBe(length);
       expect([slab[7], slab[8 + text]]).toEqual([0xa5, 0xa5]);
     }
 });
