@@ -86,7 +86,7 @@ export interface Child {
   readonly remote: readonly string[];
   /** Until the Child SA is rekeyed, ms. */
   readonly lifetime: number;
-  /** Packets, 64..4096. */
+  /** Packets, 32..4096; 0: replayed packets are taken. */
   readonly replayWindow: number;
   /** Of the outer header, by the inner one. */
   readonly dscp: DscpPolicy;

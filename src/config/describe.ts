@@ -72,7 +72,7 @@ const describeChild = ({
 }: Child): string[] => [
   `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
   ...listed("ESP", proposals, formatDuration(lifetime)).map((line) => `  ${line}`),
-  `    ESN ${esn}, replay window ${replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}`,
+  `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}`,
   `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
   `    routes ${made.routes.join(", ") || "none"}`,
 ];

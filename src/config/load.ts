@@ -142,9 +142,10 @@ const connectionOf = (
   children: Object.entries(children).map(([child, value]) => childOf(child, value)),
 });
 
-const childOf = (name: string, { replay_window, interface: made, ...child }: ChildSettings): Child => ({
+const childOf = (name: string, { replay_window, esn, interface: made, ...child }: ChildSettings): Child => ({
   name,
   ...child,
+  esn: replay_window === 0 && esn === "either" ? "no" : esn, // RFC 4303 §3.4.3
   replayWindow: Math.ceil(replay_window / 32) * 32,
   interface: interfaceOf(made),
 });

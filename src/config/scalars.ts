@@ -181,6 +181,17 @@ export const mss = (about: string) =>
     },
   });
 
+/** 0 inside for `off`. */
+export const offOrWhole = (about: string, least: number, most: number) =>
+  leaf<number>({
+    expected: `off or a whole number from ${least} to ${most}`,
+    about,
+    read: (value) => {
+      if (value === "off" || value === false) return 0;
+      return typeof value === "number" && Number.isInteger(value) ? within(value, least, most) : undefined;
+    },
+  });
+
 /** A DSCP, or how the outer one follows from the inner one. */
 export const dscp = (about: string) =>
   leaf<DscpPolicy>({

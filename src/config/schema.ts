@@ -21,6 +21,7 @@ import {
   mss,
   mtu,
   number,
+  offOrWhole,
   oneOf,
   parsed,
   psk,
@@ -100,9 +101,9 @@ export const childSettings = z.strictObject({
   local: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   remote: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
-  replay_window: whole(
-    "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32.",
-    64,
+  replay_window: offOrWhole(
+    "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32; off: even twice, and then without ESN.",
+    32,
     4096,
   ).prefault(1024),
   dscp: dscp(

@@ -213,9 +213,10 @@ describe("complaints name file, line, path and what was expected", () => {
     ["esp0 }", "esp0, routes: [10.0.0.0/24, 10.0.0.0/24] }", /routes\[1\]: expected a route of its own/],
     [
       "net:\n",
-      "net:\n        replay_window: 32\n",
-      /net.replay_window: expected a whole number from 64 to 4096, found 32/,
+      "net:\n        replay_window: 31\n",
+      /net.replay_window: expected off or a whole number from 32 to 4096, found 31/,
     ],
+    ["net:\n", "net:\n        esn: yes\n        replay_window: off\n", /net.esn: expected no or either .*, found yes/],
     ["net:\n", "net:\n        dscp: 64\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map .*, found 64/],
     ["net:\n", "net:\n        dscp: { 46: 64 }\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map/],
     ["net:\n", "net:\n        dscp: { ef: 34 }\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map/],
@@ -495,4 +496,17 @@ test.each([
 ])("dscp: %s", (text, policy) => {
   const config = parseConfig(edited("net:\n", `net:\n        dscp: ${text}\n`), "gw.yaml");
   expect(config.connections[0]?.children[0]?.dscp).toEqual(policy);
+});
+
+test.each([
+  ["off", "either", 0, "no"],
+  ["32", "yes", 32, "yes"],
+  ["33", "either", 64, "either"],
+  ["4096", "no", 4096, "no"],
+])("replay_window: %s with esn: %s", (text, wanted, replayWindow, esn) => {
+  const config = parseConfig(
+    edited("net:\n", `net:\n        replay_window: ${text}\n        esn: ${wanted}\n`),
+    "gw.yaml",
+  );
+  expect(config.connections[0]?.children[0]).toMatchObject({ replayWindow, esn });
 });
