@@ -314,6 +314,10 @@ export class Gateway {
       }
   }
 
+  #forgetPaths(): void {
+    this.#pathMtus.keep(new Set([...this.#installed.values()].map(({ child }) => child.path.remote.address)));
+  }
+
   #clampTo(tunnel: TunnelInterface): void {
     this.#running().plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
   }
@@ -407,6 +411,7 @@ export class Gateway {
     const installed = this.#installed.get(spiIn);
     if (installed === undefined) return;
     this.#installed.set(spiIn, { ...installed, child: { ...installed.child, path } });
+    this.#forgetPaths();
     this.#resize(path.remote.address);
   }
 
@@ -418,6 +423,7 @@ export class Gateway {
     const installed = this.#installed.get(spiIn);
     if (installed === undefined) return;
     this.#installed.delete(spiIn);
+    this.#forgetPaths();
     const { plane } = this.#running();
     const { tunnel } = installed;
     const successor = [...this.#installed].filter(([, other]) => other.tunnel === tunnel).at(-1);

@@ -57,9 +57,16 @@ export class PathMtuWatch {
     return { news: path.learn(quoted, sa.top, now), remote, mtu: quoted.mtu };
   }
 
-  /** Peers whose learned MTU is too old to be believed now: ask `mtu` again. */
+  /** Peers whose learned MTU has become too old to be believed since the last call. */
   expired(now: number): string[] {
-    return [...this.#paths].filter(([, path]) => path.expiresAt <= now).map(([remote]) => remote);
+    const old = [...this.#paths].filter(([, path]) => path.expiresAt <= now);
+    for (const [, path] of old) path.mtu(now); // forgets it
+    return old.map(([remote]) => remote);
+  }
+
+  /** No SA leads to the others any more. */
+  keep(remotes: ReadonlySet<string>): void {
+    for (const remote of this.#paths.keys()) if (!remotes.has(remote)) this.#paths.delete(remote);
   }
 }
 

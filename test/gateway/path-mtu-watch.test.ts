@@ -61,8 +61,18 @@ test("an error that quotes our SPI lowers the MTU to that peer, for ten minutes"
   expect(watch.mtu("203.0.113.6", 1500, 0)).toBe(1500);
   expect(watch.expired(599_999)).toEqual([]);
   expect(watch.expired(600_000)).toEqual([PEER]);
-  expect(watch.mtu(PEER, 1500, 600_000)).toBe(1500);
   expect(watch.expired(600_001)).toEqual([]);
+  expect(watch.mtu(PEER, 1500, 600_001)).toBe(1500);
+});
+
+test("what was learned of a way that no SA takes any more is forgotten", () => {
+  const { watch, take } = watching();
+  take({});
+  watch.keep(new Set([PEER]));
+  expect(watch.mtu(PEER, 1500, 0)).toBe(1400);
+  watch.keep(new Set(["203.0.113.6"]));
+  expect(take({})).toMatchObject({ news: "unknown-sa" });
+  expect(watch.mtu(PEER, 1500, 0)).toBe(1500);
 });
 
 test.each<readonly [string, Told]>([

@@ -13,7 +13,7 @@ import { makeFile, ping, transfer } from "./support/traffic.ts";
 import { allOf } from "./support/tunnel-checks.ts";
 
 const NEEDS = ["build", "namespaces", "tun", "transfer", "capture"] as const;
-const FRAGMENTS = "ip[6:2] & 0x3fff != 0";
+const FRAGMENTS = "ip[6:2] & 0x3fff != 0 or ip6[6] == 44";
 const SYNS = "tcp[tcpflags] & tcp-syn != 0";
 
 /** One echo request of `length` octets in all that must not be fragmented: whether it was answered. */
@@ -43,14 +43,15 @@ const setLinkMtu = (sites: Sites, mtu: number): void => {
 const announced = (lines: readonly string[]): number[] => lines.map((line) => Number(/mss (\d+)/.exec(line)?.[1]));
 
 describe.each([
-  { way: "raw ESP", encap: "auto", inner: 1446, behind1400: 1346 },
-  { way: "ESP in UDP", encap: "force", inner: 1438, behind1400: 1338 },
-] as const)("$way, with links of 1500 octets", ({ encap, inner, behind1400 }) => {
+  { way: "raw ESP", outer: 4, encap: "auto", inner: 1446, behind1400: 1346 },
+  { way: "ESP in UDP", outer: 4, encap: "force", inner: 1438, behind1400: 1338 },
+  { way: "raw ESP over IPv6", outer: 6, encap: "auto", inner: 1426, behind1400: 1326 },
+] as const)("$way, with links of 1500 octets", ({ outer, encap, inner, behind1400 }) => {
   const lab = testBed(NEEDS, async (bed) => {
     const sites = new Sites({ lanMtu: 1500 });
     bed.defer(() => sites.remove());
-    const b = await Espalier.start(bed, sites.gatewayB, configuration({ side: "b", encap }));
-    const a = await Espalier.start(bed, sites.gatewayA, configuration({ side: "a", encap, start: "initiate" }));
+    const b = await Espalier.start(bed, sites.gatewayB, configuration({ side: "b", outer, encap }));
+    const a = await Espalier.start(bed, sites.gatewayA, configuration({ side: "a", outer, encap, start: "initiate" }));
     await a.up(PEER);
     return { sites, a, b, file: makeFile(bed.directory, 10_000) };
   });
