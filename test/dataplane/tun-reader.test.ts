@@ -97,12 +97,28 @@ test("packets longer than was foreseen are whole all the same", async () => {
   expectPackets(delivered[0]!, expected);
 });
 
+test("super-packets after any number of single ones, read as a whole or in pieces", async () => {
+  const { from, delivered, carry } = await connected();
+  const expected: Uint8Array[] = [];
+  for (const singles of [0, 1, 14, 15, 16, 17, 40, 0, 16, 0]) {
+    for (let i = 0; i < singles; i++) {
+      expected.push(...send(from, bulk(1 + ((i * 97) % 1348), 0)));
+      if (i % 16 === 15) carry();
+    }
+    for (const options of [bulk(65000), bulk(40_001), bulk(65000, 1228, { protocol: "udp" })])
+      expected.push(...send(from, options));
+    carry();
+  }
+  expectPackets(delivered[0]!, expected);
+});
+
 test("more segments than a batch holds, as small as they come", async () => {
   const { from, delivered, carry } = await connected();
   const expected: Uint8Array[] = [];
   for (const segmentSize of [1, 7, 48, 100, 240, 536]) {
-    expected.push(...send(from, bulk(segmentSize * 120 + 1, segmentSize)));
-    expected.push(...send(from, bulk(segmentSize * 120, segmentSize)));
+    const segments = Math.min(Math.floor(65_000 / segmentSize), 300);
+    expected.push(...send(from, bulk(segmentSize * segments + 1, segmentSize)));
+    expected.push(...send(from, bulk(segmentSize * segments, segmentSize)));
     carry();
   }
   expectPackets(delivered[0]!, expected);
