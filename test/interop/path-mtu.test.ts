@@ -101,7 +101,7 @@ describe.each([
     const { bed, sites } = lab();
     const to = INNER[4].hostA;
     const seen = await capture(bed, sites.internet, "to-b", FRAGMENTS, async () => {
-      expect((await ping(sites.hostB, to, { size: 1400 })).received).toBe(10);
+      expect((await ping(sites.hostB, to, { size: 1390 })).received).toBe(10);
     });
     expect(seen.length).toBeGreaterThan(0);
   });
