@@ -17,15 +17,17 @@ import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
 import { chooseEngines } from "./gateway/engines.ts";
+import { InitQueue } from "./gateway/init-queue.ts";
 import { sourceFor } from "./gateway/local-address.ts";
 import { PathMtuWatch, type SendingSa } from "./gateway/path-mtu-watch.ts";
 import { reportEngines, reportStatus } from "./gateway/report.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
+import { Trap, type Trapped } from "./gateway/trap.ts";
 import { TunnelInterface } from "./gateway/tunnel-interface.ts";
 import type { ConnectionConfig } from "./ike/connection.ts";
 import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
-import { familyOf, formatEndpoint } from "./ip-address.ts";
+import { canonicalAddress, familyOf, formatEndpoint } from "./ip-address.ts";
 import { outerTosTable } from "./ipsec/dscp.ts";
 import { IPV6_MIN_MTU, innerMtu } from "./ipsec/mtu.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
@@ -59,6 +61,7 @@ interface Parts {
   readonly plane: Plane;
   readonly manager: IkeManager;
   readonly startedAt: number;
+  trap: Trap;
   control: ControlServer | undefined;
   beat: NodeJS.Timeout | undefined;
 }
@@ -76,6 +79,10 @@ export class Gateway {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #sockets: GatewaySockets;
+  readonly #strangers = new InitQueue({
+    serve: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+    onDrop: () => this.#parts?.manager.drop("init-queue-full"),
+  });
   readonly #tunnels = new Map<string, TunnelInterface>();
   readonly #installed = new Map<number, Installed>();
   readonly #lingering = new Set<NodeJS.Timeout>();
@@ -96,7 +103,10 @@ export class Gateway {
     this.#sockets = new GatewaySockets({
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
-      onMessage: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
+      dscp: config.ike.dscp,
+      onMessage: (bytes, path) => {
+        if (!this.#strangers.take(bytes, path)) this.#act((manager, now) => manager.receive(bytes, path, now));
+      },
       onEsp: (packet, remote) => this.#parts?.plane.deliver(packet, remote),
       onSendError: (path, error) =>
         this.#write("debug", "send-failed", `to ${formatEndpoint(path.remote)}: ${error.message}`),
@@ -119,27 +129,36 @@ export class Gateway {
   }
 
   async #start(): Promise<void> {
-    const { workers, ports, control } = this.#config;
+    const { workers, affinity, poll, ports, control } = this.#config;
     requireCapabilities();
     const connections = toConnections(this.#config, sourceFor);
     const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
-    const plane = await Plane.start({ workers, engine: choice.plan });
+    const plane = await Plane.start({ workers, affinity, poll, engine: choice.plan });
     const manager = new IkeManager(
       connections,
       {
         random: (length) => new Uint8Array(randomBytes(length)),
-        reserveSpi: (connection, child) => plane.reserveSpi(this.#tunnelOf(connection, child).id),
+        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnelOf(connection, child).id, resource),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
         pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
       },
-      { ports },
+      { ports, ...this.#config.ike },
     );
-    const parts: Parts = { choice, plane, manager, startedAt: this.#clock.now(), control: undefined, beat: undefined };
+    const parts: Parts = {
+      choice,
+      plane,
+      manager,
+      startedAt: this.#clock.now(),
+      trap: new Trap([]),
+      control: undefined,
+      beat: undefined,
+    };
     this.#parts = parts;
     await this.#openSockets(connections, plane);
     this.#openTunnels(plane);
+    parts.trap = new Trap(this.#trapped());
     parts.control = await serveControl(control, {
       status: () => this.status(),
       initiate: (name) => this.initiate(name),
@@ -218,11 +237,27 @@ export class Gateway {
   #openTunnels(plane: Plane): void {
     for (const connection of this.#config.connections)
       for (const child of connection.children) {
-        const tunnel = TunnelInterface.open(child.interface);
+        const tunnel = TunnelInterface.open(child.interface, plane.workers);
         this.#tunnels.set(tunnelKey(connection.name, child.name), tunnel);
-        tunnel.id = plane.addTunnel({ tunFds: [tunnel.fd], vnetHdr: true });
+        const holds = connection.start === "trap";
+        tunnel.id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true, holds });
         plane.setOuterTos(tunnel.id, outerTosTable(child.dscp, child.ecn));
       }
+  }
+
+  #trapped(): Trapped[] {
+    return this.#config.connections
+      .filter(({ start }) => start === "trap")
+      .flatMap(({ name, remote, children }) =>
+        children.map((child) => ({
+          connection: name,
+          child: child.name,
+          tunnel: this.#tunnelOf(name, child.name),
+          peers: [remote.address, ...remote.backups].flatMap((host) =>
+            host === undefined ? [] : (canonicalAddress(host) ?? []),
+          ),
+        })),
+      );
   }
 
   /** Undo whatever of `#start` has happened. */
@@ -231,6 +266,7 @@ export class Gateway {
     clearInterval(parts?.beat);
     for (const timer of this.#lingering) clearTimeout(timer);
     this.#lingering.clear();
+    this.#strangers.close();
     await parts?.control?.close();
     for (const { tunnel } of this.#installed.values()) tunnel.down();
     this.#installed.clear();
@@ -255,6 +291,8 @@ export class Gateway {
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event);
     this.#readIcmp();
     for (const remote of this.#pathMtus.expired(this.#clock.now())) this.#resize(remote);
+    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name)))
+      this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
     if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));
   }
@@ -308,8 +346,9 @@ export class Gateway {
   /** The path to this peer takes packets of another size: so do the tunnels that lead there. */
   #resize(peer: string): void {
     for (const [spiIn, { tunnel, child }] of this.#installed)
-      if (child.path.remote.address === peer && tunnel.sendsOn === spiIn) {
-        tunnel.resize(this.#mtuFor(child));
+      if (child.path.remote.address === peer && tunnel.pairs.has(spiIn)) {
+        tunnel.pairs.set(spiIn, this.#mtuFor(child));
+        tunnel.fit();
         this.#clampTo(tunnel);
       }
   }
@@ -390,18 +429,19 @@ export class Gateway {
     plane.install(tunnel.id, { ...child, replayWindow });
     wipe(child.keyIn, child.keyOut);
     this.#installed.set(child.spiIn, { tunnel, child });
+    tunnel.pairs.set(child.spiIn, this.#mtuFor(child));
     if (useNow) this.#use(child.spiIn);
   }
 
-  /** Send on this pair from now on: its tunnel is up, with the MTU of its suite. */
+  /** Send on this pair from now on: its tunnel is up. */
   #use(spiIn: number): void {
     const installed = this.#installed.get(spiIn);
     if (installed === undefined) return;
     const { tunnel, child } = installed;
     const { plane } = this.#running();
     plane.use(spiIn);
-    tunnel.sendsOn = spiIn;
-    tunnel.up(this.#mtuFor(child), child.path.remote.address);
+    tunnel.pairs.set(spiIn, this.#mtuFor(child)); // the way to the peer may be another than when it was installed
+    tunnel.up(child.path.remote.address);
     this.#clampTo(tunnel);
   }
 
@@ -416,8 +456,8 @@ export class Gateway {
   }
 
   /**
-   * The pair is gone for IKE. One that was replaced still receives for a moment: packets that the peer's workers sealed
-   * before its Delete may be behind it on the wire (RFC 7296 §2.8).
+   * The pair is gone for IKE. While its tunnel has others it still receives for a moment: packets that the peer's workers
+   * sealed before its Delete may be behind it on the wire (RFC 7296 §2.8).
    */
   #remove(spiIn: number): void {
     const installed = this.#installed.get(spiIn);
@@ -426,13 +466,16 @@ export class Gateway {
     this.#forgetPaths();
     const { plane } = this.#running();
     const { tunnel } = installed;
-    const successor = [...this.#installed].filter(([, other]) => other.tunnel === tunnel).at(-1);
-    if (successor === undefined) {
-      tunnel.down(); // before its SA goes: nothing is routed into an interface that would drop it
+    tunnel.pairs.delete(spiIn);
+    if (tunnel.pairs.size === 0) {
+      // Before its SA goes: nothing is routed into an interface that would drop it. One that holds its packets may stay up.
+      if (!this.#running().manager.isTrapping(installed.child.connection)) tunnel.down();
       plane.remove(spiIn);
       return;
     }
-    if (tunnel.sendsOn === spiIn) this.#use(successor[0]);
+    plane.rest(spiIn);
+    tunnel.fit();
+    this.#clampTo(tunnel);
     const timer = setTimeout(() => {
       this.#lingering.delete(timer);
       plane.remove(spiIn);

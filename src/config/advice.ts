@@ -8,8 +8,11 @@ import type { Path } from "./source.ts";
 
 export const adviceOn = (connections: NonNullable<Settings["connections"]>): Fault[] => {
   const advice: Fault[] = [];
-  for (const [name, { local, remote, proposals }] of Object.entries(connections)) {
+  for (const [name, connection] of Object.entries(connections)) {
+    const { local, remote, proposals, keyring } = connection;
     const path = ["connections", name];
+    if (keyring !== undefined && [connection, local, remote].some((one) => (one.psk ?? one.psk_file) !== undefined))
+      advice.push({ path: [...path, "keyring"], message: "not used: the connection has keys of its own" });
     if (remote.address === ANY && remote.id === undefined)
       advice.push({
         path: [...path, "remote"],

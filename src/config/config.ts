@@ -11,15 +11,48 @@ export interface Config {
   readonly file: string;
   /** Worker threads, 1..64. */
   readonly workers: number;
+  /** CPU of worker i mod length; empty: where the kernel likes. */
+  readonly affinity: readonly number[];
+  /** How workers wait for packets. */
+  readonly poll: "sleep" | "spin" | "adaptive";
   readonly engine: EngineName | "auto";
   /** Path of the control socket. */
   readonly control: string;
   readonly log: LogSettings;
   /** UDP ports of IKE, and of IKE and ESP behind a NAT (RFC 7296 §2.23). */
   readonly ports: { readonly ike: number; readonly natt: number };
+  readonly ike: IkeSettings;
+  readonly keyrings: readonly KeyringSettings[];
   readonly connections: readonly Connection[];
   /** What is allowed but unwise, sorted by line. */
   readonly warnings: readonly Complaint[];
+}
+
+/** What holds for all IKE SAs: see `IkeOptions`. */
+export interface IkeSettings {
+  /** 0..63. */
+  readonly dscp: number;
+  /** 0..1000. */
+  readonly cookieThreshold: number;
+  readonly halfOpenLimit: number;
+  readonly halfOpenPerSource: number;
+  readonly halfOpenOutLimit: number;
+  /** Milliseconds. */
+  readonly halfOpenTimeout: number;
+  readonly decryptFailures: number;
+  readonly rekeyRate: number;
+}
+
+export interface Psk {
+  readonly local: Secret;
+  readonly remote: Secret;
+}
+
+/** Keys by peer. */
+export interface KeyringSettings {
+  readonly name: string;
+  /** `id` as it was written: an identity or a pattern. */
+  readonly entries: readonly { readonly id: string; readonly psk: Psk }[];
 }
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -45,7 +78,9 @@ export interface Connection {
     readonly id: string | undefined;
   };
   /** `local` proves us to the peer, `remote` is what the peer must prove; often the same. */
-  readonly psk: { readonly local: Secret; readonly remote: Secret };
+  readonly psk: Psk | undefined;
+  /** Name of the keyring that has them, where `psk` is undefined. */
+  readonly keyring: string | undefined;
   readonly start: "initiate" | "trap" | "none";
   readonly encap: "auto" | "force" | "never";
   /** RFC 7383: when needed, never, or to the smallest size from the beginning. */
@@ -65,6 +100,8 @@ export interface Connection {
     readonly tries: number;
     readonly jitter: number;
   };
+  readonly childless: "allow" | "prefer" | "never";
+  readonly duplicates: "contact" | "replace" | "keep" | "never";
   readonly children: readonly Child[];
 }
 
@@ -86,11 +123,16 @@ export interface Child {
   readonly remote: readonly string[];
   /** Until the Child SA is rekeyed, ms. */
   readonly lifetime: number;
+  /** Octets and packets, one way, until it is rekeyed; undefined: as many as there may be. */
+  readonly lifebytes: number | undefined;
+  readonly lifepackets: number | undefined;
   /** Packets, 32..4096; 0: replayed packets are taken. */
   readonly replayWindow: number;
   /** Of the outer header, by the inner one. */
   readonly dscp: DscpPolicy;
   readonly ecn: EcnMode;
+  /** Pairs of SAs with these selectors; auto: one a worker. */
+  readonly sas: number | "auto";
   readonly interface: InterfaceSettings;
 }
 

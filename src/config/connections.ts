@@ -2,27 +2,45 @@
 import { EspalierError } from "../errors.ts";
 import type { ChildConfig, ConnectionConfig, Liveness } from "../ike/connection.ts";
 import { parseIdentity } from "../ike/identity.ts";
+import { Keyring } from "../ike/keyring.ts";
+import { parsePeerId } from "../ike/peer-id.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { parseSelector } from "../ipsec/selector.ts";
-import type { Child, Config, Connection, LivenessSettings } from "./config.ts";
+import type { Child, Config, Connection, KeyringSettings, LivenessSettings } from "./config.ts";
 import type { Secret } from "./secret.ts";
 
 /**
  * The connections of `config` for the IKE manager. `sourceFor` tells the local address of a route to a peer, for
  * connections that leave it out; without it such a connection is an EspalierError ESPALIER_CONFIG.
  */
-export const toConnections = (config: Config, sourceFor?: (remote: string) => string): ConnectionConfig[] =>
-  config.connections.map((connection) => toConnection(connection, sourceFor));
+export const toConnections = (config: Config, sourceFor?: (remote: string) => string): ConnectionConfig[] => {
+  const keyrings = new Map(config.keyrings.map((keyring) => [keyring.name, toKeyring(keyring)]));
+  return config.connections.map((connection) => toConnection(connection, keyrings, config.workers, sourceFor));
+};
 
-const toConnection = (connection: Connection, sourceFor?: (remote: string) => string): ConnectionConfig => {
+const toKeyring = ({ entries }: KeyringSettings): Keyring =>
+  new Keyring(
+    entries.map(({ id, psk }) => ({
+      id: required(parsePeerId(id), `identity ${id}`),
+      psk: new Psk(psk.local, psk.remote),
+    })),
+  );
+
+const toConnection = (
+  connection: Connection,
+  keyrings: ReadonlyMap<string, Keyring>,
+  workers: number,
+  sourceFor?: (remote: string) => string,
+): ConnectionConfig => {
   const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, children } = connection;
-  const { fragmentation, fragmentSize, retransmit } = connection;
+  const { fragmentation, fragmentSize, retransmit, childless, duplicates } = connection;
   const address = local.address ?? (remote.address === undefined ? undefined : sourceFor?.(remote.address));
   if (address === undefined)
     throw new EspalierError("ESPALIER_CONFIG", `connection ${name} has no local address`, {
       remedy: "set local.address",
     });
   const remoteId = remote.id ?? remote.address;
+  const keyring = connection.keyring === undefined ? undefined : keyrings.get(connection.keyring);
   return {
     name,
     local: { address, id: required(parseIdentity(local.id ?? address), `local identity of ${name}`) },
@@ -30,9 +48,10 @@ const toConnection = (connection: Connection, sourceFor?: (remote: string) => st
       address: remote.address,
       backups: remote.backups,
       port: remote.port,
-      id: remoteId === undefined ? undefined : required(parseIdentity(remoteId), `remote identity of ${name}`),
+      id: remoteId === undefined ? undefined : required(parsePeerId(remoteId), `remote identity of ${name}`),
     },
-    psk: new Psk(psk.local, psk.remote),
+    psk: psk && new Psk(psk.local, psk.remote),
+    ...(keyring === undefined ? {} : { keyring }),
     start,
     encap,
     fragmentation,
@@ -41,7 +60,9 @@ const toConnection = (connection: Connection, sourceFor?: (remote: string) => st
     lifetime,
     liveness: liveness === undefined ? undefined : toLiveness(liveness),
     retransmit,
-    children: children.map(toChild),
+    childless,
+    duplicates,
+    children: children.map((child) => toChild(child, workers)),
   };
 };
 
@@ -51,14 +72,19 @@ const toLiveness = ({ interval, mode, retry }: LivenessSettings): Liveness => ({
   ...(retry === undefined ? {} : { retry }),
 });
 
-const toChild = ({ name, proposals, esn, local, remote, lifetime }: Child): ChildConfig => ({
-  name,
-  proposals: proposals.map((text) => parseEspProposal(text, esn)),
-  local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
-  remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
-  lifetime,
-  sas: 1,
-});
+const toChild = (child: Child, workers: number): ChildConfig => {
+  const { name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets, sas } = child;
+  return {
+    name,
+    proposals: proposals.map((text) => parseEspProposal(text, esn)),
+    local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
+    remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
+    lifetime,
+    lifebytes,
+    lifepackets,
+    sas: sas === "auto" ? workers : sas,
+  };
+};
 
 /** The keys as IKE asks for them, and nothing to enumerate, print or serialise. */
 class Psk {

@@ -7,10 +7,10 @@ import { formatComplaint } from "./load.ts";
 
 /** Lines without colours, the last one without a newline. */
 export const describeConfig = (config: Config): string => {
-  const { workers, engine, control, log, ports, connections, warnings } = config;
+  const { workers, affinity, poll, engine, control, log, ports, connections, warnings } = config;
   const head = [
     `${config.file}: ${count(connections.length, "connection")}, ${count(tunnels(config), "tunnel")}`,
-    `  workers ${workers}, engine ${engine}, IKE on UDP ${ports.ike} and ${ports.natt}`,
+    `  workers ${workers} (${poll}${affinity.length === 0 ? "" : `, on CPUs ${affinity.join(", ")}`}), engine ${engine}, IKE on UDP ${ports.ike} and ${ports.natt}`,
     `  control ${control}, log ${log.level} as ${log.format}`,
   ];
   const said = warnings.map((warning) => `warning: ${formatComplaint(config.file, warning)}`);
@@ -31,7 +31,8 @@ const tunnels = ({ connections }: Config): number =>
   connections.reduce((sum, { children }) => sum + children.length, 0);
 
 const describeConnection = (connection: Connection): string[] => {
-  const { name, local, remote, start, encap, proposals, lifetime, liveness, children } = connection;
+  const { name, local, remote, start, encap, proposals, lifetime, liveness, childless, duplicates, children } =
+    connection;
   const here = end(local.address ?? "(by route)", local.id);
   const there = end(remote.address ?? "any", remote.id);
   const port = remote.port === 500 ? "" : ` port ${remote.port}`;
@@ -43,6 +44,7 @@ const describeConnection = (connection: Connection): string[] => {
     "",
     `${name}: ${here} -> ${there}${port}`,
     `  ${STARTS[start]}, ESP in UDP ${encap}, ${asked}`,
+    `  childless ${childless}, duplicates ${duplicates}`,
     ...listed("IKE", proposals, formatDuration(lifetime)),
     ...children.flatMap(describeChild),
   ];
@@ -58,6 +60,12 @@ const listed = (what: string, proposals: readonly string[], lifetime: string): s
   ...proposals.map((proposal) => `    ${proposal}`),
 ];
 
+const lifeOf = (time: string, volumes: Readonly<Record<string, number | undefined>>): string =>
+  [
+    time,
+    ...Object.entries(volumes).flatMap(([unit, volume]) => (volume === undefined ? [] : [`${volume} ${unit}`])),
+  ].join(" or ");
+
 const describeChild = ({
   name,
   proposals,
@@ -65,14 +73,20 @@ const describeChild = ({
   local,
   remote,
   lifetime,
+  lifebytes,
+  lifepackets,
   replayWindow,
   dscp,
   ecn,
+  sas,
   interface: made,
 }: Child): string[] => [
   `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
-  ...listed("ESP", proposals, formatDuration(lifetime)).map((line) => `  ${line}`),
+  ...listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
+    (line) => `  ${line}`,
+  ),
   `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}`,
+  `    pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,
   `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
   `    routes ${made.routes.join(", ") || "none"}`,
 ];

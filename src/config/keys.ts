@@ -2,9 +2,10 @@
 import { statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { EspalierError } from "../errors.ts";
+import { parseIkeProposal, TransformType } from "../ike/proposal.ts";
 import type { Fault } from "./complaints.ts";
 import { isExposed, type PskFile, pskBits, readPskFile, STRONG_BITS } from "./psk.ts";
-import type { ConnectionSettings } from "./schema.ts";
+import type { ConnectionSettings, KeyringEntrySettings, Settings } from "./schema.ts";
 import type { Secret } from "./secret.ts";
 import type { Path } from "./source.ts";
 
@@ -19,14 +20,20 @@ export interface FoundKeys {
   readonly warnings: readonly Fault[];
 }
 
-/** The keys of both ends of the connection at `path`; each end's own goes before the connection's. */
-export const findKeys = (connection: ConnectionSettings, path: Path, file: string): FoundKeys => {
+/**
+ * The keys of both ends of the connection or the keyring's entry at `path`; each end's own goes before the one of both. A key
+ * of less than `strength` bits is warned of.
+ */
+export const findKeys = (
+  connection: Pick<ConnectionSettings | KeyringEntrySettings, "psk" | "psk_file" | "local" | "remote">,
+  { path, file, strength }: { readonly path: Path; readonly file: string; readonly strength: number },
+): FoundKeys => {
   const faults: Fault[] = [];
   const warnings: Fault[] = [];
   const keyOf = (holder: Holder, place: Path): Secret | undefined => {
     const found = holder.psk === undefined ? fromFile(holder.psk_file, place) : holder.psk;
     if (found !== undefined)
-      warnings.push(...weakness(found, [...place, holder.psk === undefined ? "psk_file" : "psk"]));
+      warnings.push(...weakness(found, [...place, holder.psk === undefined ? "psk_file" : "psk"], strength));
     return found;
   };
   const fromFile = (name: string | undefined, place: Path): Secret | undefined => {
@@ -55,12 +62,35 @@ const tryRead = (path: string): PskFile | EspalierError => {
   }
 };
 
-const weakness = (secret: Secret, path: Path): Fault[] => {
+const weakness = (secret: Secret, path: Path, strength: number): Fault[] => {
   const bits = pskBits(secret);
-  if (bits >= STRONG_BITS) return [];
-  const message = `the key has at most ${bits} bits and ${STRONG_BITS} are wanted: take \`openssl rand -base64 32\``;
-  return [{ path, message }];
+  if (bits >= strength) return [];
+  const why = strength > STRONG_BITS ? `, fewer than the ${strength} of every suite` : ` and ${strength} are wanted`;
+  return [{ path, message: `the key has at most ${bits} bits${why}: take \`openssl rand -base64 32\`` }];
 };
+
+/** What a key must not be weaker than: the weakest cipher of the proposals (RFC 7296 §2.15), and never less than 128 bits. */
+export const strengthOf = (proposals: readonly string[]): number => {
+  const ciphers = proposals.flatMap((text) =>
+    parseIkeProposal(text).transforms.filter(({ type }) => type === TransformType.ENCR),
+  );
+  return Math.max(STRONG_BITS, Math.min(...ciphers.map(({ keyBits = 256 }) => keyBits)));
+};
+
+export interface FoundKeyring {
+  readonly name: string;
+  /** By entry. */
+  readonly found: readonly FoundKeys[];
+}
+
+/** The keys of all keyrings: each must do for the connections that use it. */
+export const findKeyrings = ({ keyrings = {}, connections = {} }: Settings, file: string): FoundKeyring[] =>
+  Object.entries(keyrings).map(([name, entries]) => {
+    const users = Object.values(connections).filter(({ keyring }) => keyring === name);
+    const strength = Math.max(STRONG_BITS, ...users.map(({ proposals }) => strengthOf(proposals)));
+    const found = entries.map((entry, index) => findKeys(entry, { path: ["keyrings", name, index], file, strength }));
+    return { name, found };
+  });
 
 /** A configuration that holds keys itself should be its owner's alone. */
 export const exposure = (file: string, holdsKeys: boolean): Fault[] => {

@@ -7,11 +7,25 @@ import { dirname, resolve } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { adviceOn } from "./advice.ts";
 import { type Fault, faultsOf, locate, without } from "./complaints.ts";
-import type { Child, Complaint, Config, Connection, InterfaceSettings } from "./config.ts";
-import { exposure, type FoundKeys, findKeys } from "./keys.ts";
+import type {
+  Child,
+  Complaint,
+  Config,
+  Connection,
+  IkeSettings,
+  InterfaceSettings,
+  KeyringSettings,
+} from "./config.ts";
+import { exposure, type FoundKeyring, type FoundKeys, findKeyrings, findKeys, strengthOf } from "./keys.ts";
 import { brokenRules } from "./rules.ts";
 import { ANY } from "./scalars.ts";
-import { type ChildSettings, type ConnectionSettings, settings } from "./schema.ts";
+import {
+  type ChildSettings,
+  type ConnectionSettings,
+  type KeyringEntrySettings,
+  type Settings,
+  settings,
+} from "./schema.ts";
 import { readSource } from "./source.ts";
 
 /** A configuration file that cannot be used, with what is wrong where. */
@@ -51,34 +65,56 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
   const rest = strict.success ? strict : settings.safeParse(without(whole, refused));
   const read = rest.success ? rest.data : undefined;
   const found = new Map<string, FoundKeys>();
+  const keyrings = read === undefined ? [] : findKeyrings(read, file);
   if (read !== undefined) {
     faults.push(...brokenRules(read, refused));
-    for (const [name, connection] of Object.entries(read.connections ?? {}))
-      found.set(name, findKeys(connection, ["connections", name], file));
+    for (const [name, connection] of Object.entries(read.connections ?? {})) {
+      const strength = strengthOf(connection.proposals);
+      found.set(name, findKeys(connection, { path: ["connections", name], file, strength }));
+    }
   }
-  for (const { faults: ofKeys } of found.values()) faults.push(...ofKeys);
+  const keys = [...found.values(), ...keyrings.flatMap((keyring) => keyring.found)];
+  for (const { faults: ofKeys } of keys) faults.push(...ofKeys);
   if (read === undefined || faults.length > 0) throw new ConfigError(file, locate(faults, source));
 
   const connections = read.connections ?? {};
   const warnings = [
     ...adviceOn(connections),
-    ...[...found.values()].flatMap(({ warnings }) => warnings),
-    ...exposure(file, Object.values(connections).some(holdsKey)),
+    ...keys.flatMap(({ warnings }) => warnings),
+    ...exposure(
+      file,
+      Object.values(connections).some(holdsKey) ||
+        Object.values(read.keyrings ?? {}).some((ring) => ring.some(holdsKey)),
+    ),
   ];
   return {
     file,
     workers: read.workers,
+    affinity: read.affinity,
+    poll: read.poll,
     engine: read.engine,
     control: resolve(dirname(file), read.control),
     log: read.log,
     ports: read.ports,
-    connections: Object.entries(connections).flatMap(([name, connection]) => {
-      const keys = found.get(name)?.keys;
-      return keys === undefined ? [] : [connectionOf(name, connection, keys)]; // the rules have seen to it
-    }),
+    ike: ikeOf(read.ike),
+    keyrings: keyrings.map((keyring) => keyringOf(keyring, read.keyrings?.[keyring.name] ?? [])),
+    connections: Object.entries(connections).map(([name, connection]) =>
+      connectionOf(name, connection, found.get(name)?.keys),
+    ),
     warnings: locate(warnings, source),
   };
 };
+
+const ikeOf = ({ half_open, ...ike }: Settings["ike"]): IkeSettings => ({
+  dscp: ike.dscp,
+  cookieThreshold: ike.cookie_threshold,
+  halfOpenLimit: half_open.incoming,
+  halfOpenPerSource: half_open.per_source,
+  halfOpenOutLimit: half_open.outgoing,
+  halfOpenTimeout: half_open.timeout,
+  decryptFailures: ike.decrypt_failures,
+  rekeyRate: ike.rekey_rate,
+});
 
 const readText = (path: string): string => {
   try {
@@ -97,7 +133,16 @@ const READ_ERRORS: Readonly<Record<string, string>> = {
   EISDIR: "it is a folder",
 };
 
-const holdsKey = ({ psk, local, remote }: ConnectionSettings): boolean =>
+/** The rules have seen to it that every entry has an identity and keys. */
+const keyringOf = ({ name, found }: FoundKeyring, entries: readonly KeyringEntrySettings[]): KeyringSettings => ({
+  name,
+  entries: entries.flatMap(({ id }, index) => {
+    const psk = found[index]?.keys;
+    return id === undefined || psk === undefined ? [] : [{ id, psk }];
+  }),
+});
+
+const holdsKey = ({ psk, local, remote }: ConnectionSettings | KeyringEntrySettings): boolean =>
   psk !== undefined || local.psk !== undefined || remote.psk !== undefined;
 
 const connectionOf = (
@@ -106,6 +151,7 @@ const connectionOf = (
     local,
     remote,
     start,
+    keyring,
     encap,
     fragmentation,
     fragment_size,
@@ -115,6 +161,8 @@ const connectionOf = (
     liveness_mode,
     liveness_retry,
     retransmit,
+    childless,
+    duplicates,
     children = {},
   }: ConnectionSettings,
   psk: Connection["psk"],
@@ -128,6 +176,7 @@ const connectionOf = (
     id: remote.id,
   },
   psk,
+  keyring,
   start,
   encap,
   fragmentation,
@@ -139,13 +188,20 @@ const connectionOf = (
       ? undefined
       : { interval: liveness.every, mode: liveness_mode, retry: liveness_retry.time },
   retransmit: { ...retransmit, jitter: retransmit.jitter / 100 },
+  childless,
+  duplicates,
   children: Object.entries(children).map(([child, value]) => childOf(child, value)),
 });
 
-const childOf = (name: string, { replay_window, esn, interface: made, ...child }: ChildSettings): Child => ({
+const childOf = (
+  name: string,
+  { replay_window, esn, lifebytes, lifepackets, interface: made, ...child }: ChildSettings,
+): Child => ({
   name,
   ...child,
   esn: replay_window === 0 && esn === "either" ? "no" : esn, // RFC 4303 §3.4.3
+  lifebytes: lifebytes.count,
+  lifepackets: lifepackets.count,
   replayWindow: Math.ceil(replay_window / 32) * 32,
   interface: interfaceOf(made),
 });

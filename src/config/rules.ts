@@ -4,7 +4,7 @@ import { IPV6_MIN_MTU } from "../ipsec/mtu.ts";
 import { parseSelector } from "../ipsec/selector.ts";
 import { type Fault, isWithin } from "./complaints.ts";
 import { ANY } from "./scalars.ts";
-import type { ChildSettings, ConnectionSettings, Settings } from "./schema.ts";
+import type { ChildSettings, ConnectionSettings, KeyringEntrySettings, Settings } from "./schema.ts";
 import { formatPath, type Path } from "./source.ts";
 
 const LONGEST_NAME = 64;
@@ -19,6 +19,7 @@ export const brokenRules = (settings: Settings, known: readonly Path[]): Fault[]
   if (ports.ike === ports.natt)
     complain(["ports", "natt"], `expected another port than ports.ike, found ${ports.natt} for both`);
 
+  checkKeyrings(settings, complain, known);
   const names = Object.keys(connections ?? {});
   if (names.length === 0) complain(["connections"], "expected at least one connection");
   for (const name of names) {
@@ -28,6 +29,10 @@ export const brokenRules = (settings: Settings, known: readonly Path[]): Fault[]
     checkConnection(connection, ["connections", name], complain);
     if (!known.some((place) => isAboutKeys(place, ["connections", name])))
       checkKeys(connection, ["connections", name], complain);
+    const { keyring } = connection;
+    const isRefused = known.some((place) => isWithin(place, ["keyrings"])); // it may well be that one
+    if (keyring !== undefined && settings.keyrings?.[keyring] === undefined && !isRefused)
+      complain(["connections", name, "keyring"], `expected the name of a keyring, there is none called ${keyring}`);
   }
   checkPeersDiffer(connections ?? {}, complain);
   checkInterfacesDiffer(connections ?? {}, complain);
@@ -82,9 +87,24 @@ const checkConnection = (connection: ConnectionSettings, path: Path, complain: C
 
 const isName = (host: string): boolean => host !== ANY && canonicalAddress(host) === undefined;
 
-const checkKeys = (connection: ConnectionSettings, path: Path, complain: Complain): void => {
+const checkKeyrings = ({ keyrings = {} }: Settings, complain: Complain, known: readonly Path[]): void => {
+  for (const [name, entries] of Object.entries(keyrings)) {
+    checkName(name, ["keyrings", name], complain);
+    entries.forEach((entry, index) => {
+      const path = ["keyrings", name, index];
+      if (entry.id === undefined) complain([...path, "id"], "expected an identity or a pattern");
+      if (!known.some((place) => isAboutKeys(place, path))) checkKeys(entry, path, complain);
+    });
+  }
+};
+
+const checkKeys = (
+  connection: (ConnectionSettings | KeyringEntrySettings) & { readonly keyring?: string | undefined },
+  path: Path,
+  complain: Complain,
+): void => {
   const { local, remote } = connection;
-  const places: readonly (readonly [typeof local | typeof connection, Path])[] = [
+  const places: readonly (readonly [{ psk?: unknown; psk_file?: unknown }, Path])[] = [
     [connection, path],
     [local, [...path, "local"]],
     [remote, [...path, "remote"]],
@@ -97,6 +117,7 @@ const checkKeys = (connection: ConnectionSettings, path: Path, complain: Complai
     holder.psk !== undefined || holder.psk_file !== undefined;
   if (has(connection)) return;
   if (!has(local) && !has(remote)) {
+    if (connection.keyring !== undefined) return;
     complain([...path, "psk"], "expected a key: psk or psk_file");
     return;
   }

@@ -82,6 +82,21 @@ export const durationOrOff = (about: string, least: number, most: number) =>
     },
   });
 
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
+
+/** A whole number that may be long, or undefined inside for `off`. */
+export const countOrOff = (about: string, least: number) =>
+  leaf<{ readonly count: number | undefined }>({
+    expected: `off or a whole number of at least ${least} such as 4608000000, 500m, 4g`,
+    about,
+    read: (value) => {
+      if (value === "off" || value === false) return { count: undefined };
+      const [, digits, unit = ""] = /^(\d{1,16})([kmgt]?)$/.exec(String(value)) ?? [];
+      const count = within(Number(digits) * (UNITS[unit] ?? 1), least, Number.MAX_SAFE_INTEGER);
+      return count === undefined ? undefined : { count };
+    },
+  });
+
 /** Milliseconds, or undefined inside for `auto`. */
 export const autoOrDuration = (about: string, least: number, most: number) =>
   leaf<{ readonly time: number | undefined }>({
@@ -160,15 +175,30 @@ export const interfaceName = (about: string) =>
     },
   });
 
-export const mtu = (about: string) =>
+/** CPU numbers; empty for `none`. */
+export const cpus = (about: string) =>
+  leaf<readonly number[]>({
+    expected: "none or a list of CPU numbers such as [0, 1]",
+    about,
+    read: (value) => {
+      if (value === "none") return [];
+      const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+      const numbers = list.filter((cpu): cpu is number => typeof cpu === "number" && Number.isInteger(cpu) && cpu >= 0);
+      return numbers.length > 0 && numbers.length === list.length ? numbers : undefined;
+    },
+  });
+
+export const autoOr = (about: string, least: number, most: number) =>
   leaf<number | "auto">({
-    expected: "auto or a whole number from 576 to 65535",
+    expected: `auto or a whole number from ${least} to ${most}`,
     about,
     read: (value) => {
       if (value === "auto") return value;
-      return typeof value === "number" && Number.isInteger(value) ? within(value, 576, 65535) : undefined;
+      return typeof value === "number" && Number.isInteger(value) ? within(value, least, most) : undefined;
     },
   });
+
+export const mtu = (about: string) => autoOr(about, 576, 65535);
 
 export const mss = (about: string) =>
   leaf<number | "auto" | "off">({

@@ -4,13 +4,18 @@
  */
 import { z } from "zod";
 import { parseIdentity } from "../ike/identity.ts";
+import { MOST_ENTRIES } from "../ike/keyring.ts";
+import { parsePeerId } from "../ike/peer-id.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { parseSelector } from "../ipsec/selector.ts";
 import { LOG_LEVELS } from "./config.ts";
 import {
   address,
+  autoOr,
   autoOrDuration,
   autoOrWhole,
+  countOrOff,
+  cpus,
   dscp,
   duration,
   durationOrOff,
@@ -48,9 +53,17 @@ export const DEFAULT_IKE_PROPOSALS: readonly string[] = [
 export const DEFAULT_ESP_PROPOSALS: readonly string[] = ["aes256gcm16-aes128gcm16", "aes256-aes128-sha256"];
 
 const identity = parsed(
-  "an identity: an address, a domain name, user@domain or keyid:hex",
-  "Who it says it is (RFC 7296 §3.5). Default: its address; of a remote `any`: anybody who proves the key.",
+  "an identity: an address, a domain name, user@domain, keyid:hex or dn:hex",
+  "Who we say we are (RFC 7296 §3.5). Default: the address.",
   parseIdentity,
+);
+
+const PEER_ID = 'an identity, or a pattern such as "*.example", 10.0.0.0/8 or "%any"';
+
+const peerIdentity = parsed(
+  PEER_ID,
+  "Who it says it is (RFC 7296 §3.5). Default: its address; of a remote `any`: anybody who proves the key.",
+  parsePeerId,
 );
 
 const selector = parsed(
@@ -101,6 +114,14 @@ export const childSettings = z.strictObject({
   local: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   remote: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
+  lifebytes: countOrOff(
+    "Octets, one way, until the Child SA is rekeyed, less up to 10 %; k, m, g, t: thousands, millions, ...",
+    1_000_000,
+  ).prefault("off"),
+  lifepackets: countOrOff(
+    "The same in packets. Without ESN it is rekeyed in any case before its sequence numbers end.",
+    1000,
+  ).prefault("off"),
   replay_window: offOrWhole(
     "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32; off: even twice, and then without ESN.",
     32,
@@ -113,6 +134,11 @@ export const childSettings = z.strictObject({
     "normal",
     "compatibility",
   ]).prefault("normal"),
+  sas: autoOr(
+    "Pairs of SAs with these selectors, each carried by a worker of its own (RFC 9611), if the peer agrees; auto: one a worker.",
+    1,
+    64,
+  ).prefault("auto"),
   interface: interfaceSettings.optional(),
 });
 
@@ -132,7 +158,7 @@ export const connectionSettings = z.strictObject({
       ).optional(),
       backups: listOf(host("Addresses or names that are tried in turn when the first one fails.")).prefault([]),
       port: whole("UDP port of the peer's IKE.", 1, 65535).prefault(500),
-      id: identity.optional(),
+      id: peerIdentity.optional(),
       psk: psk("Key that the peer must prove, where it is not ours.").optional(),
       psk_file: pskFile.optional(),
     })
@@ -141,6 +167,7 @@ export const connectionSettings = z.strictObject({
     "Key of both ends: text, 0x and hex digits, or 0s and base64. Required: this, a file, or one of each end.",
   ).optional(),
   psk_file: pskFile.optional(),
+  keyring: text("the name of a keyring", "Where the key is, when none stands here.").optional(),
   start: oneOf(
     "initiate: connect, and connect again when lost; trap: when the first packet comes; none: wait for the peer or a command.",
     ["initiate", "trap", "none"],
@@ -180,11 +207,38 @@ export const connectionSettings = z.strictObject({
       jitter: whole("Per cent by which each wait may be shorter.", 0, 50).prefault(10),
     })
     .prefault({}),
+  childless: oneOf(
+    "IKE SAs without a Child SA in IKE_AUTH (RFC 6023); allow: a peer's; prefer: ours as well; never: neither.",
+    ["allow", "prefer", "never"],
+  ).prefault("allow"),
+  duplicates: oneOf(
+    "A peer's new IKE SA ends its old: on INITIAL_CONTACT (contact), always (replace), never; keep: it is refused.",
+    ["contact", "replace", "keep", "never"],
+  ).prefault("contact"),
   children: z.record(z.string(), childSettings).optional(),
+});
+
+const keyOfOneEnd = (about: string) =>
+  z.strictObject({ psk: psk(about).optional(), psk_file: pskFile.optional() }).prefault({});
+
+/** The key of a peer, or of many: the entry that says most closely who it is counts. */
+export const keyringEntry = z.strictObject({
+  id: parsed(PEER_ID, "Required. Whose key it is: by its identity, else by its address.", parsePeerId).optional(),
+  psk: psk("Key of both ends.").optional(),
+  psk_file: pskFile.optional(),
+  local: keyOfOneEnd("Key that proves us, where it is not the peer's."),
+  remote: keyOfOneEnd("Key that the peer must prove, where it is not ours."),
 });
 
 export const settings = z.strictObject({
   workers: whole("Threads that do ESP.", 1, 64).prefault(1),
+  affinity: cpus(
+    "CPUs of the workers: worker i runs on the i-th alone, counted round; none: where the kernel likes.",
+  ).prefault("none"),
+  poll: oneOf(
+    "How a worker waits for packets: sleep until the kernel wakes it; spin: never sleep; adaptive: spin for a moment after work, then sleep.",
+    ["sleep", "spin", "adaptive"],
+  ).prefault("adaptive"),
   engine: oneOf("Where the ciphers come from; auto: the fastest that works.", [
     "auto",
     "ipsec-mb",
@@ -205,9 +259,45 @@ export const settings = z.strictObject({
       natt: whole("UDP port of IKE and ESP behind a NAT (RFC 7296 §2.23).", 1, 65535).prefault(4500),
     })
     .prefault({}),
+  ike: z
+    .strictObject({
+      dscp: whole("DSCP of what IKE sends (RFC 2474); 48 is CS6, network control.", 0, 63).prefault(48),
+      cookie_threshold: whole(
+        "With as many half-open IKE SAs a peer must first return a cookie (RFC 7296 §2.6); 0: always.",
+        0,
+        1000,
+      ).prefault(10),
+      half_open: z
+        .strictObject({
+          incoming: whole("IKE SAs that peers have begun and that are not up; more are not begun.", 1, 9999).prefault(
+            40,
+          ),
+          per_source: whole("The same from one address.", 1, 9999).prefault(10),
+          outgoing: whole("IKE SAs that we have begun and that are not up; more wait.", 1, 9999).prefault(400),
+          timeout: duration(
+            "How long an IKE SA that a peer has begun may stay half-open.",
+            SECOND,
+            30 * 60 * SECOND,
+          ).prefault("60s"),
+        })
+        .prefault({}),
+      decrypt_failures: whole(
+        "Messages with a wrong ICV after which an IKE SA that is not up is forgotten.",
+        1,
+        100,
+      ).prefault(30),
+      rekey_rate: whole("Rekeys a second that one peer may ask for; more are told TEMPORARY_FAILURE.", 1, 50).prefault(
+        5,
+      ),
+    })
+    .prefault({}),
+  keyrings: z
+    .record(z.string(), z.array(keyringEntry).max(MOST_ENTRIES, `expected at most ${MOST_ENTRIES} entries`))
+    .optional(),
   connections: z.record(z.string(), connectionSettings).optional(),
 });
 
 export type Settings = z.output<typeof settings>;
 export type ConnectionSettings = z.output<typeof connectionSettings>;
+export type KeyringEntrySettings = z.output<typeof keyringEntry>;
 export type ChildSettings = z.output<typeof childSettings>;

@@ -54,10 +54,14 @@ export interface IkeSaReport {
   readonly establishedAt: string;
   readonly rekeyAt: string;
   readonly natDetected: boolean;
+  /** Both ends take IKE messages in pieces (RFC 7383). */
+  readonly fragmentation: boolean;
 }
 
 export interface ChildSaReport {
   readonly name: string;
+  /** Which of the child's pairs: 0 is the fallback (RFC 9611). */
+  readonly resource: number;
   readonly state: "installed" | "rekeying" | "closing";
   readonly spiIn: string;
   readonly spiOut: string;
@@ -93,6 +97,8 @@ export interface WorkerReport {
   readonly cpuTime: number;
   /** How often its thread died and another took over its SAs. */
   readonly replaced: number;
+  /** Why it reads and writes packets of interfaces one by one, or null: many in a call, by io_uring. */
+  readonly ioUringRefused: string | null;
 }
 
 /** Four octets as 8 hex digits. */

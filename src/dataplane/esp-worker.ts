@@ -36,7 +36,7 @@ import { MAX_ADDRESSES } from "./socket-table.ts";
 import { TunReader } from "./tun-reader.ts";
 import { TunWriter } from "./tun-writer.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
-import { TABLES_CHANGED, WorkerStat } from "./worker-board.ts";
+import { TABLES_CHANGED, TUN_IO_URING, WorkerStat } from "./worker-board.ts";
 
 export interface WorkerInit {
   readonly worker: number;
@@ -44,8 +44,10 @@ export interface WorkerInit {
   readonly memory: SharedMemory;
   /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
   readonly wakeFds: readonly number[];
-  /** Default `adaptive`. */
-  readonly poll?: PollStrategyName;
+  /** How it waits for work. */
+  readonly poll: PollStrategyName;
+  /** The only CPU that its thread runs on, -1 for any. */
+  readonly cpu: number;
 }
 
 /** What a watched descriptor is. */
@@ -89,7 +91,7 @@ export class EspWorker {
   #revision = 0;
   #fresh = true;
 
-  constructor({ worker, engine, memory, wakeFds, poll = "adaptive" }: WorkerInit) {
+  constructor({ worker, engine, memory, wakeFds, poll }: WorkerInit) {
     const workers = wakeFds.length;
     this.#worker = worker;
     this.#workers = workers;
@@ -98,7 +100,8 @@ export class EspWorker {
     this.#tables = new PlaneMemory(memory, worker);
     const { sad, spd, counters, blocks } = this.#tables;
     const ring = IoUring.open();
-    this.#ring = typeof ring === "string" ? undefined : ring;
+    this.#ring = typeof ring === "number" ? undefined : ring;
+    this.#tables.board.setTunIo(worker, typeof ring === "number" ? ring : TUN_IO_URING);
     this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
     const { slab, ops } = this.#arena;
     this.#engine = openEngine(engine, slab, ops.capacity);
@@ -192,7 +195,8 @@ export class EspWorker {
       this.#watch(sockets.raw(row, this.#worker), sockets.family(row) === 4 ? RAW_IPV4 : RAW_IPV6, -1);
     }
     for (let tunnel = 0; tunnel < MAX_TUNNELS; tunnel++)
-      if (tunnels.isLive(tunnel) && tunnels.isReader(tunnel)) this.#watch(tunnels.fd(tunnel), TUN, tunnel);
+      if (tunnels.isLive(tunnel) && tunnels.isReader(tunnel) && !tunnels.isHeld(tunnel))
+        this.#watch(tunnels.fd(tunnel), TUN, tunnel);
   }
 
   #watch(fd: number, kind: number, tunnel: number): void {

@@ -19,6 +19,8 @@ export interface Pair {
   readonly order: number;
   readonly tunnel: PlaneTunnel;
   path: EspPath;
+  /** It receives, and is not sent on again. */
+  resting: boolean;
   /** Its first packet has been told. */
   met: boolean;
 }
@@ -29,11 +31,14 @@ export interface PlaneTunnelOptions {
   readonly workers: number;
   readonly fds: readonly number[];
   readonly vnetHdr: boolean;
+  readonly holds: boolean;
 }
 
 export class PlaneTunnel {
   readonly id: number;
   readonly home: number;
+  /** Its packets wait in their queues while no worker can send them. */
+  readonly holds: boolean;
   /** Slots whose counts have not yet been left to the tunnel. */
   readonly retired = new Set<number>();
   /** Inbound SPIs that were reserved for it. */
@@ -47,7 +52,7 @@ export class PlaneTunnel {
   readonly #current: (Pair | undefined)[];
 
   /** Publishes the tunnel. */
-  constructor(table: TunnelTable, { id, home, workers, fds, vnetHdr }: PlaneTunnelOptions) {
+  constructor(table: TunnelTable, { id, home, workers, fds, vnetHdr, holds }: PlaneTunnelOptions) {
     this.id = id;
     this.home = home;
     this.#table = table;
@@ -56,7 +61,8 @@ export class PlaneTunnel {
     this.#attached = fds.map(() => true); // as a device is opened
     this.#pairs = Array.from({ length: workers }, () => new Set<Pair>());
     this.#current = new Array<Pair | undefined>(workers).fill(undefined);
-    table.publish(id, home, fds, vnetHdr);
+    table.publish(id, home, fds, vnetHdr, holds);
+    this.holds = holds;
     this.#attach();
   }
 
@@ -76,26 +82,31 @@ export class PlaneTunnel {
     this.#settle();
   }
 
-  /** The worker goes on with the pair it got last; without one it leaves its packets to the fallback. */
   remove(pair: Pair): void {
-    const own = this.#pairs[pair.worker]!;
-    own.delete(pair);
+    this.#pairs[pair.worker]!.delete(pair);
+    this.rest(pair);
+  }
+
+  /** The worker goes on with the pair it got last; without one it leaves its packets to the fallback. */
+  rest(pair: Pair): void {
+    pair.resting = true;
     if (this.#current[pair.worker] !== pair) return;
-    const successor = [...own].at(-1);
+    const successor = lastOf(this.#pairs[pair.worker]!);
     if (successor !== undefined) {
       this.use(successor);
       return;
     }
     this.#current[pair.worker] = undefined;
     const stranded = this.#current.every((current) => current === undefined);
-    const other = stranded
-      ? this.#all()
-          .sort((a, b) => a.order - b.order)
-          .at(-1)
-      : undefined;
+    const other = stranded ? lastOf(this.#all()) : undefined;
     if (other !== undefined) this.use(other);
     else this.#settle();
     this.#table.setCurrent(this.id, pair.worker, -1); // after another fallback was named
+  }
+
+  /** Whether some worker can send what leaves. */
+  get canSend(): boolean {
+    return this.#current.some((current) => current !== undefined);
   }
 
   /** Slots of all live pairs. */
@@ -133,3 +144,10 @@ export class PlaneTunnel {
       });
   }
 }
+
+/** The one installed last of those that may be sent on. */
+const lastOf = (pairs: Iterable<Pair>): Pair | undefined => {
+  let last: Pair | undefined;
+  for (const pair of pairs) if (!pair.resting && (last === undefined || pair.order > last.order)) last = pair;
+  return last;
+};

@@ -11,10 +11,12 @@ import { addressBytes, addressText, type Endpoint, familyOf } from "../ip-addres
 import { addTallies } from "../ipsec/counters.ts";
 import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { SaEvent } from "../ipsec/sad.ts";
+import { checkCpus } from "../linux/affinity.ts";
 import { enableTos } from "../linux/tos.ts";
 import { disableUdpGro, enableUdpGro } from "../linux/udp-gro.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
+import type { WorkerInit } from "./esp-worker.ts";
 import { Handoff } from "./handoff.ts";
 import { PlaneMemory } from "./plane-memory.ts";
 import {
@@ -39,6 +41,10 @@ export interface PlaneOptions {
   readonly engine: EngineName | EnginePlan;
   /** Pairs of SAs, a power of two from 64 to 65536; default 4096. The kernel's filters need log2 of it: `slotBits`. */
   readonly slots?: number;
+  /** How workers wait for work; default adaptive. */
+  readonly poll?: WorkerInit["poll"];
+  /** CPU of worker i mod length; default, and when empty: any. Threads only. */
+  readonly affinity?: readonly number[];
   /** No threads: the caller runs the workers by `step`. For tests. */
   readonly inThread?: boolean;
 }
@@ -50,6 +56,8 @@ export interface TunnelOptions {
   readonly tunFds: readonly number[];
   /** Each packet of it, read or written, begins with a virtio_net_hdr (see `openTun`); default false. */
   readonly vnetHdr?: boolean;
+  /** While no pair can send them its packets stay in the queues, and are not dropped; default false. */
+  readonly holds?: boolean;
   /** Its home: the worker of resource 0. Default: tunnel id mod workers. */
   readonly worker?: number;
 }
@@ -89,6 +97,8 @@ interface LocalAddress {
 
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
 const DEFAULT_SLOTS = 4096;
+/** Pairs that one `poll` asks for events. */
+const MOST_LOOKED_AT = 1024;
 
 export class Plane {
   readonly workers: number;
@@ -105,28 +115,34 @@ export class Plane {
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
+  #round = this.#pairs.values();
   #order = 0;
   #stopped: Promise<void> | undefined;
 
-  private constructor(options: Required<Omit<PlaneOptions, "inThread">>, memory: PlaneMemory, threads: Workers) {
-    this.workers = options.workers;
-    this.slots = options.slots;
-    this.engine = options.engine;
+  private constructor({ workers, engine }: PlaneOptions, memory: PlaneMemory, threads: Workers) {
+    this.workers = workers;
+    this.slots = memory.sad.capacity;
+    this.engine = engine;
     this.#memory = memory;
     this.#threads = threads;
-    this.#slots = new Slots(options.slots, options.workers);
-    this.#handoff = new Handoff({ memory: memory.handoff, thread: options.workers, wakeFds: threads.wakeFds });
+    this.#slots = new Slots(this.slots, workers);
+    this.#handoff = new Handoff({ memory: memory.handoff, thread: workers, wakeFds: threads.wakeFds });
   }
 
-  /** Resolves once every worker runs. Throws ESPALIER_USAGE for options out of range, ESPALIER_PLATFORM for no engine. */
-  static async start({ workers, engine, slots = DEFAULT_SLOTS, inThread = false }: PlaneOptions): Promise<Plane> {
+  /**
+   * Resolves once every worker runs. Throws ESPALIER_USAGE for options out of range, ESPALIER_PLATFORM for no engine,
+   * ESPALIER_CONFIG for a CPU that this process may not use.
+   */
+  static async start(options: PlaneOptions): Promise<Plane> {
+    const { workers, engine, slots = DEFAULT_SLOTS, inThread = false, poll = "adaptive", affinity = [] } = options;
     if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)
       throw usage(`a plane has 1 to ${MAX_WORKERS} workers, not ${workers}`);
     if (!Number.isInteger(Math.log2(slots)) || slots < 64 || slots > 65536)
       throw usage(`slots are a power of two from 64 to 65536, not ${slots}`);
+    checkCpus(affinity);
     const memory = PlaneMemory.create(slots, workers);
-    const threads = await startWorkers({ workers, engine, memory, inThread });
-    return new Plane({ workers, engine, slots }, memory, threads);
+    const threads = await startWorkers({ workers, engine, memory, inThread, poll, affinity });
+    return new Plane(options, memory, threads);
   }
 
   /** Low bits of an SPI that are its slot: what the kernel's filters are built with. */
@@ -137,7 +153,7 @@ export class Plane {
   // Tunnels and sockets
 
   /** Returns the tunnel's id. */
-  addTunnel({ tunFds, vnetHdr = false, worker }: TunnelOptions): number {
+  addTunnel({ tunFds, vnetHdr = false, holds = false, worker }: TunnelOptions): number {
     let id = 0;
     while (this.#tunnels.has(id)) id++;
     if (id === MAX_TUNNELS) throw usage(`more than ${MAX_TUNNELS} tunnels`);
@@ -149,7 +165,7 @@ export class Plane {
     counters.clear(blocks.tunnelEndedIn(id));
     counters.clear(blocks.tunnelEndedOut(id));
     for (let each = 0; each < this.workers; each++) counters.clear(blocks.tunnelOwn(id, each));
-    this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, fds: tunFds, vnetHdr }));
+    this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, fds: tunFds, vnetHdr, holds }));
     this.#announce(TABLES_CHANGED);
     return id;
   }
@@ -265,6 +281,7 @@ export class Plane {
       order: this.#order++,
       tunnel,
       path: child.path,
+      resting: false,
       met: false,
     };
     this.#pairs.set(child.spiIn, pair);
@@ -274,7 +291,16 @@ export class Plane {
   /** From now on the pair's worker sends on this pair what leaves the tunnel through it. */
   use(spiIn: number): void {
     const pair = this.#pair(spiIn);
-    pair.tunnel.use(pair);
+    this.#change(pair.tunnel, () => pair.tunnel.use(pair));
+  }
+
+  /**
+   * Send on this pair no more, but go on receiving: what replaced it is in use, or its peer is about to forget it. Its worker
+   * goes on as after `remove`.
+   */
+  rest(spiIn: number): void {
+    const pair = this.#pair(spiIn);
+    this.#change(pair.tunnel, () => pair.tunnel.rest(pair));
   }
 
   /**
@@ -286,7 +312,7 @@ export class Plane {
     const { slot, tunnel } = pair;
     const { sad } = this.#memory;
     this.#pairs.delete(spiIn);
-    tunnel.remove(pair);
+    this.#change(tunnel, () => tunnel.remove(pair));
     sad.withdraw(slot);
     sad.withdraw(sad.outbound(slot));
     this.#retiredFrom.set(slot, tunnel);
@@ -313,8 +339,8 @@ export class Plane {
     return reportPair(this.#memory, pair.slot);
   }
 
-  /** Packets of a live pair, or undefined: what liveness checks ask. */
-  usage(spiIn: number): { packetsIn: number; packetsOut: number } | undefined {
+  /** What a live pair has carried, or undefined: what liveness checks and lifetimes by volume ask. */
+  usage(spiIn: number): Pick<PairCounters, "packetsIn" | "packetsOut" | "bytesIn" | "bytesOut"> | undefined {
     return this.counters(spiIn);
   }
 
@@ -339,26 +365,11 @@ export class Plane {
     return { in: addTallies(stats.map((each) => each.in)), out: addTallies(stats.map((each) => each.out)) };
   }
 
-  /** What happened since the last call. Call it every 50 ms or so. */
+  /** What happened since the last call, or with very many pairs a few calls ago. Call it every 50 ms or so. */
   poll(): PlaneEvent[] {
     this.#reclaim();
-    const { sad } = this.#memory;
     const events: PlaneEvent[] = [];
-    for (const [spiIn, pair] of this.#pairs) {
-      const { slot, path } = pair;
-      const bits = sad.takeEvents(slot);
-      if (bits & SaEvent.FIRST_PACKET && !pair.met) {
-        pair.met = true; // a worker that took over from another meets the SA anew
-        events.push({ kind: "first-packet", spiIn });
-      }
-      if (bits & SaEvent.PEER_MOVED) {
-        const seen = sad.seenPeer(slot);
-        if (seen === undefined) continue; // being written: its writer raises the event again
-        const remote = { address: addressText(seen.address), port: seen.port };
-        if (remote.address !== path.remote.address || remote.port !== path.remote.port)
-          events.push({ kind: "peer-moved", spiIn, remote });
-      }
-    }
+    for (let left = Math.min(this.#pairs.size, MOST_LOOKED_AT); left > 0; left--) this.#look(this.#nextPair(), events);
     this.#addresses.forEach((local, row) => {
       if (!this.#memory.sockets.takeMixed(row) || !local.trains) return;
       local.trains = false;
@@ -367,6 +378,30 @@ export class Plane {
     });
     events.push(...this.#threads.takeDeaths());
     return events;
+  }
+
+  #look(pair: Pair, events: PlaneEvent[]): void {
+    const { spiIn, slot, path } = pair;
+    const { sad } = this.#memory;
+    const bits = sad.takeEvents(slot);
+    if (bits & SaEvent.FIRST_PACKET && !pair.met) {
+      pair.met = true; // a worker that took over from another meets the SA anew
+      events.push({ kind: "first-packet", spiIn });
+    }
+    if ((bits & SaEvent.PEER_MOVED) === 0) return;
+    const seen = sad.seenPeer(slot);
+    if (seen === undefined) return; // being written: its writer raises the event again
+    const remote = { address: addressText(seen.address), port: seen.port };
+    if (remote.address !== path.remote.address || remote.port !== path.remote.port)
+      events.push({ kind: "peer-moved", spiIn, remote });
+  }
+
+  /** One after the other, round and round. There is one. */
+  #nextPair(): Pair {
+    const next = this.#round.next();
+    if (next.done !== true) return next.value;
+    this.#round = this.#pairs.values();
+    return this.#nextPair();
   }
 
   /** Run one round of every worker: only with `inThread`. Returns how many packets were judged. */
@@ -384,6 +419,13 @@ export class Plane {
     for (const spiIn of [...this.#pairs.keys()]) this.remove(spiIn);
     this.#memory.board.requestStop();
     await this.#threads.stop();
+  }
+
+  /** Workers look whether they may read its queues, where that has changed. */
+  #change(tunnel: PlaneTunnel, change: () => void): void {
+    const couldSend = tunnel.canSend;
+    change();
+    if (tunnel.holds && tunnel.canSend !== couldSend) this.#announce(TABLES_CHANGED);
   }
 
   /** `change`: a slot, or TABLES_CHANGED. */

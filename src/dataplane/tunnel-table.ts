@@ -18,8 +18,10 @@ const HOME = 1;
 const READER = 2;
 const VNET_HDR = 3;
 const FALLBACK = 4;
+
 const MSS_IPV4 = 5;
 const MSS_IPV6 = 6;
+const HOLDS = 7;
 /** Behind the rows, octets: the outer TOS of each tunnel by the inner one. */
 const TOS = MAX_TUNNELS * ROW * 4;
 const TOS_VALUES = 256;
@@ -46,13 +48,14 @@ export class TunnelTable {
 
   /**
    * `fds`: a queue of each worker, or one that `home` reads and all write. `vnetHdr`: a virtio_net_hdr of 10 octets stands
-   * before each packet that a queue gives and takes.
+   * before each packet that a queue gives and takes. `holds`: no packet is taken out while nobody can send it.
    */
-  publish(tunnel: number, home: number, fds: readonly number[], vnetHdr: boolean): void {
+  publish(tunnel: number, home: number, fds: readonly number[], vnetHdr: boolean, holds = false): void {
     const at = tunnel * ROW;
     this.#words[at + HOME] = home;
     this.#words[at + READER] = fds.length === 1 ? home : -1;
     this.#words[at + VNET_HDR] = vnetHdr ? 1 : 0;
+    this.#words[at + HOLDS] = holds ? 1 : 0;
     for (let worker = 0; worker < MAX_WORKERS; worker++) {
       this.#words[at + FDS + worker] = (fds.length === 1 ? fds[0] : fds[worker]) ?? -1;
       Atomics.store(this.#words, at + CURRENT + worker, -1);
@@ -115,6 +118,11 @@ export class TunnelTable {
   isReader(tunnel: number): boolean {
     const reader = this.#words[tunnel * ROW + READER]!;
     return reader < 0 || reader === this.#worker;
+  }
+
+  /** Whether its packets stay in their queues for now. */
+  isHeld(tunnel: number): boolean {
+    return this.#words[tunnel * ROW + HOLDS] === 1 && this.fallback(tunnel) < 0;
   }
 
   vnetHdr(tunnel: number): boolean {

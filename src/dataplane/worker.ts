@@ -3,6 +3,7 @@
  * error, which control learns from the task; it does not vanish.
  */
 import { readlinkSync } from "node:fs";
+import { pinThread } from "../linux/affinity.ts";
 import { EspWorker, type WorkerInit } from "./esp-worker.ts";
 import { WorkerBoard, WorkerStatus } from "./worker-board.ts";
 
@@ -16,6 +17,7 @@ export default function run(init: WorkerInit): void {
   const board = new WorkerBoard(init.memory.board);
   try {
     board.setThread(init.worker, threadId());
+    if (init.cpu >= 0) pinThread(init.cpu);
     const worker = new EspWorker(init);
     try {
       board.setStatus(init.worker, WorkerStatus.RUNNING);

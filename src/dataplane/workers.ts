@@ -48,6 +48,9 @@ export interface WorkersOptions {
   readonly engine: EngineName | EnginePlan;
   readonly memory: PlaneMemory;
   readonly inThread: boolean;
+  readonly poll: WorkerInit["poll"];
+  /** CPU of worker i mod length; empty: any. */
+  readonly affinity: readonly number[];
 }
 
 const LOOK_EVERY = 1; // ms
@@ -57,6 +60,12 @@ const GRACE = 5000;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const initOf = (options: WorkersOptions, worker: number, wakeFds: readonly number[]): WorkerInit => {
+  const { engine, memory, poll, affinity } = options;
+  const cpu = affinity.length === 0 ? -1 : affinity[worker % affinity.length]!;
+  return { worker, engine, memory: memory.shared, wakeFds, poll, cpu };
+};
 
 /** Before a worker gets a successor: put right what it may have left half done. */
 const recover = ({ sad }: PlaneMemory, worker: number, workers: number): void => {
@@ -84,7 +93,8 @@ class Threads implements Workers {
     this.#tasks = inits.map((init) => this.#run(init));
   }
 
-  static async start({ workers, engine, memory }: WorkersOptions): Promise<Workers> {
+  static async start(options: WorkersOptions): Promise<Workers> {
+    const { workers, memory } = options;
     if (import.meta.url.endsWith(".ts"))
       throw new EspalierError("ESPALIER_PLATFORM", "worker threads run compiled JavaScript, and this is TypeScript", {
         remedy: "Run `npm run build` and use dist/.",
@@ -97,7 +107,7 @@ class Threads implements Workers {
       atomics: "disabled", // the threads wait in poll(2), not for piscina
     });
     const wakeFds = Array.from({ length: workers }, () => openEventfd());
-    const inits = wakeFds.map((_, worker) => ({ worker, engine, memory: memory.shared, wakeFds }));
+    const inits = wakeFds.map((_, worker) => initOf(options, worker, wakeFds));
     const threads = new Threads(memory, pool, inits);
     await threads.until(() => inits.every(({ worker }) => memory.board.status(worker) !== WorkerStatus.STARTING));
     await new Promise((turn) => setImmediate(turn)); // a task that failed has said why
@@ -198,8 +208,8 @@ class InThread implements Workers {
   }
 
   #begin(worker: number): EspWorker {
-    const { engine, memory } = this.#options;
-    const begun = new EspWorker({ worker, engine, memory: memory.shared, wakeFds: this.wakeFds });
+    const { memory } = this.#options;
+    const begun = new EspWorker(initOf(this.#options, worker, this.wakeFds));
     memory.board.setStatus(worker, WorkerStatus.RUNNING);
     return begun;
   }

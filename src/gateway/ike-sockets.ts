@@ -6,6 +6,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { EspalierError } from "../errors.ts";
 import type { Path } from "../ike/effect.ts";
 import { canonicalAddress, type Endpoint, familyOf, formatEndpoint } from "../ip-address.ts";
+import { markPackets, openIkePort } from "../linux/ike-port.ts";
 
 const MARKER = new Uint8Array(4);
 /** RFC 7296 §3.1: an IKE header ends with the length of the message, header included. */
@@ -20,6 +21,8 @@ const KEEPALIVE = new Uint8Array([0xff]);
 export interface IkeSocketsOptions {
   readonly ikePort: number;
   readonly nattPort: number;
+  /** Of what is sent, 0..63 (RFC 2474). */
+  readonly dscp: number;
   /** An IKE message, marker removed. */
   readonly onMessage: (bytes: Uint8Array, path: Path) => void;
   /** An ESP packet that came in one train with an IKE message. */
@@ -41,9 +44,12 @@ export class IkeSockets {
    * Throws EspalierError: ESPALIER_IN_USE, ESPALIER_PRIVILEGE, ESPALIER_CONFIG when the address is not this machine's.
    */
   async open(address: string, nattFd: number): Promise<void> {
-    const { ikePort, nattPort } = this.#options;
-    await this.#listen({ address, port: nattPort }, { fd: nattFd });
-    await this.#listen({ address, port: ikePort }, { address, port: ikePort, exclusive: true });
+    const { ikePort, nattPort, dscp } = this.#options;
+    markPackets(nattFd, address, dscp);
+    await this.#listen({ address, port: nattPort }, nattFd);
+    const ikeFd = openIkePort({ address, port: ikePort });
+    markPackets(ikeFd, address, dscp);
+    await this.#listen({ address, port: ikePort }, ikeFd);
   }
 
   /** Send one IKE message. A path whose local end is none of ours is a bug. */
@@ -89,18 +95,18 @@ export class IkeSockets {
     }
   }
 
-  async #listen(
-    local: Endpoint,
-    bind: { fd: number } | { address: string; port: number; exclusive: true },
-  ): Promise<void> {
+  /** Takes over `fd`, which is bound to `local`. */
+  async #listen(local: Endpoint, fd: number): Promise<void> {
     const family = familyOf(local.address);
     const socket = createSocket(family === 4 ? { type: "udp4" } : { type: "udp6", ipv6Only: true });
     await new Promise<void>((bound, failed) => {
       socket.once("error", (error: NodeJS.ErrnoException) => {
         socket.close();
-        failed(bindError(local, error));
+        failed(
+          new EspalierError("ESPALIER_PLATFORM", `UDP ${formatEndpoint(local)}: ${error.message}`, { cause: error }),
+        );
       });
-      socket.bind(bind, bound);
+      socket.bind({ fd }, bound);
     });
     socket.removeAllListeners("error");
     socket.on("error", (error) => this.#options.onSendError({ local, remote: local }, error));
@@ -113,27 +119,3 @@ export class IkeSockets {
     this.#sockets.set(formatEndpoint(local), socket);
   }
 }
-
-const bindError = (local: Endpoint, error: NodeJS.ErrnoException): EspalierError => {
-  const where = `UDP ${formatEndpoint(local)}`;
-  switch (error.code) {
-    case "EADDRINUSE":
-      return new EspalierError("ESPALIER_IN_USE", `${where} is in use`, {
-        remedy: "Stop the other IKE daemon, or set other ports under `ports:`.",
-        cause: error,
-      });
-    case "EACCES":
-    case "EPERM":
-      return new EspalierError("ESPALIER_PRIVILEGE", `${where}: the kernel does not allow this port`, {
-        remedy: "Run as root or with CAP_NET_BIND_SERVICE.",
-        cause: error,
-      });
-    case "EADDRNOTAVAIL":
-      return new EspalierError("ESPALIER_CONFIG", `${local.address} is not an address of this machine`, {
-        remedy: "Give `local.address` an address that `ip address` shows.",
-        cause: error,
-      });
-    default:
-      return new EspalierError("ESPALIER_PLATFORM", `${where}: ${error.message}`, { cause: error });
-  }
-};

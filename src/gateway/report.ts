@@ -66,12 +66,14 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
             establishedAt: clock.iso(ikeSa.establishedAt),
             rekeyAt: clock.iso(ikeSa.rekeyAt),
             natDetected: ikeSa.natDetected,
+            fragmentation: ikeSa.fragmentation,
           },
     childSas: connection.childSas.map((child) => {
       const counters = plane.counters(child.spiIn);
       const tunnel = tunnelOf(connection.name, child.name);
       return {
         name: child.name,
+        resource: child.resource,
         state: child.state,
         spiIn: espSpiText(child.spiIn),
         spiOut: espSpiText(child.spiOut),
@@ -101,6 +103,7 @@ const reportWorker = ({
   polls,
   cpuTime,
   replaced,
+  ioUringRefused,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
   batches,
@@ -108,6 +111,7 @@ const reportWorker = ({
   polls,
   cpuTime: cpuTime ?? 0,
   replaced,
+  ioUringRefused: ioUringRefused ?? null,
 });
 
 type Counts = Readonly<Record<string, number>>;

@@ -5,9 +5,10 @@
 import type { InterfaceSettings } from "../config/config.ts";
 import { EspalierError } from "../errors.ts";
 import { type Family, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
-import { mssFor } from "../ipsec/mtu.ts";
+import { IPV6_MIN_MTU, mssFor } from "../ipsec/mtu.ts";
 import { addAddress } from "../linux/address.ts";
 import { setMtu, setTxQueueLength, setUp } from "../linux/link.ts";
+import { makeQuiet } from "../linux/quiet-interface.ts";
 import { addRoute, removeRoute, replaceRoute, routeTo } from "../linux/route.ts";
 import { askForOffloads, closeTun, openTun, type TunDevice } from "../linux/tun.ts";
 
@@ -26,19 +27,19 @@ export class TunnelInterface {
   #up = false;
   /** The data plane's number for it. */
   id = -1;
-  /** Inbound SPI of the pair that carries what leaves. */
-  sendsOn = 0;
+  /** Inbound SPIs of its live pairs, each with the inner MTU that its suite and path leave. */
+  readonly pairs = new Map<number, number>();
 
   private constructor(settings: InterfaceSettings, device: TunDevice) {
     this.#settings = settings;
     this.#device = device;
   }
 
-  /** Create the device, down. Throws EspalierError as openTun and addRoute do, and leaves nothing behind then. */
-  static open(settings: InterfaceSettings): TunnelInterface {
-    const tunnel = new TunnelInterface(settings, openTun({ name: settings.name, vnetHdr: true }));
+  /** Create the device, down, with a queue for each worker. Throws EspalierError as openTun and addRoute do, and leaves nothing behind then. */
+  static open(settings: InterfaceSettings, queues: number): TunnelInterface {
+    const tunnel = new TunnelInterface(settings, openTun({ name: settings.name, vnetHdr: true, queues }));
     try {
-      askForOffloads(tunnel.fd);
+      askForOffloads(tunnel.fds[0]!);
       setTxQueueLength(settings.name, QUEUE_LENGTH);
       for (const prefix of settings.routes) {
         addRoute(prefix, undefined, SHADOW);
@@ -55,9 +56,9 @@ export class TunnelInterface {
     return this.#device.name;
   }
 
-  /** Its packets begin with a virtio_net_hdr. */
-  get fd(): number {
-    return this.#device.fds[0]!;
+  /** Its queues; packets begin with a virtio_net_hdr. */
+  get fds(): readonly number[] {
+    return this.#device.fds;
   }
 
   /** Octets of the inner packet; 0 before it was ever up. */
@@ -77,22 +78,32 @@ export class TunnelInterface {
   }
 
   /**
-   * Bring it up with an inner MTU of `mtu` octets unless the configuration fixes one. `peer` is the outer address of the
-   * other end: when one of the routes would swallow it, it gets a route of its own first, outside the tunnel.
+   * Bring it up, with the MTU that all its pairs can carry unless the configuration fixes one. `peer` is the outer address
+   * of the other end: when one of the routes would swallow it, it gets a route of its own first, outside the tunnel.
    */
-  up(mtu: number, peer: string): void {
-    this.#setMtu(mtu);
-    if (this.#up) return;
-    this.#pinPeer(peer);
+  up(peer: string): void {
+    this.fit();
+    if (this.#up) this.#pinPeer(peer);
+    else this.#bringUp([peer]);
+  }
+
+  #bringUp(peers: readonly string[]): void {
+    for (const peer of peers) this.#pinPeer(peer);
     setUp(this.name, true);
     this.#up = true;
     for (const address of this.#settings.addresses) addAddress(this.name, address); // IPv6 ones went when it went down
     for (const prefix of this.#settings.routes) replaceRoute(prefix, this.name);
   }
 
-  /** The path to the peer takes packets of another size now. */
-  resize(mtu: number): void {
-    if (this.#up) this.#setMtu(mtu);
+  /**
+   * Bring it up while nothing can be sent, so that packets wait in its queues; at an MTU that any pair will carry. `peers`:
+   * outer addresses of the other end, as far as they are known.
+   */
+  wait(peers: readonly string[]): void {
+    if (this.#up) return;
+    makeQuiet(this.name);
+    this.#setMtu(IPV6_MIN_MTU);
+    this.#bringUp(peers);
   }
 
   /** Take it down: the kernel drops its routes, and what they led here is unreachable. */
@@ -109,6 +120,11 @@ export class TunnelInterface {
     this.#up = false;
     this.#unpinPeers();
     for (const prefix of this.#shadows.splice(0)) removeRoute(prefix, undefined, SHADOW);
+  }
+
+  /** Set the MTU anew, after its pairs have changed. */
+  fit(): void {
+    if (this.pairs.size > 0) this.#setMtu(Math.min(...this.pairs.values()));
   }
 
   #setMtu(computed: number): void {
@@ -128,6 +144,7 @@ export class TunnelInterface {
         remedy: "Give the peer a route of its own, or leave it out of `routes`.",
       });
     const host = `${peer}/${familyOf(peer) === 4 ? 32 : 128}`;
+    if (this.#pinned.includes(host)) return;
     replaceRoute(host, device, gateway === undefined ? {} : { gateway });
     this.#pinned.push(host);
   }

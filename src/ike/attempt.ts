@@ -3,7 +3,9 @@
  * fails. A name is resolved anew for each attempt; the shell does it, and says `resolved`.
  */
 import { canonicalAddress, familyOf } from "../ip-address.ts";
+import { expectedPeer, keysFor } from "./connection.ts";
 import { initiateIkeSa } from "./ike-sa-init.ts";
+import { exactId, formatPeerId } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import type { Turn } from "./turn.ts";
 
@@ -16,13 +18,13 @@ export const attempt = (turn: Turn, peering: Peering): void => {
   const { config, host } = peering;
   peering.retryAt = undefined;
   if (host === undefined) throw new RangeError(`connection ${config.name} cannot be initiated`);
-  if (turn.core.underWay >= turn.core.options.halfOpenOutLimit) {
+  if (turn.core.halfOpen.outgoing >= turn.core.options.halfOpenOutLimit) {
     turn.count("half-open-out-limit");
     peering.retryAt = turn.now + turn.jittered(CROWDED, 0.5);
     return;
   }
   if (canonicalAddress(host) !== undefined) {
-    initiateIkeSa(turn, peering, host);
+    begin(turn, peering, host);
     return;
   }
   peering.resolving = { host, until: turn.now + RESOLVER_PATIENCE };
@@ -42,7 +44,19 @@ export const resolved = (turn: Turn, peering: Peering, host: string, addresses: 
   const [address] = usable;
   if (peering.wish === "no" || peering.isAlive) return;
   if (address === undefined) unresolved(turn, peering, host);
-  else initiateIkeSa(turn, peering, address);
+  else begin(turn, peering, address);
+};
+
+/** Not a packet leaves without a key to prove ourselves with. */
+const begin = (turn: Turn, peering: Peering, address: string): void => {
+  const { config } = peering;
+  if (keysFor(config, exactId(expectedPeer(config)), address) !== undefined) {
+    initiateIkeSa(turn, peering, address);
+    return;
+  }
+  peering.lastError = `the keyring has no key for ${formatPeerId(expectedPeer(config))} at ${address}`;
+  turn.log("error", "key-missing", { connection: config.name }, peering.lastError);
+  peering.lost(turn);
 };
 
 /** No answer, or none that is of use: this attempt has failed. */

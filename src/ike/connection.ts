@@ -4,6 +4,8 @@
  */
 import type { TrafficSelector } from "../ipsec/selector.ts";
 import { type Identity, parseIdentity } from "./identity.ts";
+import type { Keyring, Psk } from "./keyring.ts";
+import type { PeerId } from "./peer-id.ts";
 import type { EspProposal, IkeProposal } from "./proposal.ts";
 
 export interface ConnectionConfig {
@@ -16,15 +18,12 @@ export interface ConnectionConfig {
     readonly backups?: readonly string[];
     /** UDP port we send to first; any but the IKE port is taken as one that expects the non-ESP marker. */
     readonly port: number;
-    /** Undefined: its address when that is given, else any. */
-    readonly id: Identity | undefined;
+    /** One identity or a pattern. Undefined: its address when that is given, else any. */
+    readonly id: PeerId | undefined;
   };
-  readonly psk: {
-    /** Proves us to the peer. */
-    readonly local: Uint8Array;
-    /** What the peer must prove itself with. */
-    readonly remote: Uint8Array;
-  };
+  /** The keys of this peer; undefined: the keyring has them. */
+  readonly psk: Psk | undefined;
+  readonly keyring?: Keyring;
   /** `trap`: when the first packet for it comes. */
   readonly start: "initiate" | "trap" | "none";
   /**
@@ -44,6 +43,17 @@ export interface ConnectionConfig {
   readonly lifetime: number;
   readonly liveness: Liveness | undefined;
   readonly retransmit: Retransmit;
+  /**
+   * IKE SAs without a Child SA in IKE_AUTH (RFC 6023). `allow`: those that a peer begins. `prefer`: ours too, when the peer
+   * can, so that the first Child SA has a key exchange of its own.
+   */
+  readonly childless: "allow" | "prefer" | "never";
+  /**
+   * What becomes of the IKE SAs that a peer has when it authenticates another. `contact`: INITIAL_CONTACT ends them
+   * (RFC 7296 §2.4). `replace`: they end in any case. `keep`: without INITIAL_CONTACT the new one is refused. `never`: they
+   * live side by side.
+   */
+  readonly duplicates: "contact" | "replace" | "keep" | "never";
   readonly children: readonly ChildConfig[];
 }
 
@@ -56,6 +66,9 @@ export interface ChildConfig {
   readonly remote: readonly TrafficSelector[];
   /** Until the Child SA is rekeyed; up to 10 % earlier by jitter, deleted when 10 % older. */
   readonly lifetime: number;
+  /** The same in octets and in packets, of whichever of its SAs has more; undefined: no such limit. */
+  readonly lifebytes?: number | undefined;
+  readonly lifepackets?: number | undefined;
 }
 
 export interface Liveness {
@@ -88,10 +101,17 @@ export const hostsOf = ({ remote }: ConnectionConfig): readonly string[] =>
   remote.address === undefined ? [] : [remote.address, ...(remote.backups ?? [])];
 
 /** Who the peer must say that it is; undefined: anyone who has the key. */
-export const expectedPeer = ({ remote }: ConnectionConfig): Identity | undefined => {
+export const expectedPeer = ({ remote }: ConnectionConfig): PeerId | undefined => {
   if (remote.id !== undefined || remote.address === undefined) return remote.id;
   return parseIdentity(remote.address);
 };
+
+/** The keys for a peer that says it is `identity`, or that is at `address`; undefined when there are none. */
+export const keysFor = (
+  { psk, keyring }: ConnectionConfig,
+  identity: Identity | undefined,
+  address: string,
+): Psk | undefined => psk ?? keyring?.find(identity, address);
 
 /** The child of this name. Configurations are checked before they get here: a name unknown is a bug. */
 export const childOf = (connection: ConnectionConfig, name: string): ChildConfig => {

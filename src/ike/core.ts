@@ -3,10 +3,12 @@ import { toHex } from "../bytes.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { CookieJar } from "./cookie.ts";
 import type { IkeEnvironment } from "./environment.ts";
+import { HalfOpen } from "./half-open.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { LastAnswers } from "./last-answers.ts";
 import { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
+import { RateLimit } from "./rate-limit.ts";
 
 export interface IkeOptions {
   /** Our UDP ports. */
@@ -21,6 +23,12 @@ export interface IkeOptions {
   readonly cookieThreshold: number;
   /** How long an IKE SA may stay half-open, ms. */
   readonly halfOpenTimeout: number;
+  /** Message IDs go up to this one; a test may want to see their end. */
+  readonly lastMessageId: number;
+  /** IKE_AUTH requests of one half-open IKE SA with a wrong ICV: after so many it is forgotten. */
+  readonly decryptFailures: number;
+  /** Rekeys that a peer may ask for on one IKE SA in a second; all its Child SAs at once in any case. */
+  readonly rekeyRate: number;
 }
 
 export const DEFAULT_OPTIONS: IkeOptions = {
@@ -30,6 +38,9 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   halfOpenOutLimit: 400,
   cookieThreshold: 10,
   halfOpenTimeout: 60_000,
+  lastMessageId: 2 ** 32 - 1,
+  decryptFailures: 30,
+  rekeyRate: 5,
 };
 
 export class Core {
@@ -44,7 +55,10 @@ export class Core {
   readonly firstAnswers = new LastAnswers();
   /** Answers to the last requests of SAs that are gone, by our SPI. */
   readonly lastAnswers = new LastAnswers();
+  readonly halfOpen = new HalfOpen();
   readonly unprovenLogs = new LogAllowance();
+  /** Notifications to whom no IKE SA is known with, outside of IKE_SA_INIT (RFC 7296 §2.21.4). */
+  readonly unprovenAnswers = new RateLimit(10, 1_000);
 
   constructor(env: IkeEnvironment, options: IkeOptions, peerings: readonly Peering[]) {
     this.env = env;
@@ -64,19 +78,6 @@ export class Core {
   add(sa: IkeSa): void {
     this.sas.set(sa.spiText, sa);
     sa.peering?.sas.add(sa);
-  }
-
-  get halfOpen(): number {
-    let count = 0;
-    for (const sa of this.sas.values()) if (sa.state.name === "init-answered") count++;
-    return count;
-  }
-
-  /** IKE SAs that we have begun and that are not up yet. */
-  get underWay(): number {
-    let count = 0;
-    for (const { state } of this.sas.values()) if (state.name === "init-sent" || state.name === "auth-sent") count++;
-    return count;
   }
 
   /** The pair that we receive on by this SPI, and the IKE SA that it belongs to. */

@@ -15,6 +15,7 @@ import { find, notifies, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { groupData, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyAboutSpi } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
+import { RateLimit } from "./rate-limit.ts";
 import type { Answer } from "./receive.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
@@ -26,6 +27,7 @@ import { wantChildrenLater } from "./want-children.ts";
 export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]): Answer => {
   // RFC 7296 §2.25.2: what is being closed or was rekeyed takes no new children.
   if (sa.state.name !== "established") throw busy("the IKE SA is ending");
+  if (isRekey(payloads) && !mayRekey(turn, sa)) throw busy("the peer rekeys too often");
   inheritByUse(turn, sa);
   useAnswered(turn, sa);
   if (find(payloads, "TSi") === undefined) return answerRekeyIkeSa(turn, sa, payloads);
@@ -45,6 +47,19 @@ export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   }
   // The peer has begun: it asks for what it wants, we for what is left.
   return { payloads: negotiate(turn, sa, payloads, old), after: () => wantChildrenLater(turn, sa) };
+};
+
+const isRekey = (payloads: readonly Payload[]): boolean =>
+  find(payloads, "TSi") === undefined || hasNotify(payloads, Notify.REKEY_SA);
+
+/** Key exchanges cost us as much as the peer: no more than so many a second, but all that there is to rekey at once. */
+const mayRekey = (turn: Turn, sa: IkeSa): boolean => {
+  const { rekeyRate } = turn.core.options;
+  const most = Math.max(rekeyRate, 1 + sa.children.size);
+  sa.rekeys ??= new RateLimit(most, (1_000 * most) / rekeyRate);
+  if (sa.rekeys.take(turn.now)) return true;
+  turn.count("rekeys-too-often");
+  return false;
 };
 
 const busy = (why: string): IkeError => new IkeError(Notify.TEMPORARY_FAILURE, why);

@@ -77,6 +77,24 @@ export const parseHeader = (bytes: Uint8Array): Header =>
     };
   });
 
+/** Whether a datagram that is long enough says that it is a request of this exchange: looked at before it is parsed. */
+export const isRequestOf = (bytes: Uint8Array, exchange: number): boolean =>
+  bytes[18] === exchange && (bytes[19]! & FLAG.RESPONSE) === 0;
+
+/** What is needed to answer a message of a version above ours; undefined when it is of another, or too short. */
+export const readForeignHeader = (bytes: Uint8Array): HeaderFields | undefined => {
+  const [version = 0, exchange = 0, flags = 0] = bytes.subarray(17, 20);
+  if (bytes.length < HEADER_LENGTH || version >> 4 <= MAJOR) return undefined;
+  return {
+    spiI: bytes.subarray(0, 8),
+    spiR: bytes.subarray(8, 16),
+    exchange,
+    fromInitiator: (flags & FLAG.INITIATOR) !== 0,
+    isResponse: (flags & FLAG.RESPONSE) !== 0,
+    messageId: new DataView(bytes.buffer, bytes.byteOffset).getUint32(20),
+  };
+};
+
 export const emitHeader = (header: HeaderFields, nextPayload: number, length: number, to: Writer): void => {
   to.put(header.spiI);
   to.put(header.spiR);

@@ -5,6 +5,7 @@
  *   gw.example  @gw.example    a domain name
  *   user@gw.example            an e-mail address
  *   keyid:0a0b  @#0a0b         opaque octets, in hex
+ *   dn:3000                    a distinguished name, its DER in hex: equal when every octet is (RFC 7296 §3.5)
  */
 import { equalBytes, toHex } from "../bytes.ts";
 import { addressBytes, addressText, canonicalAddress, familyOf } from "../ip-address.ts";
@@ -29,6 +30,7 @@ export interface Identity {
 
 const NAME = /^(?=.*[a-z_])[a-z0-9_]([a-z0-9_.-]{0,253}[a-z0-9_])?$/i;
 const EMAIL = /^[a-z0-9_.+-]{1,64}@[a-z0-9_]([a-z0-9_.-]{0,188}[a-z0-9_])?$/i;
+const DN = /^dn:(30(?:[0-9a-f]{2}){1,2000})$/i;
 const KEY_ID = /^(?:keyid:|@#)((?:[0-9a-f]{2}){1,255})$/i;
 
 const ofText = (type: number, text: string): Identity => ({ type, data: new Uint8Array(Buffer.from(text, "ascii")) });
@@ -39,15 +41,17 @@ export const addressIdentity = (address: string): Identity => ({
   data: addressBytes(address),
 });
 
-/** What a user wrote, or undefined when it is no identity (distinguished names are none yet). */
+/** What a user wrote, or undefined when it is no identity. */
 export const parseIdentity = (text: string): Identity | undefined => {
   const address = canonicalAddress(text);
   if (address !== undefined) return addressIdentity(address);
   const keyId = KEY_ID.exec(text)?.[1];
   if (keyId !== undefined) return { type: IdType.KEY_ID, data: new Uint8Array(Buffer.from(keyId, "hex")) };
+  const name = DN.exec(text)?.[1];
+  if (name !== undefined) return { type: IdType.DER_ASN1_DN, data: new Uint8Array(Buffer.from(name, "hex")) };
   if (EMAIL.test(text)) return ofText(IdType.RFC822_ADDR, text);
-  const name = text.startsWith("@") ? text.slice(1) : text;
-  return NAME.test(name) ? ofText(IdType.FQDN, name) : undefined;
+  const domain = text.startsWith("@") ? text.slice(1) : text;
+  return NAME.test(domain) ? ofText(IdType.FQDN, domain) : undefined;
 };
 
 /** For people and logs: what `parseIdentity` reads, or `id-<type>:<hex>` where a peer's octets are no such text. */
@@ -57,15 +61,19 @@ export const formatIdentity = ({ type, data }: Identity): string => {
   if (type === IdType.IPV6_ADDR && data.length === 16) return addressText(data);
   if (type === IdType.FQDN && NAME.test(asText)) return asText;
   if (type === IdType.RFC822_ADDR && EMAIL.test(asText)) return asText;
+  if (type === IdType.DER_ASN1_DN && data[0] === 0x30) return `dn:${toHex(data)}`;
   if (type === IdType.KEY_ID) return `keyid:${toHex(data)}`;
   return `id-${type}:${toHex(data)}`;
 };
 
 /** Same type and octets; the case of letters in names does not count (RFC 4343). */
-export const equalIdentity = (a: Identity, b: Identity): boolean => {
-  if (a.type !== b.type) return false;
-  if (a.type !== IdType.FQDN && a.type !== IdType.RFC822_ADDR) return equalBytes(a.data, b.data);
-  return equalBytes(a.data.map(lowerCase), b.data.map(lowerCase));
-};
+export const equalIdentity = (a: Identity, b: Identity): boolean =>
+  a.type === b.type && equalBytes(normalIdentity(a).data, normalIdentity(b).data);
+
+/** The one of all equal identities that is written in small letters. */
+export const normalIdentity = ({ type, data }: Identity): Identity => ({
+  type,
+  data: type === IdType.FQDN || type === IdType.RFC822_ADDR ? data.map(lowerCase) : data,
+});
 
 const lowerCase = (octet: number): number => (octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet);

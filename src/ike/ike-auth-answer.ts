@@ -7,17 +7,19 @@ import { answeredPayloads, chooseChild } from "./child-answer.ts";
 import { refuseChild } from "./child-failure.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { installChild } from "./children.ts";
-import { type ChildConfig, expectedPeer } from "./connection.ts";
+import { type ChildConfig, expectedPeer, keysFor } from "./connection.ts";
 import { equalIdentity, formatIdentity, type Identity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState } from "./ike-sa.ts";
 import { establish } from "./ike-sa-established.ts";
-import { obeyInitialContact, settleTwins } from "./ike-sa-twins.ts";
+import { refuseDuplicate, replaceDuplicates, settleTwins } from "./ike-sa-twins.ts";
+import type { Psk } from "./keyring.ts";
 import { lowest } from "./lowest-nonce.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { AuthMethod } from "./payload/auth.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
+import { closenessOf, formatPeerId, isExpected } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { chooseIke, describeProposals, Protocol, TransformType } from "./proposal.ts";
 import type { Answer } from "./receive.ts";
@@ -33,18 +35,23 @@ export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]):
   if (state.name !== "init-answered") throw invalidSyntax("IKE_AUTH on an IKE SA that is up");
   const idi = find(payloads, "IDi");
   if (idi === undefined) throw invalidSyntax("IKE_AUTH without IDi");
-  const peering = identify(state, idi, payloads);
+  const { peering, psk } = identify(state, idi, payloads, sa.path.remote.address);
   const { config } = peering;
   const { keys, suite, opening } = state;
+
+  const newcomer = { peering, peerId: idi, hasInitialContact: hasNotify(payloads, Notify.INITIAL_CONTACT) };
+  refuseDuplicate(turn, sa, newcomer);
+  if (find(payloads, "SA") === undefined && config.childless === "never")
+    throw invalidSyntax("IKE_AUTH without a Child SA, which we never said that we take"); // RFC 6023 §4
 
   sa.peering = peering;
   sa.peerId = idi;
   peering.sas.add(sa);
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
-  if (hasNotify(payloads, Notify.INITIAL_CONTACT)) obeyInitialContact(turn, sa);
+  replaceDuplicates(turn, sa, newcomer);
 
   const signed = { message: opening.answer, nonce: opening.ni, prf: keys.prf, skP: keys.skPr };
-  const auth = pskAuth(config.psk.local, { ...signed, identity: config.local.id });
+  const auth = pskAuth(psk.local, { ...signed, identity: config.local.id });
   return {
     payloads: [
       { kind: "IDr", value: config.local.id },
@@ -58,26 +65,37 @@ export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]):
   };
 };
 
+interface Proven {
+  readonly peering: Peering;
+  readonly psk: Psk;
+}
+
+/**
+ * Connections that name this peer most closely: one that has an entry of its own is not let in by the key of a group
+ * (RFC 4301 §4.4.3).
+ */
+const closest = (candidates: readonly Peering[], idi: Identity, idr: Identity | undefined): Peering[] => {
+  const known = candidates.filter(
+    ({ config }) => isExpected(expectedPeer(config), idi) && (idr === undefined || equalIdentity(idr, config.local.id)),
+  );
+  const closeness = Math.max(...known.map(({ config }) => closenessOf(expectedPeer(config))));
+  return known.filter(({ config }) => closenessOf(expectedPeer(config)) === closeness);
+};
+
 /** The connection that this peer may use, its proof checked. */
 const identify = (
   { candidates, keys, suite, opening }: InitAnswered,
   idi: Identity,
   payloads: readonly Payload[],
-): Peering => {
+  address: string,
+): Proven => {
   const [idr, auth] = [find(payloads, "IDr"), find(payloads, "AUTH")];
-  const known = candidates.filter(({ config }) => {
-    const expected = expectedPeer(config);
-    return (
-      (expected === undefined || equalIdentity(idi, expected)) &&
-      (idr === undefined || equalIdentity(idr, config.local.id))
-    );
-  });
+  const known = closest(candidates, idi, idr);
   const failed = (why: string): IkeError => {
     const wants = idr === undefined ? "" : ` and wants ${formatIdentity(idr)}`;
-    const expected = candidates.map(({ config }) => {
-      const id = expectedPeer(config);
-      return `${config.name}: ${id === undefined ? "anyone" : formatIdentity(id)} to ${formatIdentity(config.local.id)}`;
-    });
+    const expected = candidates.map(
+      ({ config }) => `${config.name}: ${formatPeerId(expectedPeer(config))} to ${formatIdentity(config.local.id)}`,
+    );
     return new IkeError(Notify.AUTHENTICATION_FAILED, why, {
       context: `peer says it is ${formatIdentity(idi)}${wants}; expected ${expected.join("; ")}`,
     });
@@ -87,7 +105,12 @@ const identify = (
   if (auth.method !== AuthMethod.SHARED_KEY_MIC)
     throw failed(`the peer proves itself by method ${auth.method}, expected a shared key`);
   const signed = { message: opening.request, nonce: opening.nr, prf: keys.prf, skP: keys.skPi, identity: idi };
-  const proven = known.filter(({ config }) => checkPskAuth(config.psk.remote, signed, auth.data));
+  const keyed = known.flatMap((peering) => {
+    const psk = keysFor(peering.config, idi, address);
+    return psk === undefined ? [] : [{ peering, psk }];
+  });
+  if (keyed.length === 0) throw failed("no key for this identity");
+  const proven = keyed.filter(({ psk }) => checkPskAuth(psk.remote, signed, auth.data));
   if (proven.length === 0)
     throw failed("the peer's proof is wrong: another pre-shared key, or somebody changed IKE_SA_INIT");
 
@@ -99,10 +122,10 @@ const identify = (
     { type: TransformType.KE, id: suite.ke },
   ];
   const offer = [{ number: 1, protocol: Protocol.IKE, spi: new Uint8Array(0), transforms }];
-  const allowed = proven.find(({ config }) => chooseIke(offer, config.proposals) !== undefined);
+  const allowed = proven.find(({ peering }) => chooseIke(offer, peering.config.proposals) !== undefined);
   if (allowed === undefined)
     throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, "the IKE suite is not one of this peer's connection", {
-      context: `offered ${suite.name}; expected ${proven.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`).join("; ")}`,
+      context: `offered ${suite.name}; expected ${proven.map(({ peering: { config } }) => `${config.name}: ${describeProposals(config.proposals)}`).join("; ")}`,
     });
   return allowed;
 };

@@ -1,7 +1,7 @@
 /**
  * IKE_AUTH as its initiator, RFC 7296 §1.2
  *
- *   HDR, SK {IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr} -->
+ *   HDR, SK {IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr} -->      without the last three: childless, RFC 6023
  *                                                                    <-- HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
  *                                                                    <-- HDR, SK {IDr, AUTH, N(child refused)}
  *                                                                    <-- HDR, SK {N(AUTHENTICATION_FAILED)}
@@ -10,10 +10,10 @@
  */
 import { checkPskAuth, pskAuth } from "./auth.ts";
 import { childFailed } from "./child-failure.ts";
-import { offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
+import { type ChildOffer, offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { installChild } from "./children.ts";
-import { expectedPeer } from "./connection.ts";
-import { equalIdentity, formatIdentity } from "./identity.ts";
+import { expectedPeer, keysFor } from "./connection.ts";
+import { formatIdentity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState, Opening } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
@@ -27,6 +27,7 @@ import { Notify } from "./notify.ts";
 import { seal } from "./outgoing.ts";
 import { AuthMethod } from "./payload/auth.ts";
 import { errorNotify, notifyPayload } from "./payloads.ts";
+import { exactId, formatPeerId, isExpected } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { describeProposals, type IkeSuite } from "./proposal.ts";
 import { noteResources, resourcePayloads } from "./resources.ts";
@@ -35,20 +36,25 @@ import { wantChildren } from "./want-children.ts";
 
 type AuthSent = Extract<IkeSaState, { name: "auth-sent" }>;
 
+interface Begun {
+  readonly keys: IkeKeys;
+  readonly suite: IkeSuite;
+  readonly opening: Opening;
+  /** The responder takes IKE_AUTH without a Child SA. */
+  readonly takesChildless: boolean;
+}
+
 /** The IKE_SA_INIT answer is good: go on. */
-export const sendIkeAuth = (
-  turn: Turn,
-  sa: IkeSa,
-  begun: { readonly keys: IkeKeys; readonly suite: IkeSuite; readonly opening: Opening },
-): void => {
+export const sendIkeAuth = (turn: Turn, sa: IkeSa, { takesChildless, ...begun }: Begun): void => {
   const { peering } = sa;
   const [child] = peering?.config.children ?? [];
   if (peering === undefined || child === undefined) throw new RangeError("IKE_AUTH needs a connection with a child");
   const { config } = peering;
-  const offer = offerChild(turn, config.name, child, { resource: 0, withKe: false });
+  const isChildless = takesChildless && config.childless === "prefer";
+  const offer = isChildless ? undefined : offerChild(turn, config.name, child, { resource: 0, withKe: false });
   sa.requests.answered();
   sa.become({ name: "auth-sent", ...begun, offer });
-  if (offer === undefined) {
+  if (offer === undefined && !isChildless) {
     peering.lastError = `no room for child ${child.name}: too many Child SAs`;
     turn.log("error", "no-spi", sa, peering.lastError);
     closeIkeSa(turn, sa, peering.lastError);
@@ -56,19 +62,26 @@ export const sendIkeAuth = (
   }
   const { opening, keys } = begun;
   const signed = { message: opening.request, nonce: opening.nr, prf: keys.prf, skP: keys.skPi };
-  const auth = pskAuth(config.psk.local, { ...signed, identity: config.local.id });
-  const { sa: proposals, selectors } = offeredPayloads(offer);
+  const expected = exactId(expectedPeer(config));
+  const psk = keysFor(config, expected, sa.path.remote.address);
+  if (psk === undefined) throw new RangeError("an IKE SA was begun without a key"); // see initiateIkeSa
+  const auth = pskAuth(psk.local, { ...signed, identity: config.local.id });
   const payloads: Payload[] = [
     { kind: "IDi", value: config.local.id },
-    ...(peering.established().length === 0 ? [notifyPayload(Notify.INITIAL_CONTACT)] : []), // RFC 7296 §2.4
-    ...(config.remote.id === undefined ? [] : [{ kind: "IDr", value: config.remote.id } as const]),
+    ...(config.duplicates !== "never" && peering.established().length === 0
+      ? [notifyPayload(Notify.INITIAL_CONTACT)]
+      : []), // RFC 7296 §2.4
+    ...(config.remote.id === undefined || expected === undefined ? [] : [{ kind: "IDr", value: expected } as const]),
     { kind: "AUTH", value: { method: AuthMethod.SHARED_KEY_MIC, data: auth } },
-    ...resourcePayloads(child, 0),
-    proposals,
-    ...selectors,
+    ...(offer === undefined ? [] : childPayloads(offer)),
   ];
   const header = sa.header(Exchange.IKE_AUTH, false, sa.requests.nextId);
   sa.requests.sent(turn, sa, Exchange.IKE_AUTH, seal(turn, sa, header, payloads));
+};
+
+const childPayloads = (offer: ChildOffer): Payload[] => {
+  const { sa, selectors } = offeredPayloads(offer);
+  return [...resourcePayloads(offer.config, offer.resource), sa, ...selectors];
 };
 
 /** The answer, its ICV good and its contents checked. Throws IkeError when it does not convince: see `failAuth`. */
@@ -83,7 +96,7 @@ export const readAuthAnswer = (turn: Turn, sa: IkeSa, payloads: readonly Payload
     closeIkeSa(turn, sa, refused.message);
     return;
   }
-  const peerId = checkPeer(peering, state, payloads);
+  const peerId = checkPeer(peering, state, payloads, sa.path.remote.address);
   sa.requests.answered();
   sa.peerId = peerId;
   const { keys, suite, opening, offer } = state;
@@ -108,6 +121,7 @@ export const failAuth = (turn: Turn, sa: IkeSa, error: IkeError): void => {
   sa.requests.answered();
   if (state.offer !== undefined) turn.core.env.releaseSpi(state.offer.spiIn);
   sa.become({ name: "closing", keys: state.keys, suite: state.suite });
+  turn.core.halfOpen.delete(sa);
   sa.requests.add(turn, sa, new ReportError(error.notify));
   sa.peering?.lost(turn);
 };
@@ -125,16 +139,14 @@ const refusal = ({ config }: Peering, { suite, offer }: AuthSent, type: number):
   });
 };
 
-const whom = (config: Peering["config"]): string => {
-  const expected = expectedPeer(config);
-  return expected === undefined ? "anyone" : formatIdentity(expected);
-};
+const whom = (config: Peering["config"]): string => formatPeerId(expectedPeer(config));
 
 /** The peer's identity, proven. */
 const checkPeer = (
   { config }: Peering,
   { keys, opening }: AuthSent,
   payloads: readonly Payload[],
+  address: string,
 ): NonNullable<IkeSa["peerId"]> => {
   const [idr, auth] = [find(payloads, "IDr"), find(payloads, "AUTH")];
   if (idr === undefined || auth === undefined) throw invalidSyntax("IKE_AUTH answer without IDr or AUTH");
@@ -143,11 +155,13 @@ const checkPeer = (
     new IkeError(Notify.AUTHENTICATION_FAILED, why, {
       context: `peer says it is ${formatIdentity(idr)}; expected ${whom(config)}`,
     });
-  if (expected !== undefined && !equalIdentity(idr, expected)) throw failed("the peer has another identity");
+  if (!isExpected(expected, idr)) throw failed("the peer has another identity");
   if (auth.method !== AuthMethod.SHARED_KEY_MIC)
     throw failed(`the peer proves itself by method ${auth.method}, expected a shared key`);
   const signed = { message: opening.answer, nonce: opening.ni, prf: keys.prf, skP: keys.skPr, identity: idr };
-  if (!checkPskAuth(config.psk.remote, signed, auth.data))
+  const psk = keysFor(config, idr, address);
+  if (psk === undefined) throw failed("no key for this identity");
+  if (!checkPskAuth(psk.remote, signed, auth.data))
     throw failed("the peer's proof is wrong: another pre-shared key, or somebody changed IKE_SA_INIT");
   return idr;
 };

@@ -72,22 +72,8 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   const [offered, ke, nonce] = [find(payloads, "SA"), find(payloads, "KE"), find(payloads, "Nonce")];
   if (offered === undefined || ke === undefined || nonce === undefined) throw invalidSyntax("SA, KE or Nonce missing");
 
-  const halfOpen = core.halfOpen;
-  if (halfOpen >= core.options.halfOpenLimit) {
-    turn.count("half-open-limit");
-    turn.logUnproven("half-open-limit", STRANGER, `${halfOpen} half-open IKE SAs: no more are begun`, { halfOpen });
-    return undefined;
-  }
-  if (halfOpen >= core.options.cookieThreshold) {
-    const cookie = notifies(payloads, Notify.COOKIE)[0]?.data;
-    const { address } = path.remote;
-    if (cookie === undefined || !core.cookies.check(cookie, nonce.data, address, header.spiI, turn.now)) {
-      turn.count("cookies-sent");
-      const fresh = core.cookies.issue(nonce.data, address, header.spiI, turn.now);
-      turn.send(path, stateless(header.spiI, Notify.COOKIE, fresh));
-      return undefined;
-    }
-  }
+  const admitted = admit(turn, message, nonce.data, path);
+  if (admitted === undefined) return undefined;
 
   const candidates = candidatesFor(core.peerings, path);
   const { chosen, suite, peering } = choose(offered, candidates, path);
@@ -109,7 +95,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   const nr = turn.random(NONCE_LENGTH);
   const keys = deriveIkeKeys({ prf, suite, shared, ni, nr, spiI, spiR });
   shared.fill(0);
-  const { encap } = peering.config;
+  const { encap, childless } = peering.config;
   const fragments = agreedFragmentation(payloads, peering.config);
   const fields = { spiI, spiR, exchange: Exchange.IKE_SA_INIT, fromInitiator: false, isResponse: true, messageId: 0 };
   const answer = emitMessage(fields, [
@@ -118,6 +104,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
     noncePayload(nr),
     ...natPayloads({ spiI, spiR }, path, encap, turn.random),
     ...(fragments === undefined ? [] : fragmentationPayloads(peering.config)),
+    ...(childless === "never" ? [] : [notifyPayload(Notify.CHILDLESS_IKEV2_SUPPORTED)]), // RFC 6023 §3
   ]);
   const state = {
     name: "init-answered",
@@ -132,7 +119,45 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   sa.fragments = fragments;
   sa.nat = findNat(payloads, { spiI, spiR: NO_SPI }, path, encap);
   core.add(sa);
+  core.halfOpen.addIncoming(sa, { address: path.remote.address, isProven: admitted.isProven });
   return answer;
+};
+
+/**
+ * Whether a request may become an IKE SA, before anything is computed for it; undefined: it may not, or is to come again
+ * with a cookie (RFC 7296 §2.6). What strangers begin in the name of an address counts against those alone who have not
+ * shown that they receive there: nobody can be kept out by forging his address.
+ */
+const admit = (
+  turn: Turn,
+  { header: { spiI }, payloads }: ParsedMessage,
+  ni: Uint8Array,
+  path: Path,
+): { readonly isProven: boolean } | undefined => {
+  const { halfOpen, options, cookies } = turn.core;
+  const { address } = path.remote;
+  if (halfOpen.incoming >= options.halfOpenLimit) {
+    turn.count("half-open-limit");
+    const why = `${halfOpen.incoming} half-open IKE SAs: no more are begun`;
+    turn.logUnproven("half-open-limit", STRANGER, why, { halfOpen: halfOpen.incoming });
+    return undefined;
+  }
+  const cookie = notifies(payloads, Notify.COOKIE)[0]?.data;
+  const isProven = cookie !== undefined && cookies.check(cookie, ni, address, spiI, turn.now);
+  const here = halfOpen.from(address);
+  const isCrowded = halfOpen.incoming >= options.cookieThreshold || here.all >= options.halfOpenPerSource;
+  if (isCrowded && !isProven) {
+    turn.count(cookie === undefined ? "cookies-sent" : "cookies-refused");
+    turn.send(path, stateless(spiI, Notify.COOKIE, cookies.issue(ni, address, spiI, turn.now)));
+    return undefined;
+  }
+  if (here.proven >= options.halfOpenPerSource) {
+    turn.count("half-open-per-source");
+    const why = `${address}: ${here.proven} half-open IKE SAs: no more are begun from there`;
+    turn.logUnproven("half-open-limit", STRANGER, why, { halfOpen: here.proven, remote: address });
+    return undefined;
+  }
+  return { isProven };
 };
 
 /** Connections that a message on this path may belong to: those that name the peer's address before those that take any. */

@@ -22,7 +22,7 @@ import { checkContents, Exchange, emitMessage, find, notifies, type ParsedMessag
 import { findNat, firstPath, floated, natPayloads } from "./nat.ts";
 import { Notify } from "./notify.ts";
 import type { Outgoing } from "./outgoing.ts";
-import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
+import { errorNotify, groupOf, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
 import { acceptIke, describeProposals, offerIke, type Proposal } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
@@ -61,6 +61,7 @@ export const initiateIkeSa = (turn: Turn, peering: Peering, address: string): vo
   const state = { name: "init-sent", attempt } as const;
   const sa = new IkeSa({ role: "initiator", spiI, spiR: NO_SPI, path, peering, state, now: turn.now });
   turn.core.add(sa);
+  turn.core.halfOpen.addOutgoing(sa);
   turn.log("info", "ike-sa-initiating", sa, `initiating with ${formatEndpoint(path.remote)}`, {
     remote: formatEndpoint(path.remote),
   });
@@ -172,5 +173,6 @@ const proceed = (turn: Turn, sa: IkeSa, attempt: InitAttempt, bytes: Uint8Array,
     natLocal: sa.nat.local,
     natRemote: sa.nat.remote,
   });
-  sendIkeAuth(turn, sa, { keys, suite, opening: { request: attempt.request, answer: bytes, ni, nr } });
+  const takesChildless = hasNotify(payloads, Notify.CHILDLESS_IKEV2_SUPPORTED);
+  sendIkeAuth(turn, sa, { keys, suite, takesChildless, opening: { request: attempt.request, answer: bytes, ni, nr } });
 };

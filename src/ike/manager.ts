@@ -44,9 +44,14 @@ export class IkeManager {
     return this.#core.counters;
   }
 
+  /** A datagram did not even get here: count it among those dropped. */
+  drop(reason: string): void {
+    new Turn(this.#core, 0).count(reason);
+  }
+
   /** IKE SAs held now: those that peers began and have not authenticated, and all. */
   get held(): { readonly halfOpen: number; readonly all: number } {
-    return { halfOpen: this.#core.halfOpen, all: this.#core.sas.size };
+    return { halfOpen: this.#core.halfOpen.incoming, all: this.#core.sas.size };
   }
 
   /** Begin the connections that are to be initiated. */
@@ -169,6 +174,12 @@ export class IkeManager {
       attempt(turn, peering);
     }
     return turn.effects;
+  }
+
+  /** Whether packets for this connection, which is not up, are to wait for `trapped` to bring it up. */
+  isTrapping(connection: string): boolean {
+    const peering = this.#peering(connection);
+    return peering.config.start === "trap" && !peering.isHeldDown;
   }
 
   /** Authenticated ESP came from another address or port: a NAT has a new mapping (RFC 7296 §2.23). */

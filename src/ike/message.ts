@@ -17,7 +17,7 @@ import {
 } from "./payload/index.ts";
 import type { Notification } from "./payload/notify.ts";
 
-export { Exchange, type Header, type HeaderFields, parseHeader } from "./header.ts";
+export { Exchange, type Header, type HeaderFields, parseHeader, readForeignHeader } from "./header.ts";
 export { checkContents } from "./message-contents.ts";
 export type { Payload, PayloadKind, PayloadOf } from "./payload/index.ts";
 

@@ -16,7 +16,18 @@ import { readInitAnswer } from "./ike-sa-init.ts";
 import { answerInit, refuseInit } from "./ike-sa-init-answer.ts";
 import { answerInformational } from "./informational.ts";
 import type { DirectionKeys } from "./keymat.ts";
-import { checkContents, Exchange, type ParsedMessage, type Payload, parseHeader, parseMessage } from "./message.ts";
+import {
+  checkContents,
+  Exchange,
+  emitMessage,
+  type HeaderFields,
+  type ParsedMessage,
+  type Payload,
+  parseHeader,
+  parseMessage,
+  readForeignHeader,
+} from "./message.ts";
+import { mindMessageIds, noteWindow } from "./message-ids.ts";
 import { Notify } from "./notify.ts";
 import { cutLike, learnPath, seal, sealLike } from "./outgoing.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
@@ -45,11 +56,30 @@ export const receive = (turn: Turn, bytes: Uint8Array, path: Path): void => {
 
 /** Only the beginning of an IKE SA is answered when it cannot be read (RFC 7296 §2.21.1, §2.5). */
 const refuseUnreadable = (turn: Turn, bytes: Uint8Array, path: Path, error: IkeError): void => {
-  turn.count(error.notify === Notify.INVALID_MAJOR_VERSION ? "other-version" : "malformed");
+  if (error.notify === Notify.INVALID_MAJOR_VERSION) {
+    refuseVersion(turn, bytes, path);
+    return;
+  }
+  turn.count("malformed");
   if (error.notify !== Notify.UNSUPPORTED_CRITICAL_PAYLOAD) return;
   const header = parseHeader(bytes);
   if (header.exchange === Exchange.IKE_SA_INIT && !header.isResponse && header.fromInitiator && isZero(header.spiR))
     refuseInit(turn, header, path, error);
+};
+
+/** A request of a higher version is answered with the highest that we know, ours (RFC 7296 §2.5); never an answer. */
+const refuseVersion = (turn: Turn, bytes: Uint8Array, path: Path): void => {
+  turn.count("other-version");
+  const header = readForeignHeader(bytes);
+  if (header !== undefined) answerStranger(turn, header, path, Notify.INVALID_MAJOR_VERSION);
+};
+
+/** One notification without protection, to a request alone and not to too many (RFC 7296 §2.21.4). */
+const answerStranger = (turn: Turn, request: HeaderFields, path: Path, notify: number): void => {
+  if (request.isResponse || !turn.core.unprovenAnswers.take(turn.now)) return;
+  const { spiI, spiR, exchange, fromInitiator, messageId } = request;
+  const reply = { spiI, spiR, exchange, fromInitiator: !fromInitiator, isResponse: true, messageId };
+  turn.send(path, emitMessage(reply, [notifyPayload(notify)]));
 };
 
 const isZero = (spi: Uint8Array): boolean => spi.every((octet) => octet === 0);
@@ -78,6 +108,7 @@ const receiveProtected = (turn: Turn, bytes: Uint8Array, message: ParsedMessage,
     const repeated = header.isResponse ? undefined : turn.core.lastAnswers.find(toHex(ours), bytes, turn.now);
     if (repeated === undefined) {
       turn.count("unknown-spi");
+      answerStranger(turn, header, path, Notify.INVALID_IKE_SPI);
       return;
     }
     turn.count("repeated-requests");
@@ -107,13 +138,16 @@ const open = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage):
   const keys = sa.inbound;
   if (keys === undefined || message.protected === undefined) {
     turn.count("unprotected");
+    // A hint and no more: the request that it answers is sent on, and that asks whether the peer lives (§2.21.4).
+    if (hasNotify(message.payloads, Notify.INVALID_IKE_SPI))
+      turn.logUnproven("peer-forgot", sa, `${sa.remoteText} says that it does not know this IKE SA`);
     return undefined;
   }
   const { exchange, isResponse } = message.header;
   try {
     const opened =
       message.protected.fragment === undefined
-        ? openWhole(turn, bytes, message, keys)
+        ? openWhole(turn, sa, bytes, message, keys)
         : openPiece(turn, sa, bytes, message, keys);
     if (opened !== undefined && !(opened.payloads instanceof IkeError))
       checkContents(exchange, isResponse, opened.payloads);
@@ -124,9 +158,31 @@ const open = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage):
   }
 };
 
-const openWhole = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, keys: DirectionKeys): Opened | undefined => {
+/**
+ * Somebody does not know the keys. That says nothing about an IKE SA that is up (RFC 7296 §2.21.2), but one that is not
+ * may be kept busy by it: after so many it is forgotten.
+ */
+const cannotOpen = (turn: Turn, sa: IkeSa): void => {
+  turn.count("bad-icv");
+  sa.decryptFailures++;
+  const most = turn.core.options.decryptFailures;
+  if (sa.decryptFailures % most !== 0) return;
+  const fields = { remote: sa.remoteText, failures: sa.decryptFailures };
+  turn.logUnproven("decrypt-failures", sa, `${sa.remoteText}: ${sa.decryptFailures} messages with a wrong ICV`, fields);
+  if (sa.state.name !== "init-answered") return;
+  turn.count("decrypt-failure-limit");
+  closeIkeSa(turn, sa, "too many messages with a wrong ICV");
+};
+
+const openWhole = (
+  turn: Turn,
+  sa: IkeSa,
+  bytes: Uint8Array,
+  message: ParsedMessage,
+  keys: DirectionKeys,
+): Opened | undefined => {
   const payloads = openProtected(bytes, message, keys);
-  if (payloads === undefined) turn.count("bad-icv");
+  if (payloads === undefined) cannotOpen(turn, sa);
   return payloads && { payloads, datagram: bytes, isJoined: false };
 };
 
@@ -145,7 +201,8 @@ const openPiece = (
   const arriving = message.header.isResponse ? sa.arriving.answers : sa.arriving.requests;
   const taken = arriving.take(bytes, message, keys, turn.now);
   if ("dropped" in taken) {
-    turn.count(taken.dropped);
+    if (taken.dropped === "bad-icv") cannotOpen(turn, sa);
+    else turn.count(taken.dropped);
     return undefined;
   }
   turn.count("fragments-received");
@@ -194,6 +251,7 @@ const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parse
   if (opened === undefined) return;
   authentic(turn, sa, path);
 
+  if (!(opened.payloads instanceof IkeError)) noteWindow(sa, opened.payloads);
   const answer = answerOr(turn, sa, opened.payloads, handler);
   const { datagram, isJoined } = opened;
   const reply = sa.header(exchange, true, messageId);
@@ -204,6 +262,7 @@ const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parse
   sa.expectedId++;
   turn.sendAll(path, outgoing);
   answer.after?.();
+  mindMessageIds(turn, sa);
 };
 
 type Handler = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]) => Answer;
@@ -246,8 +305,10 @@ const receiveAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parsed
   if (opened === undefined) return;
   authentic(turn, sa, path);
   learnPath(sa, pending.request);
+  if (!(opened.payloads instanceof IkeError)) noteWindow(sa, opened.payloads);
   if (sa.state.name === "auth-sent") readAuth(turn, sa, opened.payloads);
   else readAnswer(turn, sa, opened.payloads);
+  mindMessageIds(turn, sa);
   sa.requests.pump(turn, sa);
 };
 
@@ -288,6 +349,7 @@ const distrust = (turn: Turn, sa: IkeSa, why: string): void => {
 
 /** A fresh message with a good ICV: the peer lives, and this is where. */
 const authentic = (turn: Turn, sa: IkeSa, path: Path): void => {
+  sa.decryptFailures = 0;
   heard(turn, sa);
   if (sa.state.name === "init-answered")
     sa.path = path; // with IKE_AUTH the initiator may move to port 4500

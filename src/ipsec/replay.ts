@@ -14,7 +14,7 @@
 
 /** Instead of a window: none, every authentic packet is taken (RFC 4303 §3.4.3). */
 export const NO_WINDOW = 0;
-/** What every implementation must have (RFC 4303 §3.4.3). */
+/** RFC 4303 §3.4.3: 32 must be supported, 64 should be the least that is used without being asked for. */
 export const MIN_WINDOW = 32;
 export const MAX_WINDOW = 4096;
 export const DEFAULT_WINDOW = 1024;

@@ -58,6 +58,8 @@ const c = {
   recvmmsg: bind("recvmmsg", "int", "int", "int64_t", "uint32_t", "int", "int64_t"),
   clock_gettime: bind("clock_gettime", "int", "int", "int64_t"),
   sched_yield: bind("sched_yield", "int"),
+  schedGetAffinity: bind("sched_getaffinity", "int", "int", "uint64_t", "int64_t"),
+  schedSetAffinity: bind("sched_setaffinity", "int", "int", "uint64_t", "int64_t"),
   sendmmsg: bind("sendmmsg", "int", "int", "int64_t", "uint32_t", "int"),
   // Variable arguments that are all integers are passed like fixed ones, on x86_64 and arm64.
   syscall: bind("syscall", "int64_t", "int64_t", "int64_t", "int64_t", "int64_t", "int64_t", "int64_t", "int64_t"),
@@ -136,6 +138,13 @@ export const poll = (memory: Memory, at: number, count: number, timeout: number)
   outcome(c.poll(memory.at(at, count * POLLFD.size), count, timeout));
 
 export const eventfd = (initial: number, flags: number): number => outcome(c.eventfd(initial, flags));
+
+/** CPU mask of the calling thread, `length` octets at `at`. */
+export const schedGetAffinity = (memory: Memory, at: number, length: number): number =>
+  outcome(c.schedGetAffinity(0, length, memory.at(at, length)));
+
+export const schedSetAffinity = (memory: Memory, at: number, length: number): number =>
+  outcome(c.schedSetAffinity(0, length, memory.at(at, length)));
 
 /** `count` prepared mmsghdrs at `at`; what they point to is proved where they are written (MsgBatch). */
 export const recvmmsg = (fd: number, memory: Memory, at: number, count: number, flags: number): number =>

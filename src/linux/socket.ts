@@ -21,7 +21,10 @@ export const SO_RCVBUFFORCE = 33;
 export const SO_ATTACH_REUSEPORT_CBPF = 51;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
+export const IPPROTO_IP = 0;
+export const IP_TOS = 1;
 export const IPPROTO_IPV6 = 41;
+export const IPV6_TCLASS = 67;
 export const IPV6_V6ONLY = 26;
 
 /** Octets of each socket buffer, before the kernel doubles it for its own bookkeeping. */

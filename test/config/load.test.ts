@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { toConnections } from "../../src/config/connections.ts";
 import { ConfigError, loadConfig, parseConfig } from "../../src/config/load.ts";
+import { parseIdentity } from "../../src/ike/identity.ts";
 
 const SMALLEST = `
 connections:
@@ -36,8 +38,10 @@ const edited = (from: string | RegExp, to: string): string => {
 test("the defaults of the smallest configuration", () => {
   expect(parseConfig(SMALLEST, "/etc/espalier/gw.yaml")).toMatchInlineSnapshot(`
     {
+      "affinity": [],
       "connections": [
         {
+          "childless": "allow",
           "children": [
             {
               "dscp": {
@@ -52,6 +56,8 @@ test("the defaults of the smallest configuration", () => {
                 "name": "esp0",
                 "routes": [],
               },
+              "lifebytes": undefined,
+              "lifepackets": undefined,
               "lifetime": 3600000,
               "local": [
                 "0.0.0.0/0",
@@ -67,11 +73,14 @@ test("the defaults of the smallest configuration", () => {
                 "::/0",
               ],
               "replayWindow": 1024,
+              "sas": "auto",
             },
           ],
+          "duplicates": "contact",
           "encap": "auto",
           "fragmentSize": undefined,
           "fragmentation": "yes",
+          "keyring": undefined,
           "lifetime": 86400000,
           "liveness": {
             "interval": 30000,
@@ -109,10 +118,22 @@ test("the defaults of the smallest configuration", () => {
       "control": "/run/espalier/control.sock",
       "engine": "auto",
       "file": "/etc/espalier/gw.yaml",
+      "ike": {
+        "cookieThreshold": 10,
+        "decryptFailures": 30,
+        "dscp": 48,
+        "halfOpenLimit": 40,
+        "halfOpenOutLimit": 400,
+        "halfOpenPerSource": 10,
+        "halfOpenTimeout": 60000,
+        "rekeyRate": 5,
+      },
+      "keyrings": [],
       "log": {
         "format": "text",
         "level": "info",
       },
+      "poll": "adaptive",
       "ports": {
         "ike": 500,
         "natt": 4500,
@@ -134,10 +155,12 @@ test("the fixture is read without a complaint or a warning", () => {
     ["roaming", 1],
   ]);
   const [branch, roaming] = config.connections;
-  expect(Buffer.from(branch?.psk.local.reveal() ?? []).toString()).toBe("Qm9yaW5nIHJhbmRvbSBsb29raW5nIGtleSBvZiAzMg==");
-  expect(branch?.psk.remote).toBe(branch?.psk.local);
-  expect(Buffer.from(roaming?.psk.local.reveal() ?? []).toString()).toBe("gateway-proves-itself-with-this");
-  expect(roaming?.psk.remote.length).toBe(20);
+  expect(Buffer.from(branch?.psk?.local.reveal() ?? []).toString()).toBe(
+    "Qm9yaW5nIHJhbmRvbSBsb29raW5nIGtleSBvZiAzMg==",
+  );
+  expect(branch?.psk?.remote).toBe(branch?.psk?.local);
+  expect(Buffer.from(roaming?.psk?.local.reveal() ?? []).toString()).toBe("gateway-proves-itself-with-this");
+  expect(roaming?.psk?.remote.length).toBe(20);
   expect(roaming?.remote.address).toBeUndefined();
   expect(roaming?.liveness).toBeUndefined();
 });
@@ -148,7 +171,10 @@ describe("complaints name file, line, path and what was expected", () => {
     ["workers: many", 'gw.yaml:10: workers: expected a whole number from 1 to 64, found "many"'],
     ["engine: fast", 'gw.yaml:10: engine: expected one of auto, ipsec-mb, openssl, node, noble, found "fast"'],
     ["engin: auto", "gw.yaml:10: engin: expected a known key: did you mean engine?"],
-    ["banana: 1", "gw.yaml:10: banana: expected one of workers, engine, control, log, ports, connections"],
+    [
+      "banana: 1",
+      "gw.yaml:10: banana: expected one of workers, affinity, poll, engine, control, log, ports, ike, keyrings, connections",
+    ],
     ["log: loud", "gw.yaml:10: log: expected a mapping, found text"],
     ["log:\n  level: loud", 'gw.yaml:11: log.level: expected one of debug, info, warn, error, found "loud"'],
     ["ports: { ike: 4500 }", "gw.yaml:10: ports.natt: expected another port than ports.ike, found 4500 for both"],
@@ -332,7 +358,7 @@ test("an alias is as good as the text it stands for", () => {
 
 test("a key that looks like a number is text to YAML too", () => {
   const key = (text: string): string =>
-    Buffer.from(parseConfig(edited(/psk: .*/, `psk: ${text}`)).connections[0]?.psk.local.reveal() ?? []).toString(
+    Buffer.from(parseConfig(edited(/psk: .*/, `psk: ${text}`)).connections[0]?.psk?.local.reveal() ?? []).toString(
       "latin1",
     );
   expect(key("12345")).toBe("12345");
@@ -389,7 +415,7 @@ describe("files", () => {
   test("a key file is found beside the configuration", () => {
     saved("key", "p4~Xk!9vZ$w2Lq#mR7&t\n");
     const config = loadConfig(saved("gw.yaml", edited(/psk: .*/, "psk_file: key"), 0o644));
-    expect(config.connections[0]?.psk.local.length).toBe(20);
+    expect(config.connections[0]?.psk?.local.length).toBe(20);
     expect(config.warnings).toEqual([]);
   });
 
@@ -459,6 +485,20 @@ describe("warnings", () => {
   });
 });
 
+test.each([
+  ["[0, 1]", [0, 1]],
+  ["3", [3]],
+  ["none", []],
+])("affinity: %s", (written, cpus) => {
+  expect(parseConfig(`${SMALLEST}affinity: ${written}\n`).affinity).toEqual(cpus);
+});
+
+test.each(["[]", "[0, x]", "-1", "any", "[1.5]"])("affinity: %s is refused", (written) => {
+  expect(complaintsOf(`${SMALLEST}affinity: ${written}\n`)[0]).toContain(
+    "none or a list of CPU numbers such as [0, 1]",
+  );
+});
+
 test("a peer may be a name, have backups, and be begun by its first packet", () => {
   const text = SMALLEST.replace(
     "remote: { address: 192.0.2.2 }",
@@ -509,4 +549,98 @@ test.each([
     "gw.yaml",
   );
   expect(config.connections[0]?.children[0]).toMatchObject({ replayWindow, esn });
+});
+
+test("what holds for all IKE SAs has defaults and limits", () => {
+  expect(parseConfig(SMALLEST).ike).toMatchObject({
+    dscp: 48,
+    cookieThreshold: 10,
+    halfOpenLimit: 40,
+    halfOpenOutLimit: 400,
+  });
+  const text = `${SMALLEST}ike: { dscp: 0, cookie_threshold: 0, half_open: { incoming: 100, timeout: 30m } }\n`;
+  expect(parseConfig(text).ike).toMatchObject({
+    dscp: 0,
+    cookieThreshold: 0,
+    halfOpenLimit: 100,
+    halfOpenTimeout: 1_800_000,
+  });
+  for (const wrong of ["dscp: 64", "cookie_threshold: 1001", "decrypt_failures: 0", "rekey_rate: 51"])
+    expect(complaintsOf(`${SMALLEST}ike: { ${wrong} }\n`)).toEqual([
+      expect.stringContaining("expected a whole number"),
+    ]);
+});
+
+describe("keyrings", () => {
+  const WITH_RING = `
+keyrings:
+  branches:
+    - { id: gw-c.example, psk: "0x${"a1b2c3d4e5f60718".repeat(4)}" }
+    - id: "*.example"
+      local: { psk: "0x${"18071605f4e3d2c1".repeat(4)}" }
+      remote: { psk: "0x${"0f1e2d3c4b5a6978".repeat(4)}" }
+${SMALLEST.replace(/psk: .*/, "keyring: branches")}`;
+
+  test("hold keys by peer, for connections that have none", () => {
+    const config = parseConfig(WITH_RING);
+    expect(config.connections[0]).toMatchObject({ psk: undefined, keyring: "branches" });
+    expect(config.keyrings[0]?.entries.map(({ id }) => id)).toEqual(["gw-c.example", "*.example"]);
+    expect(config.keyrings[0]?.entries[1]?.psk.local.length).toBe(32);
+    expect(config.warnings).toEqual([]);
+    expect(inspect(config, { depth: 9 })).not.toContain("a1b2");
+    const keyring = toConnections(config)[0]?.keyring;
+    expect(keyring?.find(parseIdentity("x.example"), "192.0.2.2")?.remote).toEqual(
+      new Uint8Array(Buffer.from("0f1e2d3c4b5a6978".repeat(4), "hex")),
+    );
+  });
+
+  test.each([
+    [
+      "keyring: branches",
+      "keyring: branch",
+      "connections.branch.keyring: expected the name of a keyring, there is none",
+    ],
+    ["id: gw-c.example, ", "", "keyrings.branches[0].id: expected an identity or a pattern"],
+    [/, psk: "0xa[^"]*"/, "", "keyrings.branches[0].psk: expected a key: psk or psk_file"],
+    [/ +remote: \{ psk.*\n/, "", "keyrings.branches[1].remote.psk: expected a key"],
+    ["branches:", "_branches/:", "expected a name"],
+    ['"*.example"', '"*.*"', "keyrings.branches[1].id: expected an identity, or a pattern such as"],
+  ])("%s -> %s", (from, to, why) => {
+    const text = WITH_RING.replace(from, () => to);
+    expect(text).not.toBe(WITH_RING);
+    expect(complaintsOf(text)[0]).toContain(why);
+  });
+
+  test("have at most a thousand entries", () => {
+    const ring = (entries: number): string =>
+      WITH_RING.replace(/keyrings:[\s\S]*?connections:/, () => {
+        const lines = Array.from(
+          { length: entries },
+          (_, n) => `    - { id: g${n}.example, psk: "k${n}p4~Xk!9vZ$w2Lq#mR7&t" }`,
+        );
+        return `keyrings:\n  branches:\n${lines.join("\n")}\nconnections:`;
+      });
+    expect(parseConfig(ring(1_000)).keyrings[0]?.entries).toHaveLength(1_000);
+    expect(complaintsOf(ring(1_001))).toEqual([
+      expect.stringContaining("keyrings.branches: expected at most 1000 entries"),
+    ]);
+  });
+
+  test("are not used where the connection has a key, which is said", () => {
+    const text = WITH_RING.replace(
+      "keyring: branches",
+      `keyring: branches\n    psk: "0x${"77665544332211ab".repeat(4)}"`,
+    );
+    expect(parseConfig(text).warnings).toMatchObject([
+      { path: "connections.branch.keyring", message: "not used: the connection has keys of its own" },
+    ]);
+  });
+});
+
+test("a key weaker than every suite that it is for is warned of", () => {
+  const strong = "proposals: aes256gcm16-prfsha384-ecp384\n    psk:";
+  expect(parseConfig(edited("psk:", strong)).warnings.map(({ message }) => message)).toEqual([
+    "the key has at most 131 bits, fewer than the 256 of every suite: take `openssl rand -base64 32`",
+  ]);
+  expect(parseConfig(edited("psk:", strong.replace("aes256gcm16", "aes256gcm16-aes128gcm16"))).warnings).toEqual([]);
 });

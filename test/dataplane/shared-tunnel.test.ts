@@ -149,6 +149,23 @@ test("rekeying one of several pairs changes only its worker", async () => {
   expect(delivered(tunnelB).flat()).toHaveLength(60);
 });
 
+test("a pair at rest receives and is sent on no more, nor is it any pair's successor", async () => {
+  const { a, b, tunnelA, tunnelB, pairs } = await connected([0, 1]);
+  a.plane.rest(pairs[1]!.spiA);
+  for (let queue = 0; queue < WORKERS; queue++) inject(tunnelA, queue, numbered(10));
+  inject(tunnelB, 0, numbered(5)); // on resource 1: worker 2 + 1 there
+  settle(a, b);
+  expect(pairs.map(({ spiA }) => a.plane.counters(spiA)!.packetsOut)).toEqual([30, 0]);
+  expect(a.plane.counters(pairs[1]!.spiA)!.packetsIn).toBe(5);
+  expect(delivered(tunnelA).flat()).toHaveLength(5);
+  a.plane.remove(pairs[0]!.spiA);
+  inject(tunnelA, 0, numbered(10));
+  settle(a, b);
+  expect(a.plane.tunnelCounters(tunnelA.id).out).toMatchObject({ packets: 30, drops: { "no-sa": 10 } });
+  a.plane.remove(pairs[1]!.spiA);
+  expect(a.plane.tunnelCounters(tunnelA.id).in.packets).toBe(5);
+});
+
 test("what waits in a ring while its pair goes is counted once, and not sent in the clear", async () => {
   const { a, tunnelA, pairs } = await connected([0]);
   const take = vi.spyOn(HandoffIntake.prototype, "take").mockReturnValue(false);

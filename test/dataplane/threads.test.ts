@@ -1,9 +1,10 @@
 /** Workers in threads of their own: they run the build in dist/, so this needs `npm run build` first. */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Worker } from "node:worker_threads";
 import { afterEach, expect, test } from "vitest";
 import type * as PlaneModule from "../../src/dataplane/plane.ts";
+import { MAX_CPUS, usableCpus } from "../../src/linux/affinity.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite } from "../support/memory-sites.ts";
 
@@ -118,9 +119,53 @@ test.skipIf(!isBuilt)(`a worker that cannot start says why${reason}`, async () =
   });
 });
 
+test.skipIf(!isBuilt)(`workers run on the CPUs they were given, and others are refused${reason}`, async () => {
+  const Plane = await builtPlane();
+  const cpus = usableCpus();
+  const affinity = [cpus.at(-1)!, cpus[0]!];
+  const plane = await Plane.start({ workers: 3, slots: 64, engine: "node", affinity });
+  const allowed = readdirSync("/proc/self/task").flatMap((task) => {
+    const found = /^Cpus_allowed_list:\s*(\d+)$/m.exec(readFileSync(`/proc/self/task/${task}/status`, "utf8"));
+    return found === null ? [] : [Number(found[1])];
+  });
+  await plane.stop();
+  if (cpus.length > 1) expect(allowed.sort()).toEqual([cpus[0]!, cpus.at(-1)!, cpus.at(-1)!].sort());
+  await expect(Plane.start({ workers: 1, engine: "node", affinity: [MAX_CPUS] })).rejects.toMatchObject({
+    code: "ESPALIER_CONFIG",
+  });
+});
+
 test("TypeScript sources cannot run threads, and say so", async () => {
   const { Plane } = await import("../../src/dataplane/plane.ts");
   await expect(Plane.start({ workers: 1, engine: "node" })).rejects.toMatchObject({ code: "ESPALIER_PLATFORM" });
+});
+
+test.skipIf(!isBuilt)(`a worker that sleeps is woken for what another hands it, every time${reason}`, async () => {
+  const Plane = await builtPlane();
+  const start = async (address: string): Promise<MemorySite> => {
+    const plane = await Plane.start({ workers: 2, slots: 64, engine: "node" });
+    const site = await MemorySite.start(address, { workers: 2, plane });
+    running.push(site);
+    return site;
+  };
+  const [a, b] = [await start("127.0.0.4"), await start("127.0.0.5")];
+  const [atA, atB] = [a.addTunnel(0, { queues: 2 }), b.addTunnel(0, { queues: 2 })];
+  const { spiA, spiB } = installPair([a, atA.id], [b, atB.id]);
+  a.plane.use(spiA);
+  b.plane.use(spiB);
+  // A wake-up that is lost costs half a second of sleep: a few hundred of them would outlast the test.
+  for (let i = 0; i < 300; i++) {
+    const packet = ipPacket({ version: 4, sourcePort: 1000 + i });
+    atA.tuns[1]!.inject(packet);
+    let arrived: Uint8Array[] = [];
+    await until(() => {
+      arrived = atB.tuns[0]!.delivered();
+      return arrived.length > 0;
+    });
+    expect(arrived.map((each) => Buffer.compare(each, packet))).toEqual([0]);
+  }
+  expect(a.plane.workerStats().map(({ out }) => out.packets)).toEqual([300, 0]);
+  expect(a.plane.totals().out.drops).toEqual({});
 });
 
 test.skipIf(!isBuilt)(`a thread that dies under traffic is replaced, and its SAs go on${reason}`, async () => {

@@ -186,6 +186,43 @@ test("segments of several tunnels keep their tunnel and their order, whatever th
   expect(b.plane.totals().in.drops).toEqual({});
 });
 
+test("packets that come singly are read together, and super-packets among them keep their place", async () => {
+  const { a, from, delivered, carry } = await connected();
+  const single = fc.record({
+    protocol: fc.constantFrom("tcp" as const, "udp" as const),
+    length: fc.nat(1400),
+    segmentSize: fc.constant(0),
+  });
+  const large = fc.record({
+    protocol: fc.constantFrom("tcp" as const, "udp" as const),
+    length: fc.integer({ min: 1000, max: 65_000 }),
+    segmentSize: fc.constantFrom(536, 1300, 9300, 9500),
+  });
+  const burst = fc.array(fc.oneof({ weight: 8, arbitrary: single }, { weight: 1, arbitrary: large }), {
+    minLength: 1,
+    maxLength: 9,
+  });
+  let tooBig = 0;
+  fc.assert(
+    fc.property(fc.array(burst, { minLength: 1, maxLength: 6 }), (bursts) => {
+      const expected: Uint8Array[] = [];
+      delivered[0]!.length = 0;
+      const calm = Array.from({ length: 3 }, () => Array(6).fill({ protocol: "udp", length: 30, segmentSize: 0 }));
+      for (const each of [...calm, ...bursts] as { protocol: "tcp" | "udp"; length: number; segmentSize: number }[][]) {
+        for (const { length, ...options } of each) {
+          const packets = send(from, { version: 4, payload: patterned(length), ...options });
+          if (options.segmentSize > 9400) tooBig++;
+          else expected.push(...packets);
+        }
+        carry();
+      }
+      expectPackets(delivered[0]!, expected);
+    }),
+    { numRuns: 60 },
+  );
+  expect(a.plane.totals().out.drops).toEqual(tooBig === 0 ? {} : { "too-big": tooBig });
+});
+
 test("the packets of the model are what a host accepts", () => {
   const { packet, shape } = superPacket(bulk(100, 0));
   const whole = packet.slice();

@@ -4,11 +4,24 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { toHex } from "../../src/bytes.ts";
 import { IkeSockets } from "../../src/gateway/ike-sockets.ts";
 import type { Path } from "../../src/ike/effect.ts";
+import { markPackets, openIkePort } from "../../src/linux/ike-port.ts";
 import { close } from "../../src/linux/libc.ts";
 import { Memory } from "../../src/linux/memory.ts";
 import { MsgBatch } from "../../src/linux/msg-batch.ts";
 import { AF_INET } from "../../src/linux/sockaddr.ts";
-import { bindTo, boundEndpoint, openSocket, SOCK_DGRAM, SOL_UDP, UDP_SEGMENT } from "../../src/linux/socket.ts";
+import {
+  bindTo,
+  boundEndpoint,
+  getOption,
+  IP_TOS,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_TCLASS,
+  openSocket,
+  SOCK_DGRAM,
+  SOL_UDP,
+  UDP_SEGMENT,
+} from "../../src/linux/socket.ts";
 import { closeUdpGroup, openUdpGroup, type UdpGroup } from "../../src/linux/udp.ts";
 import { enableUdpGro } from "../../src/linux/udp-gro.ts";
 
@@ -47,6 +60,7 @@ beforeEach(async () => {
   ike = new IkeSockets({
     ikePort: ports.ike,
     nattPort: ports.natt,
+    dscp: 48,
     onMessage: (bytes, path) => received.push({ hex: toHex(bytes), path }),
     onEsp: (bytes, remote) => esp.push({ hex: toHex(bytes), port: remote.port }),
     onSendError: (_, error) => {
@@ -150,16 +164,27 @@ test("a port that is taken is a typed error with a remedy", async () => {
   const second = new IkeSockets({
     ikePort: ports.ike,
     nattPort: other.port,
+    dscp: 48,
     onMessage: () => {},
     onEsp: () => {},
     onSendError: () => {},
   });
   await expect(second.open(HERE, other.control)).rejects.toMatchObject({
     code: "ESPALIER_IN_USE",
-    remedy: expect.stringContaining("ports"),
+    remedy: expect.stringContaining("another port"),
   });
   await second.close();
   for (const fd of other.workers) close(fd);
+});
+
+test.each([HERE, "::1"])("packets of IKE from %s are marked CS6, and no others", async (address) => {
+  const options = address === HERE ? [IPPROTO_IP, IP_TOS] : [IPPROTO_IPV6, IPV6_TCLASS];
+  const fd = openIkePort({ address, port: 0 });
+  const plain = openIkePort({ address, port: 0 });
+  markPackets(fd, address, 48);
+  expect([getOption(fd, options[0]!, options[1]!), getOption(plain, options[0]!, options[1]!)]).toEqual([0xc0, 0]);
+  close(fd);
+  close(plain);
 });
 
 test("a path that begins at no socket of ours is a bug", () => {

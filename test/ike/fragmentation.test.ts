@@ -47,6 +47,7 @@ test("both say that they take pieces, and what is too long for its path is cut",
   expect(Math.max(...link.sent.map(packetLength))).toBe(1384);
   expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
   expect(disagreements(peers)).toEqual([]);
+  expect([a.status().ikeSa?.fragmentation, b.status().ikeSa?.fragmentation]).toEqual([true, true]);
   expect([a.count("messages-cut"), a.count("fragments-sent")]).toEqual([1, 2]);
   expect([b.count("messages-joined"), b.count("fragments-received")]).toEqual([1, 2]);
 });
@@ -76,6 +77,7 @@ test.each([
   a.initiate();
   run(1_000);
   expect(link.sent).toHaveLength(4);
+  expect([a.status().ikeSa?.fragmentation, b.status().ikeSa?.fragmentation]).toEqual([false, false]);
   expect(
     link.sent
       .slice(0, 2)

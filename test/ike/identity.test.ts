@@ -29,7 +29,7 @@ describe("identities as text", () => {
   it("of a peer are shown without the octets that would break a log line", () => {
     expect(formatIdentity({ type: IdType.FQDN, data: fromHex("67770a6f6f") })).toBe("id-2:67770a6f6f");
     expect(formatIdentity({ type: IdType.IPV4_ADDR, data: fromHex("0a00") })).toBe("id-1:0a00");
-    expect(formatIdentity({ type: IdType.DER_ASN1_DN, data: fromHex("3000") })).toBe("id-9:3000");
+    expect(formatIdentity({ type: IdType.DER_ASN1_DN, data: fromHex("3000") })).toBe("dn:3000");
   });
 });
 

@@ -4,6 +4,7 @@ import type { ChildSaReport, GatewayStatus } from "../../src/control/status.ts";
 export const childOf = (change: Partial<ChildSaReport> = {}): ChildSaReport => ({
   name: "net",
   state: "installed",
+  resource: 0,
   spiIn: "c0ffee01",
   spiOut: "0badcafe",
   suite: "aes256gcm16",
@@ -49,6 +50,7 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
         establishedAt: "2026-01-02T01:00:01.000Z",
         rekeyAt: "2026-01-03T00:30:00.000Z",
         natDetected: false,
+        fragmentation: true,
       },
       childSas: [
         childOf(),
@@ -75,6 +77,7 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
         establishedAt: "2026-01-02T02:00:01.000Z",
         rekeyAt: "2026-01-03T01:30:00.000Z",
         natDetected: true,
+        fragmentation: true,
       },
       childSas: [
         childOf({
@@ -96,8 +99,24 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
     },
   ],
   workers: [
-    { worker: 0, batches: 81_000, packets: 2_358_023, polls: 91_000, cpuTime: 62_500, replaced: 1 },
-    { worker: 1, batches: 0, packets: 0, polls: 1, cpuTime: 3, replaced: 0 },
+    {
+      worker: 0,
+      batches: 81_000,
+      packets: 2_358_023,
+      polls: 91_000,
+      cpuTime: 62_500,
+      replaced: 1,
+      ioUringRefused: null,
+    },
+    {
+      worker: 1,
+      batches: 0,
+      packets: 0,
+      polls: 1,
+      cpuTime: 3,
+      replaced: 0,
+      ioUringRefused: "the kernel is older than Linux 6.5",
+    },
   ],
   drops: { "no-sa": 17 },
   ikeDrops: { malformed: 0 },

@@ -1,0 +1,59 @@
+/**
+ * IKE SAs that are not up yet, counted as they come and go: those that peers have begun, by source, since each costs memory
+ * and a key exchange before anybody has proven anything (RFC 7296 §2.6), and those that we have begun.
+ */
+import type { IkeSa } from "./ike-sa.ts";
+
+interface Source {
+  readonly address: string;
+  /** It has returned a cookie: it receives at its address. */
+  readonly isProven: boolean;
+}
+
+export class HalfOpen {
+  readonly #sources = new Map<IkeSa, Source>();
+  readonly #ofUs = new Set<IkeSa>();
+  readonly #all = new Map<string, number>();
+  readonly #proven = new Map<string, number>();
+
+  /** Begun by peers. */
+  get incoming(): number {
+    return this.#sources.size;
+  }
+
+  /** Begun by us. */
+  get outgoing(): number {
+    return this.#ofUs.size;
+  }
+
+  /** Begun from this address; `proven`: by somebody who showed that he receives there. */
+  from(address: string): { readonly all: number; readonly proven: number } {
+    return { all: this.#all.get(address) ?? 0, proven: this.#proven.get(address) ?? 0 };
+  }
+
+  addIncoming(sa: IkeSa, source: Source): void {
+    this.#sources.set(sa, source);
+    count(this.#all, source.address, 1);
+    if (source.isProven) count(this.#proven, source.address, 1);
+  }
+
+  addOutgoing(sa: IkeSa): void {
+    this.#ofUs.add(sa);
+  }
+
+  /** It is up, or has ended. */
+  delete(sa: IkeSa): void {
+    this.#ofUs.delete(sa);
+    const source = this.#sources.get(sa);
+    if (source === undefined) return;
+    this.#sources.delete(sa);
+    count(this.#all, source.address, -1);
+    if (source.isProven) count(this.#proven, source.address, -1);
+  }
+}
+
+const count = (counts: Map<string, number>, address: string, by: number): void => {
+  const sum = (counts.get(address) ?? 0) + by;
+  if (sum === 0) counts.delete(address);
+  else counts.set(address, sum);
+};

@@ -1,0 +1,54 @@
+/**
+ * Shared keys by peer: of all entries that match, the closest one (RFC 4301 §4.4.3.2). A key may be one for both
+ * directions, or one that proves us and one that the peer must prove.
+ */
+import { toHex } from "../bytes.ts";
+import { addressIdentity, type Identity, normalIdentity } from "./identity.ts";
+import { closenessOf, exactId, isExpected, type PeerId } from "./peer-id.ts";
+
+export interface Psk {
+  /** Proves us to the peer. */
+  readonly local: Uint8Array;
+  /** What the peer must prove itself with. */
+  readonly remote: Uint8Array;
+}
+
+export interface KeyringEntry {
+  readonly id: PeerId;
+  readonly psk: Psk;
+}
+
+export const MOST_ENTRIES = 1_000;
+
+export class Keyring {
+  readonly #exact = new Map<string, Psk>();
+  /** The closest first. */
+  readonly #patterns: readonly KeyringEntry[];
+
+  /** Of two entries for one identity the first counts. Throws a RangeError for more than `MOST_ENTRIES`. */
+  constructor(entries: readonly KeyringEntry[]) {
+    if (entries.length > MOST_ENTRIES) throw new RangeError(`${entries.length} keys in a keyring`);
+    const patterns: KeyringEntry[] = [];
+    for (const entry of entries) {
+      const identity = exactId(entry.id);
+      if (identity === undefined) patterns.push(entry);
+      else if (!this.#exact.has(nameOf(identity))) this.#exact.set(nameOf(identity), entry.psk);
+    }
+    this.#patterns = patterns.sort((a, b) => closenessOf(b.id) - closenessOf(a.id));
+  }
+
+  /** Keys for a peer by its identity, where it is known, else by its address; undefined when there are none for it. */
+  find(identity: Identity | undefined, address: string): Psk | undefined {
+    return (identity && this.#closest(identity)) ?? this.#closest(addressIdentity(address));
+  }
+
+  #closest(identity: Identity): Psk | undefined {
+    const exact = this.#exact.get(nameOf(identity));
+    return exact ?? this.#patterns.find(({ id }) => isExpected(id, identity))?.psk;
+  }
+}
+
+const nameOf = (identity: Identity): string => {
+  const { type, data } = normalIdentity(identity);
+  return `${type} ${toHex(data)}`;
+};

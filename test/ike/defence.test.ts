@@ -1,0 +1,267 @@
+/** Floods, forgers and peers that ask too much: what they get, and what those get who do not (RFC 7296 §2.6, §2.21). */
+import { describe, expect, test } from "vitest";
+import { Exchange, emitMessage, find, notifies, parseHeader, parseMessage } from "../../src/ike/message.ts";
+import { Notify } from "../../src/ike/notify.ts";
+import {
+  A,
+  B,
+  connection,
+  disagreements,
+  drawn,
+  gaps,
+  identity,
+  type TwoPeers,
+  twoPeers,
+} from "../support/two-peers.ts";
+
+const toB = { address: B, port: 500 };
+const STRANGER = "203.0.113.66";
+const anyone = connection("b", {
+  name: "anyone",
+  remote: { address: undefined, port: 500, id: identity("x.example") },
+});
+
+/** An IKE_SA_INIT request of a stranger: that of `a`, with another SPI and, where it has one, another cookie. */
+const beginning = ({ a, link, random }: TwoPeers, cookie?: Uint8Array): Uint8Array => {
+  if (link.sent.length === 0) a.initiate();
+  const { header, payloads } = parseMessage(link.sent[0]!.bytes);
+  const notify = { protocol: 0, spi: new Uint8Array(0), type: Notify.COOKIE };
+  const first = cookie === undefined ? [] : [{ kind: "Notify", value: { ...notify, data: cookie } } as const];
+  return emitMessage({ ...header, spiI: random.bytes(8) }, [...first, ...payloads]);
+};
+
+/** The same, its cookie fetched first: of somebody who receives at his address. */
+const honestBeginning = (peers: TwoPeers, from: string): Uint8Array => {
+  const bytes = beginning(peers);
+  const { header, payloads } = parseMessage(bytes);
+  const before = peers.link.sent.length;
+  peers.link.inject({ from: { address: from, port: 500 }, to: toB, bytes });
+  const answer = peers.link.sent.slice(before).map((sent) => parseMessage(sent.bytes))[0];
+  const cookie = notifies(answer?.payloads ?? [], Notify.COOKIE)[0];
+  return cookie === undefined ? bytes : emitMessage(header, [{ kind: "Notify", value: cookie }, ...payloads]);
+};
+
+describe("half-open IKE SAs", () => {
+  test("of one source are limited, even when it returns cookies", () => {
+    const peers = twoPeers({
+      connectionsB: [connection("b"), anyone],
+      optionsB: { halfOpenPerSource: 3, cookieThreshold: 2 },
+    });
+    for (let n = 0; n < 10; n++)
+      peers.link.inject({
+        from: { address: STRANGER, port: 500 },
+        to: toB,
+        bytes: honestBeginning(peers, STRANGER),
+      });
+    expect(peers.b.manager.held.halfOpen).toBeLessThanOrEqual(5); // two before cookies were asked for
+    expect(peers.b.count("half-open-per-source")).toBeGreaterThan(0);
+    peers.run(1_000);
+    expect(peers.b.status().state).toBe("up"); // another source is not concerned
+  });
+
+  test("begun in somebody's name do not keep him out", () => {
+    const peers = twoPeers({ optionsB: { halfOpenPerSource: 3, cookieThreshold: 100 } });
+    const { a, b, link, run } = peers;
+    a.initiate();
+    for (let n = 0; n < 50; n++) link.inject({ from: { address: A, port: 500 }, to: toB, bytes: beginning(peers) });
+    expect(b.manager.held.halfOpen).toBe(3);
+    expect(b.count("cookies-sent")).toBe(47);
+    run(2_000);
+    expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
+  });
+
+  test("are counted right however they end", () => {
+    const peers = twoPeers({ optionsB: { cookieThreshold: 1_000, halfOpenPerSource: 1_000 } });
+    const { a, b, link, run } = peers;
+    a.initiate();
+    for (let n = 0; n < 20; n++) link.inject({ from: { address: A, port: 500 }, to: toB, bytes: beginning(peers) });
+    run(1_000);
+    expect([b.status().state, b.manager.held.halfOpen]).toEqual(["up", 20]);
+    run(60_000);
+    expect(b.manager.held).toEqual({ halfOpen: 0, all: 1 });
+  });
+});
+
+test("a wrong cookie is answered with a right one, and counted", () => {
+  const peers = twoPeers({ optionsB: { cookieThreshold: 0 } });
+  const bytes = beginning(peers, new Uint8Array(36));
+  peers.link.inject({ from: { address: A, port: 500 }, to: toB, bytes });
+  expect(peers.b.count("cookies-refused")).toBe(1);
+  expect(peers.b.manager.held.all).toBe(0);
+});
+
+//   5,000 IKE_SA_INIT a second, each from another address -->
+//                                                         <-- N(COOKIE) to each
+//   and between them: a new peer connects, and one that is up is asked whether it lives and rekeys
+test("under a flood of forged beginnings a peer connects within 2 s, tunnels live, and memory stays flat", () => {
+  const peers = twoPeers({
+    connectionsB: [connection("b"), anyone],
+    a: { liveness: { interval: 1_000, mode: "periodic", retry: 2_000 } },
+    b: { liveness: { interval: 1_000, mode: "periodic", retry: 2_000 } },
+  });
+  const { a, b, link, run } = peers;
+  const bytes = beginning(peers);
+  const flood = (ms: number): void => {
+    for (let t = 0; t < ms; t += 10) {
+      for (let n = 0; n < 50; n++) {
+        const forged = bytes.slice();
+        forged.set(peers.random.bytes(8));
+        const address = `198.51.${peers.random.integer(256)}.${1 + peers.random.integer(254)}`;
+        link.inject({ from: { address, port: 500 }, to: toB, bytes: forged });
+      }
+      link.sent.length = 0;
+      run(10);
+    }
+  };
+  flood(2_000);
+  expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
+  expect(b.manager.held.all).toBeLessThan(15);
+  const { spiI } = a.status().ikeSa ?? {};
+  flood(1_000);
+  a.rekey("children");
+  flood(1_000);
+  expect(gaps(peers)).toEqual([]);
+  expect(disagreements(peers)).toEqual([]);
+  expect(a.status().ikeSa?.spiI).toBe(spiI);
+  expect(a.count("retransmissions") + b.count("retransmissions")).toBe(0);
+  expect(b.manager.held.all).toBeLessThan(15);
+  expect(b.logs.length).toBeLessThan(60);
+});
+
+describe("messages with a wrong ICV", () => {
+  const forgeAuth = ({ link }: TwoPeers, n: number): void => {
+    const { spiI, spiR } = parseHeader(link.sent[1]!.bytes);
+    const bytes = new Uint8Array(100);
+    bytes.set(emitMessage({ spiI, spiR, exchange: 35, fromInitiator: true, isResponse: false, messageId: 1 }, []));
+    bytes.set([46, 0x20, 35, 0x08], 16);
+    new DataView(bytes.buffer).setUint32(24, 100);
+    new DataView(bytes.buffer).setUint32(28, 0x2300_0048);
+    bytes[99] = n;
+    link.inject({ from: { address: A, port: 500 }, to: toB, bytes });
+  };
+
+  test("end an IKE SA that is not up after thirty", () => {
+    const peers = twoPeers();
+    const { a, b, link, run } = peers;
+    link.meddler = (datagram) => (parseHeader(datagram.bytes).exchange === Exchange.IKE_AUTH ? [] : [datagram]);
+    a.initiate();
+    run(100);
+    for (let n = 0; n < 29; n++) forgeAuth(peers, n);
+    expect(b.manager.held.halfOpen).toBe(1);
+    forgeAuth(peers, 29);
+    expect(b.manager.held.halfOpen).toBe(0);
+    expect([b.count("bad-icv"), b.count("decrypt-failure-limit")]).toEqual([30, 1]);
+  });
+
+  test("do nothing to one that is up but a line in the log", () => {
+    const peers = twoPeers();
+    const { b, connect, link, run } = peers;
+    connect();
+    const auth = link.sent.find(({ bytes }) => parseHeader(bytes).exchange === Exchange.IKE_AUTH)!;
+    for (let n = 0; n < 100; n++) {
+      const forged = auth.bytes.slice();
+      forged[18] = Exchange.INFORMATIONAL;
+      new DataView(forged.buffer).setUint32(20, 2);
+      forged[60] = n;
+      link.inject({ from: auth.from, to: auth.to, bytes: forged });
+    }
+    run(100);
+    expect(b.status().state).toBe("up");
+    expect(b.count("bad-icv")).toBe(100);
+    expect(b.events().filter((event) => event === "decrypt-failures")).toHaveLength(3);
+  });
+});
+
+test("who rekeys too often is told TEMPORARY_FAILURE, and may again a second later", () => {
+  const peers = twoPeers({ optionsB: { rekeyRate: 2 } });
+  const { a, b, connect, run } = peers;
+  connect();
+  for (let n = 0; n < 5; n++) {
+    a.rekey("children");
+    run(100);
+  }
+  expect(b.count("rekeys-too-often")).toBeGreaterThan(0);
+  expect(a.events()).toContain("child-sa-postponed");
+  expect(gaps(peers)).toEqual([]);
+  const before = [...b.data.pairs.keys()];
+  run(30_000);
+  expect(a.status().state).toBe("up");
+  a.rekey("children");
+  run(1_000);
+  expect([...b.data.pairs.keys()]).not.toEqual(before);
+  expect(disagreements(peers)).toEqual([]);
+});
+
+describe("what nobody vouches for", () => {
+  const answerTo = ({ link }: TwoPeers, bytes: Uint8Array) => {
+    const before = link.sent.length;
+    link.inject({ from: { address: STRANGER, port: 999 }, to: toB, bytes });
+    return link.sent.slice(before).map((sent) => ({ to: sent.to, ...parseMessage(sent.bytes) }));
+  };
+
+  test.each([
+    ["a higher version", 0x30, 1],
+    ["a much higher version", 0xf0, 1],
+    ["version 1", 0x10, 0],
+  ])("a request of %s", (_what, version, answers) => {
+    const peers = twoPeers();
+    const bytes = beginning(peers).slice();
+    bytes[17] = version;
+    const sent = answerTo(peers, bytes);
+    expect(sent).toHaveLength(answers);
+    for (const { header, payloads, to } of sent) {
+      expect(notifies(payloads, Notify.INVALID_MAJOR_VERSION)).toHaveLength(1);
+      expect(header).toMatchObject({ isResponse: true, fromInitiator: false, majorVersion: 2, messageId: 0 });
+      expect(header.spiI).toEqual(bytes.subarray(0, 8));
+      expect(to).toEqual({ address: STRANGER, port: 999 });
+    }
+    bytes[19]! |= 0x20; // an answer is never answered
+    expect(answerTo(peers, bytes)).toEqual([]);
+    expect(answerTo(peers, bytes.subarray(0, 27))).toEqual([]);
+  });
+
+  test("a request for an IKE SA that is not there is told so, an answer is not, and a flood is not answered", () => {
+    const peers = twoPeers();
+    const { b, connect, link, run } = peers;
+    connect();
+    const { bytes } = link.sent.find((sent) => parseHeader(sent.bytes).exchange === Exchange.IKE_AUTH)!;
+    const unknown = bytes.slice();
+    unknown.set(peers.random.bytes(8), 8);
+    const [told] = answerTo(peers, unknown);
+    expect(notifies(told?.payloads ?? [], Notify.INVALID_IKE_SPI)).toHaveLength(1);
+    unknown[19]! |= 0x20;
+    expect(answerTo(peers, unknown)).toEqual([]);
+    unknown[19]! &= ~0x20;
+    let answered = 0;
+    for (let n = 0; n < 1_000; n++) answered += answerTo(peers, unknown).length;
+    expect(answered).toBeLessThan(10);
+    run(1_000);
+    expect(answerTo(peers, unknown)).toHaveLength(1);
+    expect(b.status().state).toBe("up");
+  });
+
+  test("INVALID_IKE_SPI without protection ends nothing: the request goes on being sent", () => {
+    const peers = twoPeers({ a: { retransmit: { first: 500, factor: 2, tries: 4 } } });
+    const { a, b, connect, link, run } = peers;
+    connect();
+    b.crash();
+    a.rekey("children");
+    run(3_000);
+    expect(a.status().state).toBe("up");
+    expect(a.log("peer-forgot")?.message).toContain("does not know this IKE SA");
+    expect(drawn(link.sent).filter((line) => line.startsWith("b> CREATE_CHILD_SA answer")).length).toBeGreaterThan(1);
+    run(60_000);
+    expect(a.status().state).toBe("down");
+  });
+});
+
+test("the Diffie-Hellman work of a flood is bounded: no key exchange for what is only answered with a cookie", () => {
+  const peers = twoPeers({ optionsB: { cookieThreshold: 0 } });
+  const { b, link } = peers;
+  for (let n = 0; n < 1_000; n++)
+    link.inject({ from: { address: A, port: 500 + n }, to: toB, bytes: beginning(peers) });
+  expect(b.manager.held.all).toBe(0);
+  expect(b.count("cookies-sent")).toBe(1_000);
+  const answers = link.sent.filter(({ from }) => from.address === B).map(({ bytes }) => parseMessage(bytes).payloads);
+  expect(answers.every((payloads) => find(payloads, "KE") === undefined)).toBe(true);
+});
