@@ -8,7 +8,9 @@
 import { strictEqual } from "node:assert";
 import benny from "benny";
 import { fold } from "../src/dataplane/checksum.ts";
+import { clampMss } from "../src/dataplane/mss-clamp.ts";
 import { type SlabSum, scalarSum, summedSlab } from "../src/dataplane/slab-sum.ts";
+import { tosOf } from "../src/ipsec/ecn.ts";
 import { accept, inferSeq, isFresh, ringWordsFor } from "../src/ipsec/replay.ts";
 
 const PACKETS = 1000;
@@ -63,6 +65,30 @@ const repeat = (sum: SlabSum) => (): number => {
   return all;
 };
 
+// TCP packets of a bulk flow, none of them a SYN: IPv4 and IPv6 in turn.
+const PACKET = 64;
+const flow = new Uint8Array(PACKETS * PACKET);
+for (let n = 0; n < PACKETS; n++) {
+  const at = n * PACKET;
+  const v6 = n % 2 === 1;
+  flow[at] = v6 ? 0x60 : 0x45;
+  flow[at + (v6 ? 6 : 9)] = 6;
+  const tcp = at + (v6 ? 40 : 20);
+  flow[tcp + 12] = 0x50;
+  flow[tcp + 13] = 0x10; // ACK
+}
+const tosTable = Uint8Array.from({ length: 256 }, (_, tos) => tos);
+const lookAtFlow = (): number => {
+  let all = 0;
+  for (let n = 0; n < PACKETS; n++) {
+    const at = n * PACKET;
+    if (clampMss(flow, at, PACKET, 1398, 1378, true)) all++;
+    all += tosTable[tosOf(flow, at)]!;
+  }
+  return all;
+};
+strictEqual(lookAtFlow(), 0, "no packet of the flow is a SYN or has a TOS");
+
 const window = (size: number) =>
   benny.add(`replay window ${size}: inferSeq, isFresh, accept`, () => {
     const judge = replayOf(size);
@@ -79,6 +105,7 @@ await benny.suite(
   window(64),
   window(1024),
   window(4096),
+  benny.add("MSS and outer TOS: a packet that is no SYN", () => lookAtFlow),
   benny.add(`checksum of ${OCTETS} octets, JavaScript`, repeat(scalar)),
   benny.add(`checksum of ${OCTETS} octets, WebAssembly SIMD`, repeat(vector)),
   benny.cycle(),

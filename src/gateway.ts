@@ -19,6 +19,7 @@ import { type Clock, systemClock } from "./gateway/clock.ts";
 import { chooseEngines } from "./gateway/engines.ts";
 import { InitQueue } from "./gateway/init-queue.ts";
 import { sourceFor } from "./gateway/local-address.ts";
+import { PathMtuWatch, type SendingSa } from "./gateway/path-mtu-watch.ts";
 import { reportEngines, reportStatus } from "./gateway/report.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
 import { Trap, type Trapped } from "./gateway/trap.ts";
@@ -27,8 +28,10 @@ import type { ConnectionConfig } from "./ike/connection.ts";
 import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
 import { canonicalAddress, familyOf, formatEndpoint } from "./ip-address.ts";
-import { innerMtu } from "./ipsec/mtu.ts";
+import { outerTosTable } from "./ipsec/dscp.ts";
+import { IPV6_MIN_MTU, innerMtu } from "./ipsec/mtu.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
+import { IcmpSocket } from "./linux/icmp-socket.ts";
 import { routeTo } from "./linux/route.ts";
 
 /** How often the data plane is asked for events, and timers are looked at, ms. */
@@ -37,6 +40,8 @@ const BEAT = 20;
 const LINGER = 3000;
 /** Of Ethernet: for a peer that has no route at this moment. */
 const DEFAULT_MTU = 1500;
+/** ICMP errors that are looked at in one beat. */
+const MOST_ERRORS = 16;
 /** How long `stop` waits for peers to answer its Deletes, ms. */
 const FAREWELL = 1500;
 
@@ -81,6 +86,8 @@ export class Gateway {
   readonly #tunnels = new Map<string, TunnelInterface>();
   readonly #installed = new Map<number, Installed>();
   readonly #lingering = new Set<NodeJS.Timeout>();
+  readonly #icmp: IcmpSocket[] = [];
+  readonly #pathMtus = new PathMtuWatch();
   #parts: Parts | undefined;
   #stopping: Promise<void> | undefined;
   #settle: { resolve: () => void; reject: (reason: unknown) => void } = { resolve: () => {}, reject: () => {} };
@@ -224,6 +231,7 @@ export class Gateway {
     const addresses = new Set(connections.map(({ local }) => local.address));
     for (const address of addresses)
       plane.addSockets(await this.#sockets.open(address, { workers: plane.workers, slotBits: plane.slotBits }));
+    for (const family of new Set([...addresses].map(familyOf))) this.#icmp.push(new IcmpSocket(family));
   }
 
   #openTunnels(plane: Plane): void {
@@ -233,6 +241,7 @@ export class Gateway {
         this.#tunnels.set(tunnelKey(connection.name, child.name), tunnel);
         const holds = connection.start === "trap";
         tunnel.id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true, holds });
+        plane.setOuterTos(tunnel.id, outerTosTable(child.dscp, child.ecn));
       }
   }
 
@@ -265,6 +274,7 @@ export class Gateway {
     this.#parts = undefined;
     for (const tunnel of this.#tunnels.values()) tunnel.close();
     this.#tunnels.clear();
+    for (const socket of this.#icmp.splice(0)) socket.close();
     await this.#sockets.close();
   }
 
@@ -279,6 +289,8 @@ export class Gateway {
     const parts = this.#parts;
     if (parts === undefined) return;
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event);
+    this.#readIcmp();
+    for (const remote of this.#pathMtus.expired(this.#clock.now())) this.#resize(remote);
     for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name)))
       this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
@@ -304,6 +316,49 @@ export class Gateway {
         this.#fail(new Error(`worker ${event.worker} stopped: ${event.message}`));
         break;
     }
+  }
+
+  /** Routers on the way to a peer may say that our packets are too big for them (RFC 4301 §8.2). */
+  #readIcmp(): void {
+    for (const socket of this.#icmp)
+      for (let read = 0; read < MOST_ERRORS; read++) {
+        const message = socket.read();
+        if (message === undefined) break;
+        const told = this.#pathMtus.take(message, socket.family, (spi) => this.#sending(spi), this.#clock.now());
+        if (told === undefined) continue;
+        const lowered = told.news === "lowered";
+        this.#write(lowered ? "info" : "debug", "path-mtu", `${told.mtu} to ${told.remote}: ${told.news}`);
+        if (lowered) this.#resize(told.remote);
+      }
+  }
+
+  /** The SA that sends with this SPI. */
+  #sending(spiOut: number): SendingSa | undefined {
+    for (const [spiIn, { child }] of this.#installed) {
+      if (child.spiOut !== spiOut) continue;
+      const { local, remote } = child.path;
+      const top = this.#running().plane.counters(spiIn)?.seqOut ?? 0;
+      return { local: local.address, remote: remote.address, remotePort: child.encap ? remote.port : 0, top };
+    }
+    return undefined;
+  }
+
+  /** The path to this peer takes packets of another size: so do the tunnels that lead there. */
+  #resize(peer: string): void {
+    for (const [spiIn, { tunnel, child }] of this.#installed)
+      if (child.path.remote.address === peer && tunnel.pairs.has(spiIn)) {
+        tunnel.pairs.set(spiIn, this.#mtuFor(child));
+        tunnel.fit();
+        this.#clampTo(tunnel);
+      }
+  }
+
+  #forgetPaths(): void {
+    this.#pathMtus.keep(new Set([...this.#installed.values()].map(({ child }) => child.path.remote.address)));
+  }
+
+  #clampTo(tunnel: TunnelInterface): void {
+    this.#running().plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
   }
 
   /** Let IKE take one step and do what it asks for. A caller's mistake goes back to the caller. */
@@ -346,7 +401,7 @@ export class Gateway {
         this.#remove(effect.spiIn);
         break;
       case "move":
-        this.#running().plane.move(effect.spiIn, effect.path);
+        this.#move(effect.spiIn, effect.path);
         break;
       case "resolve":
         this.#resolve(effect.connection, effect.host);
@@ -387,7 +442,17 @@ export class Gateway {
     plane.use(spiIn);
     tunnel.pairs.set(spiIn, this.#mtuFor(child)); // the way to the peer may be another than when it was installed
     tunnel.up(child.path.remote.address);
-    plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
+    this.#clampTo(tunnel);
+  }
+
+  /** The peer is elsewhere now, or we are: the way there may have another MTU. */
+  #move(spiIn: number, path: Path): void {
+    this.#running().plane.move(spiIn, path);
+    const installed = this.#installed.get(spiIn);
+    if (installed === undefined) return;
+    this.#installed.set(spiIn, { ...installed, child: { ...installed.child, path } });
+    this.#forgetPaths();
+    this.#resize(path.remote.address);
   }
 
   /**
@@ -398,6 +463,7 @@ export class Gateway {
     const installed = this.#installed.get(spiIn);
     if (installed === undefined) return;
     this.#installed.delete(spiIn);
+    this.#forgetPaths();
     const { plane } = this.#running();
     const { tunnel } = installed;
     tunnel.pairs.delete(spiIn);
@@ -409,7 +475,7 @@ export class Gateway {
     }
     plane.rest(spiIn);
     tunnel.fit();
-    plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
+    this.#clampTo(tunnel);
     const timer = setTimeout(() => {
       this.#lingering.delete(timer);
       plane.remove(spiIn);
@@ -417,9 +483,14 @@ export class Gateway {
     this.#lingering.add(timer);
   }
 
-  #mtuFor({ suite, encap, path }: ChildSaParams): number {
-    const outer = outerMtu(path);
-    return innerMtu(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
+  /**
+   * The inner MTU of a child. One that carries IPv6 has at least what every IPv6 link must have: when its ESP packets do not
+   * fit the path then, the kernel fragments them (RFC 4301 §8.2.1, RFC 2473 §7.1).
+   */
+  #mtuFor({ suite, encap, path, local }: ChildSaParams): number {
+    const outer = this.#pathMtus.mtu(path.remote.address, linkMtu(path), this.#clock.now());
+    const inner = innerMtu(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
+    return local.some(({ first }) => first.length === 16) ? Math.max(IPV6_MIN_MTU, inner) : inner;
   }
 
   #tunnelOf(connection: string, child: string): TunnelInterface {
@@ -451,5 +522,5 @@ export class Gateway {
 
 const tunnelKey = (connection: string, child: string): string => `${connection}/${child}`;
 
-/** MTU of the way to the peer: of the interface that leads to it, or what the kernel has learned of the path. */
-const outerMtu = ({ remote }: Path): number => Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);
+/** MTU of the interface that leads to the peer, or what its route says. */
+const linkMtu = ({ remote }: Path): number => Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);

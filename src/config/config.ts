@@ -3,6 +3,7 @@
  * milliseconds. Plain data but for the secrets, so it may be logged as it is.
  */
 import type { EngineName } from "../crypto/engine.ts";
+import type { DscpPolicy, EcnMode } from "../ipsec/dscp.ts";
 import type { Secret } from "./secret.ts";
 
 export interface Config {
@@ -125,8 +126,11 @@ export interface Child {
   /** Octets and packets, one way, until it is rekeyed; undefined: as many as there may be. */
   readonly lifebytes: number | undefined;
   readonly lifepackets: number | undefined;
-  /** Packets, 64..4096. */
+  /** Packets, 32..4096; 0: replayed packets are taken. */
   readonly replayWindow: number;
+  /** Of the outer header, by the inner one. */
+  readonly dscp: DscpPolicy;
+  readonly ecn: EcnMode;
   /** Pairs of SAs with these selectors; auto: one a worker. */
   readonly sas: number | "auto";
   readonly interface: InterfaceSettings;

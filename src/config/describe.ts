@@ -1,4 +1,6 @@
 /** What a configuration would run, for a person to read before it does. */
+
+import type { DscpPolicy } from "../ipsec/dscp.ts";
 import type { Child, Config, Connection } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { formatComplaint } from "./load.ts";
@@ -13,6 +15,14 @@ export const describeConfig = (config: Config): string => {
   ];
   const said = warnings.map((warning) => `warning: ${formatComplaint(config.file, warning)}`);
   return [...head, ...connections.flatMap(describeConnection), ...said].join("\n");
+};
+
+const describeDscp = (policy: DscpPolicy): string => {
+  if (policy.kind === "copy") return "copy";
+  if (policy.kind === "set") return `${policy.dscp}`;
+  return Object.entries(policy.map)
+    .map(([inner, outer]) => `${inner} as ${outer}`)
+    .join(" and ");
 };
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
@@ -66,6 +76,8 @@ const describeChild = ({
   lifebytes,
   lifepackets,
   replayWindow,
+  dscp,
+  ecn,
   sas,
   interface: made,
 }: Child): string[] => [
@@ -73,7 +85,8 @@ const describeChild = ({
   ...listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
     (line) => `  ${line}`,
   ),
-  `    ESN ${esn}, replay window ${replayWindow}, pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,
+  `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}`,
+  `    pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,
   `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
   `    routes ${made.routes.join(", ") || "none"}`,
 ];

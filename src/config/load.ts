@@ -195,10 +195,11 @@ const connectionOf = (
 
 const childOf = (
   name: string,
-  { replay_window, lifebytes, lifepackets, interface: made, ...child }: ChildSettings,
+  { replay_window, esn, lifebytes, lifepackets, interface: made, ...child }: ChildSettings,
 ): Child => ({
   name,
   ...child,
+  esn: replay_window === 0 && esn === "either" ? "no" : esn, // RFC 4303 §3.4.3
   lifebytes: lifebytes.count,
   lifepackets: lifepackets.count,
   replayWindow: Math.ceil(replay_window / 32) * 32,

@@ -127,6 +127,8 @@ const checkKeys = (
 };
 
 const checkChild = (child: ChildSettings, path: Path, complain: Complain): void => {
+  if (child.replay_window === 0 && child.esn === "yes")
+    complain([...path, "esn"], "expected no or either where replay_window is off (RFC 4303 §3.4.3), found yes");
   const ours = new Set(child.local.map(selectorFamily));
   if (!child.remote.some((text) => ours.has(selectorFamily(text))))
     complain([...path, "remote"], "expected a selector of a family that local has too");

@@ -1,5 +1,6 @@
 /** The kinds of values that a configuration is made of. */
 import { addressText, canonicalAddress, parsePrefix, prefixRange } from "../ip-address.ts";
+import { type DscpPolicy, MAX_DSCP } from "../ipsec/dscp.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import { leaf } from "./leaf.ts";
 import { parsePsk } from "./psk.ts";
@@ -209,6 +210,39 @@ export const mss = (about: string) =>
       return typeof value === "number" && Number.isInteger(value) ? within(value, 88, 65495) : undefined;
     },
   });
+
+/** 0 inside for `off`. */
+export const offOrWhole = (about: string, least: number, most: number) =>
+  leaf<number>({
+    expected: `off or a whole number from ${least} to ${most}`,
+    about,
+    read: (value) => {
+      if (value === "off" || value === false) return 0;
+      return typeof value === "number" && Number.isInteger(value) ? within(value, least, most) : undefined;
+    },
+  });
+
+/** A DSCP, or how the outer one follows from the inner one. */
+export const dscp = (about: string) =>
+  leaf<DscpPolicy>({
+    expected: `copy, a DSCP from 0 to ${MAX_DSCP}, or a map from inner to outer ones`,
+    about,
+    read: (value) => {
+      if (value === "copy") return { kind: "copy" };
+      if (isDscp(value)) return { kind: "set", dscp: value };
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+      const pairs = Object.entries(value);
+      const map: Record<number, number> = {};
+      for (const [inner, outer] of pairs) {
+        if (!/^\d+$/.test(inner) || !isDscp(Number(inner)) || !isDscp(outer)) return undefined;
+        map[Number(inner)] = outer;
+      }
+      return pairs.length > 0 ? { kind: "map", map } : undefined;
+    },
+  });
+
+const isDscp = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= MAX_DSCP;
 
 export const text = (expected: string, about: string) =>
   leaf({ expected, about, read: (value) => (typeof value === "string" && value.length > 0 ? value : undefined) });

@@ -16,6 +16,7 @@ import {
   autoOrWhole,
   countOrOff,
   cpus,
+  dscp,
   duration,
   durationOrOff,
   host,
@@ -25,6 +26,7 @@ import {
   mss,
   mtu,
   number,
+  offOrWhole,
   oneOf,
   parsed,
   psk,
@@ -120,11 +122,18 @@ export const childSettings = z.strictObject({
     "The same in packets. Without ESN it is rekeyed in any case before its sequence numbers end.",
     1000,
   ).prefault("off"),
-  replay_window: whole(
-    "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32.",
+  replay_window: offOrWhole(
+    "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32; off: even twice, and then without ESN.",
     32,
     4096,
   ).prefault(1024),
+  dscp: dscp(
+    "Class of the ESP packets (RFC 4301 §5.1.2): the inner packet's, always this one, or by the inner one.",
+  ).prefault("copy"),
+  ecn: oneOf("Congestion bits of ESP packets (RFC 6040): normal copies the inner ones, compatibility clears them.", [
+    "normal",
+    "compatibility",
+  ]).prefault("normal"),
   sas: autoOr(
     "Pairs of SAs with these selectors, each carried by a worker of its own (RFC 9611), if the peer agrees; auto: one a worker.",
     1,

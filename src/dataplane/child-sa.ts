@@ -3,7 +3,7 @@ import type { Suite } from "../crypto/suites.ts";
 import { EspalierError } from "../errors.ts";
 import { addressBytes, type Endpoint, familyOf } from "../ip-address.ts";
 import { MIN_SPI } from "../ipsec/esp.ts";
-import { DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW } from "../ipsec/replay.ts";
+import { DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW, NO_WINDOW } from "../ipsec/replay.ts";
 import type { SaPath } from "../ipsec/sad.ts";
 import type { TrafficSelector } from "../ipsec/selector.ts";
 
@@ -28,7 +28,7 @@ export interface ChildSa {
   readonly path: EspPath;
   /** ESP in UDP (RFC 3948); else IP protocol 50. */
   readonly encap: boolean;
-  /** Packets, 32 to 4096; default 1024. */
+  /** Packets, 32 to 4096, or 0 for no protection against replay; default 1024. */
   readonly replayWindow?: number;
 }
 
@@ -47,8 +47,8 @@ export const checkKey = (suite: Suite, key: Uint8Array): void => {
 };
 
 export const checkWindow = (window: number = DEFAULT_WINDOW): number => {
-  if (!Number.isInteger(window) || window < MIN_WINDOW || window > MAX_WINDOW)
-    wrong(`a replay window is ${MIN_WINDOW} to ${MAX_WINDOW} packets, not ${window}`);
+  if (window !== NO_WINDOW && (!Number.isInteger(window) || window < MIN_WINDOW || window > MAX_WINDOW))
+    wrong(`a replay window is ${MIN_WINDOW} to ${MAX_WINDOW} packets, or 0 for none, not ${window}`);
   return window;
 };
 

@@ -26,6 +26,7 @@ import { IvPool } from "./iv-pool.ts";
 import { MssClamp } from "./mss-clamp.ts";
 import { openEngine } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
+import { OuterTos } from "./outer-tos.ts";
 import { OwnedSas } from "./owned-sas.ts";
 import { PlaneMemory, type SharedMemory } from "./plane-memory.ts";
 import { PollStrategy, type PollStrategyName } from "./poll-strategy.ts";
@@ -74,6 +75,7 @@ export class EspWorker {
   readonly #sender: Sender;
   readonly #tunWriter: TunWriter;
   readonly #clamp: MssClamp;
+  readonly #tos: OuterTos;
   readonly #handoff: Handoff;
   readonly #intake: HandoffIntake;
   readonly #polls = new PollSet(MAX_WATCHED);
@@ -116,6 +118,7 @@ export class EspWorker {
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
     this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
     this.#clamp = new MssClamp(slab, this.#tables);
+    this.#tos = new OuterTos(slab, this.#tables);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
     this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
   }
@@ -226,6 +229,7 @@ export class EspWorker {
   #open(batch: InboundBatch): number {
     this.#inbound.open(batch);
     if (this.#workers > 1) this.#giveIn(batch);
+    this.#tos.inbound(batch);
     this.#clamp.inbound(batch);
     this.#tunWriter.write(batch);
     this.#inbound.settle(batch);
@@ -273,6 +277,7 @@ export class EspWorker {
   #seal(batch: OutboundBatch): number {
     if (this.#workers > 1) this.#giveOut(batch);
     this.#clamp.outbound(batch);
+    this.#tos.outbound(batch);
     this.#outbound.seal(batch);
     this.#sender.send(batch);
     this.#outbound.settle(batch);
@@ -329,6 +334,7 @@ export class EspWorker {
         any = true;
         const octets = batch.sourceLength[n]!;
         this.#handoff.giveSource(to, length, batch.sources, batch.sourceAt[n]!, octets, batch.sourcePort[n]!);
+        this.#handoff.giveTos(to, length, batch.outerTos[n]!);
       }
     }
     if (any) this.#handoff.publish();

@@ -94,6 +94,7 @@ export class HandoffIntake {
     batch.sourceAt[n] = n * ADDRESS;
     batch.sourceLength[n] = ring.sourceLength;
     batch.sourcePort[n] = ring.sourcePort;
+    batch.outerTos[n] = ring.tos;
     ring.copySource(batch.sources, n * ADDRESS);
     ring.take(this.#arena.slab, at);
   }

@@ -11,7 +11,7 @@
  * producer that dies before `publish` has given nothing; a consumer that dies after `release` has lost what it took, and
  * whoever comes after it takes nothing twice.
  *
- * Words of a record: octets of the packet, tunnel, where it came from, its address, and then the packet.
+ * Words of a record: octets of the packet, tunnel, where it came from, its address, outer TOS, and then the packet.
  */
 
 /** Records begin at multiples of this. */
@@ -26,6 +26,7 @@ const LENGTH = 0;
 const TUNNEL = 1;
 const SOURCE = 2;
 const ADDRESS = 3; // 4 words
+const TOS = 7;
 
 /** Octets of memory for a ring of `capacity` octets. */
 export const ringOctets = (capacity: number): number => DATA + capacity;
@@ -74,6 +75,7 @@ export class HandoffRing {
     this.#set(LENGTH, length);
     this.#set(TUNNEL, tunnel);
     this.#set(SOURCE, 0);
+    this.#set(TOS, 0);
     const to = (this.#head & mask) + UNIT;
     this.#bytes.set(slab.subarray(at, at + length), to); // cold: one view a packet, where packets are few
     this.#head = (this.#head + need) | 0;
@@ -86,6 +88,12 @@ export class HandoffRing {
     this.#words[(DATA + record) / 4 + SOURCE] = (addressLength << 16) | port;
     const to = record + ADDRESS * 4;
     for (let i = 0; i < addressLength; i++) this.#bytes[to + i] = source[addressAt + i]!;
+  }
+
+  /** TOS of the outer header of the packet pushed last. */
+  setTos(lastLength: number, tos: number): void {
+    const record = (this.#head - recordOctets(lastLength)) & (this.#capacity - 1);
+    this.#words[(DATA + record) / 4 + TOS] = tos;
   }
 
   publish(): void {
@@ -130,6 +138,10 @@ export class HandoffRing {
 
   get sourcePort(): number {
     return this.#words[(DATA + this.#at) / 4 + SOURCE]! & 0xffff;
+  }
+
+  get tos(): number {
+    return this.#words[(DATA + this.#at) / 4 + TOS]!;
   }
 
   copySource(to: Uint8Array, toAt: number): void {

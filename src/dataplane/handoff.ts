@@ -80,6 +80,11 @@ export class Handoff {
     this.#to[worker]!.setSource(length, source, at, octets, port);
   }
 
+  /** TOS of the outer header of that packet, after its source. */
+  giveTos(worker: number, length: number, tos: number): void {
+    this.#to[worker]!.setTos(length, tos);
+  }
+
   /** Let those who were given something have it, and wake them when they sleep. */
   publish(): void {
     for (let worker = 0; worker < this.#workers; worker++) {

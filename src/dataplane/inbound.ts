@@ -38,6 +38,8 @@ export class InboundBatch {
   readonly sourceAt: Int32Array;
   readonly sourceLength: Uint8Array;
   readonly sourcePort: Uint16Array;
+  /** TOS or traffic class of the outer header. */
+  readonly outerTos: Uint8Array;
   /** The packet did not fit its buffer. */
   readonly truncated: Uint8Array;
 
@@ -55,6 +57,7 @@ export class InboundBatch {
     this.sourceAt = new Int32Array(capacity);
     this.sourceLength = new Uint8Array(capacity);
     this.sourcePort = new Uint16Array(capacity);
+    this.outerTos = new Uint8Array(capacity);
     this.truncated = new Uint8Array(capacity);
     this.verdict = new Uint8Array(capacity);
     this.slot = new Int32Array(capacity);

@@ -34,6 +34,8 @@ export class OutboundBatch {
   readonly tunnelBlock: Int32Array;
   /** The reason why it is dropped unseen, or PASS. */
   readonly refused: Uint8Array;
+  /** TOS or traffic class of the outer header. */
+  readonly tos: Uint8Array;
 
   readonly verdict: Uint8Array;
   /** The ESP packet, when the verdict is PASS. */
@@ -48,6 +50,7 @@ export class OutboundBatch {
     this.slot = new Int32Array(capacity);
     this.tunnelBlock = new Int32Array(capacity);
     this.refused = new Uint8Array(capacity);
+    this.tos = new Uint8Array(capacity);
     this.verdict = new Uint8Array(capacity);
     this.sealedAt = new Int32Array(capacity);
     this.sealedLength = new Int32Array(capacity);

@@ -1,6 +1,7 @@
 /** The sockets of each local address as control holds them, and whether they ask the kernel for trains of datagrams. */
 import { EspalierError } from "../errors.ts";
 import { familyOf } from "../ip-address.ts";
+import { enableTos } from "../linux/tos.ts";
 import { disableUdpGro, enableUdpGro } from "../linux/udp-gro.ts";
 import { MAX_ADDRESSES, type SocketTable } from "./socket-table.ts";
 
@@ -45,6 +46,7 @@ export class PlaneSockets {
         throw usage(`${fds.length} sockets for ${this.#workers} workers`);
     const group = control === undefined ? udp : [control, ...udp];
     for (const fd of group) enableUdpGro(fd);
+    for (const fd of [...udp, ...raw]) enableTos(fd, familyOf(address)); // refused: marks on the way are not seen
     this.#addresses.push({ address, group, trains: true });
     this.#table.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
   }

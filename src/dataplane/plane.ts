@@ -160,6 +160,11 @@ export class Plane {
     this.#tunnels.delete(id);
   }
 
+  /** What the outer header's TOS or traffic class is, by the inner one's: from `outerTosTable`. Default: the same. */
+  setOuterTos(id: number, table: Uint8Array): void {
+    this.#memory.tunnels.setOuterTos(this.#tunnel(id).id, table);
+  }
+
   /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
   setMss(id: number, mss4: number, mss6: number): void {
     this.#memory.tunnels.setMss(this.#tunnel(id).id, mss4, mss6);

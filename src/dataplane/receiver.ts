@@ -5,6 +5,7 @@
  */
 import { MsgBatch } from "../linux/msg-batch.ts";
 import { AF_INET } from "../linux/sockaddr.ts";
+import { receivedTos, TOS_CONTROL_ROOM } from "../linux/tos.ts";
 import { GRO_CONTROL_ROOM, segmentSize } from "../linux/udp-gro.ts";
 import { type Arena, RECEIVED } from "./arena.ts";
 import type { InboundBatch } from "./inbound.ts";
@@ -14,6 +15,8 @@ export const SocketKind = { UDP: 0, RAW_IPV4: 1, RAW_IPV6: 2 } as const;
 
 /** Trains in one call: as much as the second-level cache holds from the socket to the TUN. */
 const FEW = 8;
+
+const CONTROL_ROOM = GRO_CONTROL_ROOM + TOS_CONTROL_ROOM;
 
 export class Receiver {
   readonly #arena: Arena;
@@ -28,7 +31,7 @@ export class Receiver {
 
   constructor(arena: Arena) {
     this.#arena = arena;
-    this.#datagrams = new MsgBatch({ slab: arena.memory, capacity: RECEIVED, controlRoom: GRO_CONTROL_ROOM });
+    this.#datagrams = new MsgBatch({ slab: arena.memory, capacity: RECEIVED, controlRoom: CONTROL_ROOM });
     for (let i = 0; i < RECEIVED; i++) this.#datagrams.setBuffer(i, arena.inboundAt(i), arena.inboundRoom);
   }
 
@@ -64,11 +67,13 @@ export class Receiver {
       const length = datagrams.length(i);
       const told = segmentSize(datagrams, i);
       const size = told > 0 && told < length ? told : length;
+      const tos = this.#tos(i);
       let from = this.#cut;
       if (from === 0 && n > 0 && n * size + length > capacity * size) break; // in whole numbers
       do {
         if (n === capacity) break;
         const some = Math.min(size, length - from);
+        batch.outerTos[n] = tos;
         this.#put(batch, n++, i, from, some);
         from += some;
       } while (from < length);
@@ -81,6 +86,12 @@ export class Receiver {
     }
     batch.count = n;
     return n;
+  }
+
+  /** Of a datagram, or of all in a train. */
+  #tos(i: number): number {
+    if (this.#kind === SocketKind.RAW_IPV4) return this.#arena.slab[this.#arena.inboundAt(i) + 1]!;
+    return receivedTos(this.#datagrams, i);
   }
 
   #put(batch: InboundBatch, n: number, i: number, from: number, length: number): void {

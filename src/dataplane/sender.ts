@@ -1,8 +1,8 @@
 // HOT PATH
 /**
  * Sends sealed packets, as UDP datagrams (RFC 3948) or as IP protocol 50: one sendmmsg(2) for each run of packets that
- * leave by the same socket. Encapsulated packets of one length that follow one another to the same peer are one message
- * of the run, a train that the kernel takes apart (UDP_SEGMENT); the last of it may be shorter:
+ * leave by the same socket. Encapsulated packets of one length and one TOS that follow one another to the same peer are one
+ * message of the run, a train that the kernel takes apart (UDP_SEGMENT); the last of it may be shorter:
  *
  *   | ESP | ESP | ESP | ESP | ES |
  *
@@ -18,6 +18,7 @@ import { MsgBatch } from "../linux/msg-batch.ts";
 import { POLLOUT, PollSet } from "../linux/poll.ts";
 import { AF_INET, AF_INET6 } from "../linux/sockaddr.ts";
 import { SOL_UDP, UDP_SEGMENT } from "../linux/socket.ts";
+import { addTos, TOS_CONTROL_ROOM } from "../linux/tos.ts";
 import { OUTBOUND_BATCH } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
@@ -31,7 +32,7 @@ const TRAIN_PACKETS = 64;
 const TRAIN_OCTETS = 65_507;
 /** Batches that are sent one by one after a train was refused. */
 const CAUTION = 1000;
-const CONTROL_ROOM = 24;
+const SEGMENT_CONTROL_ROOM = 24;
 
 export class Sender {
   readonly #tables: PlaneMemory;
@@ -57,13 +58,18 @@ export class Sender {
   #pieces = 0;
   #octets = 0;
   #segment = 0;
+  #tos = 0;
 
   constructor(slab: Memory, tables: PlaneMemory, owned: OwnedSas, worker: number) {
     this.#tables = tables;
     this.#owned = owned;
     this.#worker = worker;
-    this.#messages = new MsgBatch({ slab, capacity: OUTBOUND_BATCH, controlRoom: CONTROL_ROOM });
-    this.#singles = new MsgBatch({ slab, capacity: OUTBOUND_BATCH });
+    this.#messages = new MsgBatch({
+      slab,
+      capacity: OUTBOUND_BATCH,
+      controlRoom: SEGMENT_CONTROL_ROOM + TOS_CONTROL_ROOM,
+    });
+    this.#singles = new MsgBatch({ slab, capacity: OUTBOUND_BATCH, controlRoom: TOS_CONTROL_ROOM });
     this.#writable.add(-1, POLLOUT);
   }
 
@@ -96,8 +102,9 @@ export class Sender {
       const length = batch.sealedLength[n]!;
       messages.setBuffer(buffers, batch.sealedAt[n]!, length);
       this.#packet[buffers] = n;
-      if (buffers > 0 && path === this.#path && this.#fits(length)) this.#grow(length);
-      else this.#begin(buffers, path, sa!.encap, length);
+      const tos = batch.tos[n]!;
+      if (buffers > 0 && path === this.#path && tos === this.#tos && this.#fits(length)) this.#grow(length);
+      else this.#begin(buffers, path, sa!.encap, length, tos);
       buffers++;
     }
     if (buffers > 0) this.#run(batch, fd);
@@ -122,7 +129,7 @@ export class Sender {
     if (length < this.#segment) this.#open = false; // only the last may be shorter
   }
 
-  #begin(buffer: number, path: SaPath, encap: boolean, length: number): void {
+  #begin(buffer: number, path: SaPath, encap: boolean, length: number, tos: number): void {
     if (this.#pieces > 0) this.#end();
     const family = path.family === 4 ? AF_INET : AF_INET6;
     this.#messages.setPeer(this.#count, family, path.remote, 0, encap ? path.remotePort : 0);
@@ -132,6 +139,7 @@ export class Sender {
     this.#segment = length;
     this.#pieces = 1;
     this.#octets = length;
+    this.#tos = tos;
   }
 
   /** The last message is complete. */
@@ -141,6 +149,7 @@ export class Sender {
     this.#messages.setPieces(message, this.#first[message]!, this.#pieces);
     if (this.#pieces > 1) this.#messages.setControl16(message, SOL_UDP, UDP_SEGMENT, this.#segment);
     else this.#messages.setControlLength(message, 0);
+    if (this.#tos !== 0) addTos(this.#messages, message, this.#path!.family, this.#tos);
     this.#pieces = 0;
   }
 
@@ -195,6 +204,8 @@ export class Sender {
       const n = this.#packet[first + i]!;
       singles.setBuffer(i, batch.sealedAt[n]!, batch.sealedLength[n]!);
       singles.copyPeer(i, this.#messages.bytes, peerAt, this.#messages.peerLength(message));
+      singles.setControlLength(i, 0);
+      if (batch.tos[n] !== 0) addTos(singles, i, this.#path!.family, batch.tos[n]!);
     }
     let at = 0;
     while (at < count) {

@@ -22,21 +22,26 @@ const FALLBACK = 4;
 const MSS_IPV4 = 5;
 const MSS_IPV6 = 6;
 const HOLDS = 7;
+/** Behind the rows, octets: the outer TOS of each tunnel by the inner one. */
+const TOS = MAX_TUNNELS * ROW * 4;
+const TOS_VALUES = 256;
 
 export class TunnelTable {
   readonly memory: SharedArrayBuffer;
   readonly #worker: number;
   readonly #words: Int32Array;
+  readonly #tos: Uint8Array;
 
   /** `worker`: whose queues and pairs `fd`, `isReader` and `current` speak of. */
   constructor(memory: SharedArrayBuffer, worker = 0) {
     this.memory = memory;
     this.#worker = worker;
-    this.#words = new Int32Array(memory);
+    this.#words = new Int32Array(memory, 0, MAX_TUNNELS * ROW);
+    this.#tos = new Uint8Array(memory, TOS);
   }
 
   static create(): TunnelTable {
-    return new TunnelTable(new SharedArrayBuffer(MAX_TUNNELS * ROW * 4));
+    return new TunnelTable(new SharedArrayBuffer(TOS + MAX_TUNNELS * TOS_VALUES));
   }
 
   // Control
@@ -57,6 +62,7 @@ export class TunnelTable {
     }
     Atomics.store(this.#words, at + FALLBACK, -1);
     this.setMss(tunnel, 0, 0);
+    for (let tos = 0; tos < TOS_VALUES; tos++) this.#tos[tunnel * TOS_VALUES + tos] = tos;
     Atomics.store(this.#words, at + STATE, 1);
   }
 
@@ -80,7 +86,16 @@ export class TunnelTable {
     Atomics.store(this.#words, tunnel * ROW + MSS_IPV6, mss6);
   }
 
+  /** `table`: from `outerTosTable`. Until then the inner TOS is copied. */
+  setOuterTos(tunnel: number, table: Uint8Array): void {
+    this.#tos.set(table, tunnel * TOS_VALUES);
+  }
+
   // Workers
+
+  outerTos(tunnel: number, inner: number): number {
+    return this.#tos[tunnel * TOS_VALUES + inner]!;
+  }
 
   mss4(tunnel: number): number {
     return this.#words[tunnel * ROW + MSS_IPV4]!;

@@ -16,7 +16,7 @@ export type DscpPolicy =
   | { readonly kind: "copy" }
   | { readonly kind: "set"; readonly dscp: Dscp }
   /** What the map does not name is copied. */
-  | { readonly kind: "map"; readonly map: ReadonlyMap<Dscp, Dscp> };
+  | { readonly kind: "map"; readonly map: Readonly<Record<Dscp, Dscp>> };
 
 /** Normal: the inner ECN field is copied. Compatibility: the outer one says Not-ECT (RFC 6040 §4.1, §4.3). */
 export type EcnMode = "normal" | "compatibility";
@@ -28,7 +28,7 @@ const outerDscp = (policy: DscpPolicy, inner: Dscp): Dscp => {
     case "set":
       return policy.dscp;
     case "map":
-      return policy.map.get(inner) ?? inner;
+      return policy.map[inner] ?? inner;
   }
 };
 

@@ -12,6 +12,8 @@
  * far fewer than 2^27 words, so the low 32 bits of a number tell its word.
  */
 
+/** Instead of a window: none, every authentic packet is taken (RFC 4303 §3.4.3). */
+export const NO_WINDOW = 0;
 /** RFC 4303 §3.4.3: 32 must be supported, 64 should be the least that is used without being asked for. */
 export const MIN_WINDOW = 32;
 export const MAX_WINDOW = 4096;
@@ -27,16 +29,19 @@ export const ringWordsFor = (window: number): number => {
   return words;
 };
 
+/** How late a packet may be, without a window, for its high half to be found. */
+const HALF = 0x8000_0000;
+
 /**
  * The only number with these low 32 bits that is not left of the window: both cases of RFC 4303 Appendix A2.2 at once.
- * Negative or zero when there is none yet: such a number is never fresh.
+ * Negative or zero when there is none yet: such a number is never fresh. Without a window it is the one nearest to `top`.
  */
 export const inferSeq = (top: number, window: number, low: number): number => {
-  const left = top - window + 1;
+  const left = top - (window === NO_WINDOW ? HALF : window) + 1;
   return left + ((low - left) >>> 0);
 };
 
-/** True when `seq` may be fresh. Ask before paying for the ICV: a bad packet changes nothing. */
+/** True when `seq` may be fresh; without a window always. Ask before paying for the ICV: a bad packet changes nothing. */
 export const isFresh = (
   words: Uint32Array,
   ringAt: number,
@@ -45,7 +50,7 @@ export const isFresh = (
   top: number,
   seq: number,
 ): boolean => {
-  if (seq > top) return true;
+  if (seq > top || window === NO_WINDOW) return true;
   if (seq < 1 || seq <= top - window) return false; // the first packet of an SA is number 1 (RFC 4303 §3.3.3)
   return (words[ringAt + ((seq >>> 5) & (ringWords - 1))]! & (1 << (seq & 31))) === 0;
 };

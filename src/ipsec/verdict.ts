@@ -44,6 +44,11 @@ const ROWS = {
   NO_SOCKET: { number: 19, name: "no-socket", text: "no socket is bound to the SA's local address" },
   OFFLOAD: { number: 20, name: "unsup-offload", text: "wants an offload that was not asked for, or is cut wrongly" },
   HANDOFF_FULL: { number: 21, name: "handoff-full", text: "the ring to the worker of its SA was full" },
+  ECN_DROP: {
+    number: 22,
+    name: "ecn-drop",
+    text: "marked on its way, and its sender does not know ECN (RFC 6040 §4.2)",
+  },
 } as const satisfies Record<string, Row>;
 
 type Rows = typeof ROWS;

@@ -242,9 +242,19 @@ export class MsgBatch {
     this.#setControl(i, level, type, value, 4);
   }
 
+  /** Send a control message of four octets with datagram `i`, behind those that it has. */
+  addControl32(i: number, level: number, type: number, value: number): void {
+    const at = this.controlLength(i);
+    this.setControlLength(i, at + CMSGHDR.size + 8);
+    this.#putControl((this.controlAt(i) + at) >>> 2, level, type, value, 4);
+  }
+
   #setControl(i: number, level: number, type: number, value: number, octets: number): void {
     this.setControlLength(i, CMSGHDR.size + 8);
-    const word = this.controlAt(i) >>> 2;
+    this.#putControl(this.controlAt(i) >>> 2, level, type, value, octets);
+  }
+
+  #putControl(word: number, level: number, type: number, value: number, octets: number): void {
     this.#words[word] = CMSGHDR.size + octets;
     this.#words[word + 1] = 0;
     this.#words[word + 2] = level;

@@ -20,6 +20,9 @@ const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
 const RTAX_MTU = 2;
+const RTA_CACHEINFO = 12;
+/** Of its value, `struct rta_cacheinfo`: when what the kernel has learned of the path expires; 0 in a route of the table. */
+const EXPIRES_AT = 8;
 
 const RT_TABLE_MAIN = 254;
 const RTPROT_STATIC = 4;
@@ -47,7 +50,7 @@ export interface PathRoute {
   /** Source address that it would have, if it begins here. */
   readonly source: string | undefined;
   readonly gateway: string | undefined;
-  /** Octets: of the interface, or what path MTU discovery or the route says. */
+  /** Octets: of the interface or what the route says, and not what the kernel believes to have learned of the path. */
   readonly mtu: number;
 }
 
@@ -149,7 +152,8 @@ export const routeTo = (address: string, { source }: { source?: string } = {}): 
   const index = u32Of(attributes.get(RTA_OIF));
   if (index === undefined || type === TYPES.unreachable || type === TYPES.blackhole) return undefined;
   const link = linkOf(index);
-  const metrics = attributes.get(RTA_METRICS);
+  const isLearned = (u32Of(attributes.get(RTA_CACHEINFO)?.subarray(EXPIRES_AT)) ?? 0) !== 0;
+  const metrics = isLearned ? undefined : attributes.get(RTA_METRICS);
   const routeMtu = metrics === undefined ? undefined : u32Of(parseAttributes(metrics).get(RTAX_MTU));
   const from = attributes.get(RTA_PREFSRC);
   const gateway = attributes.get(RTA_GATEWAY);

@@ -44,6 +44,10 @@ test("the defaults of the smallest configuration", () => {
           "childless": "allow",
           "children": [
             {
+              "dscp": {
+                "kind": "copy",
+              },
+              "ecn": "normal",
               "esn": "either",
               "interface": {
                 "addresses": [],
@@ -235,9 +239,14 @@ describe("complaints name file, line, path and what was expected", () => {
     ["esp0 }", "esp0, routes: [10.0.0.0/24, 10.0.0.0/24] }", /routes\[1\]: expected a route of its own/],
     [
       "net:\n",
-      "net:\n        replay_window: 16\n",
-      /net.replay_window: expected a whole number from 32 to 4096, found 16/,
+      "net:\n        replay_window: 31\n",
+      /net.replay_window: expected off or a whole number from 32 to 4096, found 31/,
     ],
+    ["net:\n", "net:\n        esn: yes\n        replay_window: off\n", /net.esn: expected no or either .*, found yes/],
+    ["net:\n", "net:\n        dscp: 64\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map .*, found 64/],
+    ["net:\n", "net:\n        dscp: { 46: 64 }\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map/],
+    ["net:\n", "net:\n        dscp: { ef: 34 }\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map/],
+    ["net:\n", "net:\n        ecn: no\n", /net.ecn: expected one of normal, compatibility, found "no"/],
     ["net:\n", "net:\n        esn: maybe\n", /net.esn: expected one of yes, no, either, found "maybe"/],
     [
       "net:\n",
@@ -518,6 +527,28 @@ test("a peer known by name needs a local address", () => {
   expect(complaintsOf(text)).toEqual([
     expect.stringContaining("local.address: expected an address: where the peer is a name"),
   ]);
+});
+
+test.each([
+  ["copy", { kind: "copy" }],
+  ["10", { kind: "set", dscp: 10 }],
+  ["{ 46: 34, 0: 8 }", { kind: "map", map: { 46: 34, 0: 8 } }],
+])("dscp: %s", (text, policy) => {
+  const config = parseConfig(edited("net:\n", `net:\n        dscp: ${text}\n`), "gw.yaml");
+  expect(config.connections[0]?.children[0]?.dscp).toEqual(policy);
+});
+
+test.each([
+  ["off", "either", 0, "no"],
+  ["32", "yes", 32, "yes"],
+  ["33", "either", 64, "either"],
+  ["4096", "no", 4096, "no"],
+])("replay_window: %s with esn: %s", (text, wanted, replayWindow, esn) => {
+  const config = parseConfig(
+    edited("net:\n", `net:\n        replay_window: ${text}\n        esn: ${wanted}\n`),
+    "gw.yaml",
+  );
+  expect(config.connections[0]?.children[0]).toMatchObject({ replayWindow, esn });
 });
 
 test("what holds for all IKE SAs has defaults and limits", () => {

@@ -8,6 +8,7 @@ import { Memory } from "../../src/linux/memory.ts";
 import { MsgBatch } from "../../src/linux/msg-batch.ts";
 import { AF_INET } from "../../src/linux/sockaddr.ts";
 import { bindTo, boundEndpoint, openSocket, SOCK_DGRAM } from "../../src/linux/socket.ts";
+import { addTos, enableTos } from "../../src/linux/tos.ts";
 import { enableUdpGro, MAX_TRAIN } from "../../src/linux/udp-gro.ts";
 
 const SOL_UDP = 17;
@@ -30,21 +31,29 @@ const setUp = ({ trains = true } = {}) => {
   const to = bound();
   const from = bound();
   if (trains) expect(enableUdpGro(to.fd)).toBe(0);
+  expect(enableTos(to.fd, 4)).toBe(0);
   const arena = new Arena(MAX_TRAIN);
   const receiver = new Receiver(arena);
   const batch = new InboundBatch(INBOUND_BATCH, receiver.sources);
   const slab = Memory.allocate(65536);
-  const out = new MsgBatch({ slab, capacity: 1, controlRoom: 24 });
+  const out = new MsgBatch({ slab, capacity: 1, controlRoom: 48 });
   out.setPeer(0, AF_INET, LOOPBACK, 0, to.port);
   return {
     port: from.port,
     /** One train of datagrams of `size`, or one datagram; all octets of a datagram are its number. */
-    send(length: number, size: number, first: number) {
+    send(length: number, size: number, first: number, tos = 0) {
       for (let i = 0; i < length; i++) slab.bytes[i] = first + Math.floor(i / size);
       out.setBuffer(0, 0, length);
       if (size < length) out.setControl16(0, SOL_UDP, UDP_SEGMENT, size);
       else out.setControlLength(0, 0);
+      if (tos !== 0) addTos(out, 0, 4, tos);
       expect(out.send(from.fd, 0, 1)).toBe(1);
+    },
+    /** Outer TOS of each packet of one batch. */
+    classes() {
+      expect(receiver.receive(to.fd, SocketKind.UDP)).toBeGreaterThan(0);
+      receiver.take(batch);
+      return [...batch.outerTos.subarray(0, batch.count)];
     },
     /** Batches of packets: the number of each, and its octets. */
     receive() {
@@ -97,4 +106,12 @@ test("the longest train of the smallest packets", () => {
   const { send, receive } = setUp();
   send(64, 1, 0);
   expect(receive()[0]).toEqual(Array.from({ length: 64 }, (_, i) => [i, 1]));
+});
+
+test("all packets of a train have the class of the train, and the next one has its own", () => {
+  const { send, classes } = setUp();
+  send(3000, 1000, 1, 0xb9);
+  send(2000, 1000, 4);
+  send(1000, 1000, 6, 3);
+  expect(classes()).toEqual([0xb9, 0xb9, 0xb9, 0, 0, 3]);
 });

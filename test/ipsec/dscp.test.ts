@@ -6,10 +6,7 @@ const AF41 = 34;
 const CS1 = 8;
 const MAP: DscpPolicy = {
   kind: "map",
-  map: new Map([
-    [EF, AF41],
-    [0, CS1],
-  ]),
+  map: { [EF]: AF41, 0: CS1 },
 };
 
 test.each<readonly [string, DscpPolicy, inner: number, outer: number]>([

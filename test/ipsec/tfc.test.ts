@@ -64,7 +64,7 @@ test("a dummy is as long as a packet of that length, with next header 59", () =>
       expect(text).toBe(writeTrailer(new DataView(new ArrayBuffer(1600)), 8, length, alignment, 4));
       expect(nextHeaderOf(view, 8, text)).toBe(NEXT_DUMMY);
       expect(payloadLength(view, 8, text)).toBe(length);
-      expect([slab[7], slab[8 + text]]).toEqual([0xa5, 0xa5]);
+      expect([slab[7], slab[8 + text + 1]]).toEqual([0xa5, 0xa5]);
     }
 });
 
