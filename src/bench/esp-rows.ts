@@ -23,7 +23,7 @@ export interface EspBenchOptions {
   readonly engines?: readonly (EngineName | "auto")[];
   /** Extended sequence numbers; default false. */
   readonly esn?: boolean;
-  /** Replay window in packets, 64 to 4096; default 1024. */
+  /** Replay window in packets, 32 to 4096; default 1024. */
   readonly windows?: readonly number[];
   /** That are timed, for each row, 0.01 to 600; default 1. */
   readonly seconds?: number;

@@ -46,7 +46,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
     .option("--sas <list>", "SAs of each worker, one after the other (1)", wholes)
     .option("--engine <list>", "auto, ipsec-mb, openssl, node, noble (auto)", words)
     .option("--esn", "extended sequence numbers")
-    .option("--window <list>", "replay window in packets, 64 to 4096 (1024)", wholes)
+    .option("--window <list>", "replay window in packets, 32 to 4096 (1024)", wholes)
     .option("--seconds <number>", "that are timed for each row (1)", number)
     .option("--json", "an array of rows as JSON")
     .action(async (options: EspOptions) => {

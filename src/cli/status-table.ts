@@ -104,12 +104,21 @@ const counted = (what: string, counters: Counters): string[] => {
 
 const total = (counters: Counters): number => Object.values(counters).reduce((sum, count) => sum + count, 0);
 
-const workerLine = ({ worker, batches, packets: moved, polls, cpuTime, replaced }: WorkerReport): string => {
+const workerLine = ({
+  worker,
+  batches,
+  packets: moved,
+  polls,
+  cpuTime,
+  replaced,
+  ioUringRefused,
+}: WorkerReport): string => {
   const each = batches === 0 ? "" : ` (${(moved / batches).toFixed(1)} each)`;
   const time = span(cpuTime / 1000);
   const cpu = time === "now" ? "under 1 s" : time;
   const deaths = replaced === 0 ? "" : `, replaced ${replaced === 1 ? "once" : `${replaced} times`}`;
-  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}`;
+  const io = ioUringRefused === null ? "" : `, without io_uring: ${ioUringRefused}`;
+  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}${io}`;
 };
 
 /** Names and errors may hold what a peer sent: nothing of it may steer the terminal. */

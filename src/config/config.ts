@@ -99,6 +99,8 @@ export interface Connection {
     readonly tries: number;
     readonly jitter: number;
   };
+  readonly childless: "allow" | "prefer" | "never";
+  readonly duplicates: "contact" | "replace" | "keep" | "never";
   readonly children: readonly Child[];
 }
 
@@ -120,6 +122,9 @@ export interface Child {
   readonly remote: readonly string[];
   /** Until the Child SA is rekeyed, ms. */
   readonly lifetime: number;
+  /** Octets and packets, one way, until it is rekeyed; undefined: as many as there may be. */
+  readonly lifebytes: number | undefined;
+  readonly lifepackets: number | undefined;
   /** Packets, 64..4096. */
   readonly replayWindow: number;
   /** Pairs of SAs with these selectors; auto: one a worker. */

@@ -33,7 +33,7 @@ const toConnection = (
   sourceFor?: (remote: string) => string,
 ): ConnectionConfig => {
   const { name, local, remote, psk, start, encap, proposals, lifetime, liveness, children } = connection;
-  const { fragmentation, fragmentSize, retransmit } = connection;
+  const { fragmentation, fragmentSize, retransmit, childless, duplicates } = connection;
   const address = local.address ?? (remote.address === undefined ? undefined : sourceFor?.(remote.address));
   if (address === undefined)
     throw new EspalierError("ESPALIER_CONFIG", `connection ${name} has no local address`, {
@@ -60,6 +60,8 @@ const toConnection = (
     lifetime,
     liveness: liveness === undefined ? undefined : toLiveness(liveness),
     retransmit,
+    childless,
+    duplicates,
     children: children.map((child) => toChild(child, workers)),
   };
 };
@@ -71,13 +73,15 @@ const toLiveness = ({ interval, mode, retry }: LivenessSettings): Liveness => ({
 });
 
 const toChild = (child: Child, workers: number): ChildConfig => {
-  const { name, proposals, esn, local, remote, lifetime, sas } = child;
+  const { name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets, sas } = child;
   return {
     name,
     proposals: proposals.map((text) => parseEspProposal(text, esn)),
     local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
     remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
     lifetime,
+    lifebytes,
+    lifepackets,
     sas: sas === "auto" ? workers : sas,
   };
 };

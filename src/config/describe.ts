@@ -21,7 +21,8 @@ const tunnels = ({ connections }: Config): number =>
   connections.reduce((sum, { children }) => sum + children.length, 0);
 
 const describeConnection = (connection: Connection): string[] => {
-  const { name, local, remote, start, encap, proposals, lifetime, liveness, children } = connection;
+  const { name, local, remote, start, encap, proposals, lifetime, liveness, childless, duplicates, children } =
+    connection;
   const here = end(local.address ?? "(by route)", local.id);
   const there = end(remote.address ?? "any", remote.id);
   const port = remote.port === 500 ? "" : ` port ${remote.port}`;
@@ -33,6 +34,7 @@ const describeConnection = (connection: Connection): string[] => {
     "",
     `${name}: ${here} -> ${there}${port}`,
     `  ${STARTS[start]}, ESP in UDP ${encap}, ${asked}`,
+    `  childless ${childless}, duplicates ${duplicates}`,
     ...listed("IKE", proposals, formatDuration(lifetime)),
     ...children.flatMap(describeChild),
   ];
@@ -48,6 +50,12 @@ const listed = (what: string, proposals: readonly string[], lifetime: string): s
   ...proposals.map((proposal) => `    ${proposal}`),
 ];
 
+const lifeOf = (time: string, volumes: Readonly<Record<string, number | undefined>>): string =>
+  [
+    time,
+    ...Object.entries(volumes).flatMap(([unit, volume]) => (volume === undefined ? [] : [`${volume} ${unit}`])),
+  ].join(" or ");
+
 const describeChild = ({
   name,
   proposals,
@@ -55,12 +63,16 @@ const describeChild = ({
   local,
   remote,
   lifetime,
+  lifebytes,
+  lifepackets,
   replayWindow,
   sas,
   interface: made,
 }: Child): string[] => [
   `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
-  ...listed("ESP", proposals, formatDuration(lifetime)).map((line) => `  ${line}`),
+  ...listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
+    (line) => `  ${line}`,
+  ),
   `    ESN ${esn}, replay window ${replayWindow}, pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,
   `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
   `    routes ${made.routes.join(", ") || "none"}`,

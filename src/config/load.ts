@@ -161,6 +161,8 @@ const connectionOf = (
     liveness_mode,
     liveness_retry,
     retransmit,
+    childless,
+    duplicates,
     children = {},
   }: ConnectionSettings,
   psk: Connection["psk"],
@@ -186,12 +188,19 @@ const connectionOf = (
       ? undefined
       : { interval: liveness.every, mode: liveness_mode, retry: liveness_retry.time },
   retransmit: { ...retransmit, jitter: retransmit.jitter / 100 },
+  childless,
+  duplicates,
   children: Object.entries(children).map(([child, value]) => childOf(child, value)),
 });
 
-const childOf = (name: string, { replay_window, interface: made, ...child }: ChildSettings): Child => ({
+const childOf = (
+  name: string,
+  { replay_window, lifebytes, lifepackets, interface: made, ...child }: ChildSettings,
+): Child => ({
   name,
   ...child,
+  lifebytes: lifebytes.count,
+  lifepackets: lifepackets.count,
   replayWindow: Math.ceil(replay_window / 32) * 32,
   interface: interfaceOf(made),
 });

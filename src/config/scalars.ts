@@ -81,6 +81,21 @@ export const durationOrOff = (about: string, least: number, most: number) =>
     },
   });
 
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
+
+/** A whole number that may be long, or undefined inside for `off`. */
+export const countOrOff = (about: string, least: number) =>
+  leaf<{ readonly count: number | undefined }>({
+    expected: `off or a whole number of at least ${least} such as 4608000000, 500m, 4g`,
+    about,
+    read: (value) => {
+      if (value === "off" || value === false) return { count: undefined };
+      const [, digits, unit = ""] = /^(\d{1,16})([kmgt]?)$/.exec(String(value)) ?? [];
+      const count = within(Number(digits) * (UNITS[unit] ?? 1), least, Number.MAX_SAFE_INTEGER);
+      return count === undefined ? undefined : { count };
+    },
+  });
+
 /** Milliseconds, or undefined inside for `auto`. */
 export const autoOrDuration = (about: string, least: number, most: number) =>
   leaf<{ readonly time: number | undefined }>({

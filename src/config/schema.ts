@@ -14,6 +14,7 @@ import {
   autoOr,
   autoOrDuration,
   autoOrWhole,
+  countOrOff,
   cpus,
   duration,
   durationOrOff,
@@ -111,9 +112,17 @@ export const childSettings = z.strictObject({
   local: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   remote: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
   lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
+  lifebytes: countOrOff(
+    "Octets, one way, until the Child SA is rekeyed, less up to 10 %; k, m, g, t: thousands, millions, ...",
+    1_000_000,
+  ).prefault("off"),
+  lifepackets: countOrOff(
+    "The same in packets. Without ESN it is rekeyed in any case before its sequence numbers end.",
+    1000,
+  ).prefault("off"),
   replay_window: whole(
     "Packets that may arrive late (RFC 4303 §3.4.3), rounded up to a multiple of 32.",
-    64,
+    32,
     4096,
   ).prefault(1024),
   sas: autoOr(
@@ -189,6 +198,14 @@ export const connectionSettings = z.strictObject({
       jitter: whole("Per cent by which each wait may be shorter.", 0, 50).prefault(10),
     })
     .prefault({}),
+  childless: oneOf(
+    "IKE SAs without a Child SA in IKE_AUTH (RFC 6023); allow: a peer's; prefer: ours as well; never: neither.",
+    ["allow", "prefer", "never"],
+  ).prefault("allow"),
+  duplicates: oneOf(
+    "A peer's new IKE SA ends its old: on INITIAL_CONTACT (contact), always (replace), never; keep: it is refused.",
+    ["contact", "replace", "keep", "never"],
+  ).prefault("contact"),
   children: z.record(z.string(), childSettings).optional(),
 });
 

@@ -97,6 +97,8 @@ export interface WorkerReport {
   readonly cpuTime: number;
   /** How often its thread died and another took over its SAs. */
   readonly replaced: number;
+  /** Why it reads and writes packets of interfaces one by one, or null: many in a call, by io_uring. */
+  readonly ioUringRefused: string | null;
 }
 
 /** Four octets as 8 hex digits. */

@@ -7,8 +7,10 @@ import { OP_SCRATCH, Ops } from "../crypto/engine.ts";
 import { Memory } from "../linux/memory.ts";
 import { type SlabSum, scalarSum, summedSlab } from "./slab-sum.ts";
 
-/** Packets of one batch on their way out. */
+/** Packets of one batch. */
 export const BATCH = 64;
+/** Packets of one batch on a worker's way out: two super-packets of usual size. */
+export const OUTBOUND_BATCH = 128;
 /** Packets of one batch on their way in: the longest train of datagrams (UDP_MAX_SEGMENTS) is not divided. */
 export const INBOUND_BATCH = 128;
 /** Datagrams, or trains of them, received in one call. */
@@ -29,8 +31,6 @@ const OUTBOUND_GAP = 128;
 const OUTBOUND_HEADROOM = 64;
 /** Room for a super-packet that cannot be cut where it was read: the longest IP packet, and more. */
 export const PARK = 65_536 + 256;
-/** Room for a virtio_net_hdr. */
-const HEADER_ROOM = 64;
 /** Octets of a slot for a packet of any length, read together with others. */
 export const SLOT_ROOM = PARK;
 const SLOT_STRIDE = OUTBOUND_HEADROOM + SLOT_ROOM + TAILROOM;
@@ -51,8 +51,6 @@ export class Arena {
   readonly sum: SlabSum;
   /** Where a super-packet is parked. */
   readonly parkAt: number;
-  /** Where a virtio_net_hdr is read to. */
-  readonly virtioAt: number;
   /** Octets that an inbound buffer takes. */
   readonly inboundRoom: number;
   readonly #inboundStride: number;
@@ -65,8 +63,7 @@ export class Arena {
     this.#inboundStride = (HEADROOM + inboundRoom + TAILROOM + 63) & ~63;
     this.#outbound = RECEIVED * this.#inboundStride;
     this.parkAt = this.#outbound + OUTBOUND_AREA;
-    this.virtioAt = this.parkAt + PARK;
-    this.#slots = this.virtioAt + HEADER_ROOM;
+    this.#slots = this.parkAt + PARK;
     const scratchAt = this.#slots + slots * SLOT_STRIDE;
     const size = scratchAt + INBOUND_BATCH * OP_SCRATCH;
     const summed = vectors ? summedSlab(size) : undefined;

@@ -28,7 +28,7 @@ export interface ChildSa {
   readonly path: EspPath;
   /** ESP in UDP (RFC 3948); else IP protocol 50. */
   readonly encap: boolean;
-  /** Packets, 64 to 4096; default 1024. */
+  /** Packets, 32 to 4096; default 1024. */
   readonly replayWindow?: number;
 }
 

@@ -31,7 +31,7 @@ export interface EspSessionOptions {
   readonly key: Uint8Array;
   /** Extended (64-bit) sequence numbers; default false. */
   readonly esn?: boolean;
-  /** Packets, 64 to 4096; default 1024. For `open`. */
+  /** Packets, 32 to 4096; default 1024. For `open`. */
   readonly replayWindow?: number;
   /** Default `auto`: the first that this machine has for the suite. */
   readonly engine?: EngineName | "auto";

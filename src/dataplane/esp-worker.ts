@@ -18,7 +18,7 @@ import { drainEventfd } from "../linux/eventfd.ts";
 import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
-import { Arena, BATCH, INBOUND_BATCH, MAX_PACKET } from "./arena.ts";
+import { Arena, INBOUND_BATCH, MAX_PACKET, OUTBOUND_BATCH } from "./arena.ts";
 import { Handoff } from "./handoff.ts";
 import { HandoffIntake } from "./handoff-intake.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
@@ -28,13 +28,14 @@ import { openEngine } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
 import { OwnedSas } from "./owned-sas.ts";
 import { PlaneMemory, type SharedMemory } from "./plane-memory.ts";
+import { PollStrategy, type PollStrategyName } from "./poll-strategy.ts";
 import { Receiver, SocketKind } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 import { MAX_ADDRESSES } from "./socket-table.ts";
 import { TunReader } from "./tun-reader.ts";
 import { TunWriter } from "./tun-writer.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
-import { TABLES_CHANGED, WorkerStat } from "./worker-board.ts";
+import { TABLES_CHANGED, TUN_IO_URING, WorkerStat } from "./worker-board.ts";
 
 export interface WorkerInit {
   readonly worker: number;
@@ -43,7 +44,7 @@ export interface WorkerInit {
   /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
   readonly wakeFds: readonly number[];
   /** How it waits for work. */
-  readonly poll: "sleep" | "spin" | "adaptive";
+  readonly poll: PollStrategyName;
   /** The only CPU that its thread runs on, -1 for any. */
   readonly cpu: number;
 }
@@ -76,24 +77,29 @@ export class EspWorker {
   readonly #handoff: Handoff;
   readonly #intake: HandoffIntake;
   readonly #polls = new PollSet(MAX_WATCHED);
+  readonly #strategy: PollStrategy;
   /** By index in the poll set: index 0 is the eventfd. */
   readonly #kind = new Uint8Array(MAX_WATCHED);
   readonly #fd = new Int32Array(MAX_WATCHED);
   readonly #tunnel = new Int32Array(MAX_WATCHED);
+  /** Of a TUN: when it was read last, one packet was all it had. */
+  readonly #lone = new Uint8Array(MAX_WATCHED);
   #watched = 0;
   /** What it knows of the tables; nothing at first. */
   #revision = 0;
   #fresh = true;
 
-  constructor({ worker, engine, memory, wakeFds }: WorkerInit) {
+  constructor({ worker, engine, memory, wakeFds, poll }: WorkerInit) {
     const workers = wakeFds.length;
     this.#worker = worker;
     this.#workers = workers;
     this.#wakeFd = wakeFds[worker]!;
+    this.#strategy = new PollStrategy(poll);
     this.#tables = new PlaneMemory(memory, worker);
     const { sad, spd, counters, blocks } = this.#tables;
     const ring = IoUring.open();
-    this.#ring = typeof ring === "string" ? undefined : ring;
+    this.#ring = typeof ring === "number" ? undefined : ring;
+    this.#tables.board.setTunIo(worker, typeof ring === "number" ? ring : TUN_IO_URING);
     this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
     const { slab, ops } = this.#arena;
     this.#engine = openEngine(engine, slab, ops.capacity);
@@ -105,7 +111,7 @@ export class EspWorker {
     const packetMemory = this.#arena.memory;
     this.#receiver = new Receiver(this.#arena);
     this.#received = new InboundBatch(INBOUND_BATCH, this.#receiver.sources);
-    this.#read = new OutboundBatch(BATCH);
+    this.#read = new OutboundBatch(OUTBOUND_BATCH);
     this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
     this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
@@ -121,15 +127,20 @@ export class EspWorker {
     this.#tables.board.addStat(this.#worker, WorkerStat.POLLS);
     const ready = this.#wait(timeout);
     let packets = this.#takeOver();
-    if (ready <= 0) return packets;
+    if (ready <= 0) {
+      if (packets > 0) this.#strategy.worked();
+      return packets;
+    }
+    this.#strategy.worked();
     if (this.#polls.ready(0) !== 0) drainEventfd(this.#wakeFd);
     for (let i = 1; i < this.#watched; i++)
-      if (this.#polls.ready(i) !== 0) packets += this.#kind[i] === TUN ? this.#readTun(i) : this.#receive(i);
+      if (this.#polls.ready(i) !== 0)
+        packets += this.#kind[i] === TUN ? this.#readTun(i, ready === 1 && this.#lone[i] === 1) : this.#receive(i);
     return packets + this.#flush();
   }
 
   #wait(timeout: number): number {
-    if (timeout === 0 || !this.#handoff.maySleep()) return this.#polls.wait(0);
+    if (timeout === 0 || this.#strategy.looks() || !this.#handoff.maySleep()) return this.#polls.wait(0);
     const ready = this.#polls.wait(timeout);
     this.#handoff.awake();
     return ready;
@@ -222,24 +233,33 @@ export class EspWorker {
     return batch.count;
   }
 
-  /** Append what waits in a TUN queue to the outbound batch, and send that whenever it is full. */
-  #readTun(i: number): number {
+  /**
+   * Append what waits in a TUN queue to the outbound batch, and send that whenever it is full. A packet that is likely to be
+   * the only one, of all, is sent before the queue is asked for another.
+   */
+  #readTun(i: number, lone: boolean): number {
     const batch = this.#read;
     const reader = this.#tunReader;
     const fd = this.#fd[i]!;
     const tunnel = this.#tunnel[i]!;
     let packets = reader.hasRoom(tunnel, batch) ? 0 : this.#flush();
+    const before = packets + batch.count;
+    let reads = 0;
     do {
-      const result = reader.read(fd, tunnel, batch);
+      const result = reader.read(fd, tunnel, batch, lone && reads < 2);
       while (reader.pending) {
         packets += this.#flush();
         reader.resume(batch);
       }
       if (result < 0) {
         this.#mute(i, result);
+        this.#lone[i] = packets + batch.count - before === 1 ? 1 : 0;
         return packets;
       }
+      reads++;
+      if (lone && reads === 1) packets += this.#flush();
     } while (reader.hasRoom(tunnel, batch));
+    this.#lone[i] = 0;
     return packets + this.#flush();
   }
 

@@ -1,5 +1,6 @@
 /** What the tables say to those who look: counts of pairs, tunnels and workers. Octets are always those of inner packets. */
 import { addTallies, type Tally } from "../ipsec/counters.ts";
+import { refusal } from "../linux/io-uring.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 import { WorkerStat } from "./worker-board.ts";
 
@@ -32,6 +33,8 @@ export interface WorkerStats extends TunnelCounters {
   readonly cpuTime: number | undefined;
   /** How often its thread died and another took its place. */
   readonly replaced: number;
+  /** Why it reads and writes packets of interfaces one by one and not by io_uring; undefined when it does not. */
+  readonly ioUringRefused: string | undefined;
 }
 
 const STATUS_NAMES = ["starting", "running", "stopped", "failed"] as const;
@@ -72,6 +75,7 @@ export const reportWorker = (
 ): WorkerStats => {
   const received = blocks.workerIn(worker);
   const sent = blocks.workerOut(worker);
+  const io = board.tunIo(worker);
   return {
     worker,
     status: STATUS_NAMES[board.status(worker)],
@@ -82,5 +86,6 @@ export const reportWorker = (
     out: counters.tally(sent),
     cpuTime,
     replaced,
+    ioUringRefused: io < 0 ? refusal(io) : undefined,
   };
 };

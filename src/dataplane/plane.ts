@@ -96,6 +96,8 @@ interface LocalAddress {
 
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
 const DEFAULT_SLOTS = 4096;
+/** Pairs that one `poll` asks for events. */
+const MOST_LOOKED_AT = 1024;
 
 export class Plane {
   readonly workers: number;
@@ -112,6 +114,7 @@ export class Plane {
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
+  #round = this.#pairs.values();
   #order = 0;
   #stopped: Promise<void> | undefined;
 
@@ -329,8 +332,8 @@ export class Plane {
     return reportPair(this.#memory, pair.slot);
   }
 
-  /** Packets of a live pair, or undefined: what liveness checks ask. */
-  usage(spiIn: number): { packetsIn: number; packetsOut: number } | undefined {
+  /** What a live pair has carried, or undefined: what liveness checks and lifetimes by volume ask. */
+  usage(spiIn: number): Pick<PairCounters, "packetsIn" | "packetsOut" | "bytesIn" | "bytesOut"> | undefined {
     return this.counters(spiIn);
   }
 
@@ -355,26 +358,11 @@ export class Plane {
     return { in: addTallies(stats.map((each) => each.in)), out: addTallies(stats.map((each) => each.out)) };
   }
 
-  /** What happened since the last call. Call it every 50 ms or so. */
+  /** What happened since the last call, or with very many pairs a few calls ago. Call it every 50 ms or so. */
   poll(): PlaneEvent[] {
     this.#reclaim();
-    const { sad } = this.#memory;
     const events: PlaneEvent[] = [];
-    for (const [spiIn, pair] of this.#pairs) {
-      const { slot, path } = pair;
-      const bits = sad.takeEvents(slot);
-      if (bits & SaEvent.FIRST_PACKET && !pair.met) {
-        pair.met = true; // a worker that took over from another meets the SA anew
-        events.push({ kind: "first-packet", spiIn });
-      }
-      if (bits & SaEvent.PEER_MOVED) {
-        const seen = sad.seenPeer(slot);
-        if (seen === undefined) continue; // being written: its writer raises the event again
-        const remote = { address: addressText(seen.address), port: seen.port };
-        if (remote.address !== path.remote.address || remote.port !== path.remote.port)
-          events.push({ kind: "peer-moved", spiIn, remote });
-      }
-    }
+    for (let left = Math.min(this.#pairs.size, MOST_LOOKED_AT); left > 0; left--) this.#look(this.#nextPair(), events);
     this.#addresses.forEach((local, row) => {
       if (!this.#memory.sockets.takeMixed(row) || !local.trains) return;
       local.trains = false;
@@ -383,6 +371,30 @@ export class Plane {
     });
     events.push(...this.#threads.takeDeaths());
     return events;
+  }
+
+  #look(pair: Pair, events: PlaneEvent[]): void {
+    const { spiIn, slot, path } = pair;
+    const { sad } = this.#memory;
+    const bits = sad.takeEvents(slot);
+    if (bits & SaEvent.FIRST_PACKET && !pair.met) {
+      pair.met = true; // a worker that took over from another meets the SA anew
+      events.push({ kind: "first-packet", spiIn });
+    }
+    if ((bits & SaEvent.PEER_MOVED) === 0) return;
+    const seen = sad.seenPeer(slot);
+    if (seen === undefined) return; // being written: its writer raises the event again
+    const remote = { address: addressText(seen.address), port: seen.port };
+    if (remote.address !== path.remote.address || remote.port !== path.remote.port)
+      events.push({ kind: "peer-moved", spiIn, remote });
+  }
+
+  /** One after the other, round and round. There is one. */
+  #nextPair(): Pair {
+    const next = this.#round.next();
+    if (next.done !== true) return next.value;
+    this.#round = this.#pairs.values();
+    return this.#nextPair();
   }
 
   /** Run one round of every worker: only with `inThread`. Returns how many packets were judged. */

@@ -18,8 +18,8 @@ const FEW = 8;
 export class Receiver {
   readonly #arena: Arena;
   readonly #datagrams: MsgBatch;
-  /** How many to ask for: trains are few and long, single datagrams many and short. */
-  #ask = RECEIVED;
+  /** How many to ask for: trains are few and long; of single datagrams as many as came, since each place has its price. */
+  #ask = FEW;
   #kind = 0;
   /** Datagrams received, the one that is being cut, and how much of it has been. */
   #count = 0;
@@ -44,8 +44,14 @@ export class Receiver {
     this.#count = Math.max(count, 0);
     this.#next = 0;
     this.#cut = 0;
-    if (count > 0) this.#ask = segmentSize(this.#datagrams, 0) > 0 ? FEW : RECEIVED;
+    if (count > 0) this.#ask = this.#expect(count);
     return count;
+  }
+
+  #expect(count: number): number {
+    if (segmentSize(this.#datagrams, 0) > 0) return FEW;
+    if (count === this.#ask) return Math.min(RECEIVED, count * 2);
+    return count < this.#ask >> 2 ? Math.max(FEW, this.#ask >> 1) : this.#ask;
   }
 
   /** Fill the batch with the next packets; a train is not divided unless it alone is too long. Returns how many. */

@@ -18,7 +18,7 @@ import { MsgBatch } from "../linux/msg-batch.ts";
 import { POLLOUT, PollSet } from "../linux/poll.ts";
 import { AF_INET, AF_INET6 } from "../linux/sockaddr.ts";
 import { SOL_UDP, UDP_SEGMENT } from "../linux/socket.ts";
-import { BATCH } from "./arena.ts";
+import { OUTBOUND_BATCH } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
@@ -42,10 +42,10 @@ export class Sender {
   readonly #singles: MsgBatch;
   readonly #writable = new PollSet(1);
   /** By buffer of `#messages`: its packet in the batch. */
-  readonly #packet = new Int32Array(BATCH);
+  readonly #packet = new Int32Array(OUTBOUND_BATCH);
   /** By message: its first buffer, and how many. */
-  readonly #first = new Int32Array(BATCH);
-  readonly #of = new Int32Array(BATCH);
+  readonly #first = new Int32Array(OUTBOUND_BATCH);
+  readonly #of = new Int32Array(OUTBOUND_BATCH);
   /** By row of the socket table: batches to go without trains. */
   readonly #cautious = new Int32Array(MAX_ADDRESSES);
 
@@ -62,8 +62,8 @@ export class Sender {
     this.#tables = tables;
     this.#owned = owned;
     this.#worker = worker;
-    this.#messages = new MsgBatch({ slab, capacity: BATCH, controlRoom: CONTROL_ROOM });
-    this.#singles = new MsgBatch({ slab, capacity: BATCH });
+    this.#messages = new MsgBatch({ slab, capacity: OUTBOUND_BATCH, controlRoom: CONTROL_ROOM });
+    this.#singles = new MsgBatch({ slab, capacity: OUTBOUND_BATCH });
     this.#writable.add(-1, POLLOUT);
   }
 

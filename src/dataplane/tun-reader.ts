@@ -11,14 +11,16 @@
  * When they are not, or when the batch has no room for all segments, the pieces are put together in the park and the
  * segments copied out of there, over as many batches as it takes.
  *
- * A tunnel whose packets come singly is read by many packets at a time where the system allows it (ReadAhead).
+ * A tunnel whose packets come singly is read as a whole, with read(2), or many packets at a time where the system allows it
+ * (ReadAhead): there are no pieces then.
  */
 
 import { Verdict } from "../ipsec/verdict.ts";
 import { VIRTIO_NET_HDR } from "../linux/abi.ts";
 import type { IoUring } from "../linux/io-uring.ts";
 import { IoVectors } from "../linux/io-vectors.ts";
-import { type Arena, BATCH, MAX_PACKET, OUTBOUND_AREA, outboundRoom, PARK } from "./arena.ts";
+import * as libc from "../linux/libc.ts";
+import { type Arena, MAX_PACKET, OUTBOUND_AREA, OUTBOUND_BATCH, outboundRoom, PARK } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 import { ReadAhead } from "./read-ahead.ts";
@@ -28,6 +30,10 @@ import { MAX_TUNNELS } from "./tunnel-table.ts";
 /** Sizes are not foreseen when the first piece would be shorter than this. */
 const LEAST_PIECE = MAX_HEADERS;
 const LONGEST = 65_536;
+/** After so many single packets no super-packet is expected. */
+const PATIENCE = 16;
+/** Octets of the outbound area for a packet that may turn out to be one. */
+const WHOLE = outboundRoom(LONGEST);
 
 export class TunReader {
   readonly #arena: Arena;
@@ -35,19 +41,21 @@ export class TunReader {
   readonly #tables: PlaneMemory;
   readonly #iovecs: IoVectors;
   readonly #segmenter: Segmenter;
-  /** By tunnel: the sizes of its last super-packet, 0 before the first; whether the last packet was one. */
+  /** By tunnel: the sizes of its last super-packet, 0 before the first, and single packets until no other is expected. */
   readonly #headers = new Uint16Array(MAX_TUNNELS);
   readonly #sizes = new Uint16Array(MAX_TUNNELS);
-  readonly #busy = new Uint8Array(MAX_TUNNELS);
+  readonly #expected = new Uint8Array(MAX_TUNNELS);
   /** Octets of the outbound area that the batch has taken. */
   #used = 0;
 
-  // What the iovecs are prepared for: pieces of `size` octets from `start` on, the first with `headers` more.
+  // Where the last packet was read to: pieces of `size` octets from `start` on, the first with `headers` more.
   #start = -1;
   #header = 0;
   #size = 0;
   #pieces = 0;
   #spacing = 0;
+  /** The iovecs are prepared for that. */
+  #laid = false;
 
   /** Next segment of the super-packet in the park, or -1; where that park is. */
   #parked = -1;
@@ -64,7 +72,7 @@ export class TunReader {
     this.#arena = arena;
     this.#slab = arena.slab;
     this.#tables = tables;
-    this.#iovecs = new IoVectors(arena.memory, BATCH + 2);
+    this.#iovecs = new IoVectors(arena.memory, OUTBOUND_BATCH + 1);
     this.#segmenter = new Segmenter(arena.slab, arena.sum);
   }
 
@@ -83,27 +91,29 @@ export class TunReader {
   /** There is room for what the tunnel is likely to give. */
   hasRoom(tunnel: number, batch: OutboundBatch): boolean {
     const free = batch.capacity - batch.count;
-    if (this.#ahead?.suits(tunnel)) return free > 0 && this.#ahead.hasRoom;
+    if (this.#ahead?.suits(tunnel)) return free > 0 && this.#ahead.hasRoom && this.#used + WHOLE <= OUTBOUND_AREA;
+    if (!this.#foresees(tunnel)) return free > 0 && this.#used + WHOLE <= OUTBOUND_AREA;
     const size = this.#sizes[tunnel]!;
-    const segments = this.#busy[tunnel] === 1 ? Math.min(Math.ceil(LONGEST / size), batch.capacity) : 1;
-    const room = outboundRoom(segments === 1 ? MAX_PACKET : this.#headers[tunnel]! + size);
-    return segments <= free && this.#used + segments * room <= OUTBOUND_AREA;
+    const segments = Math.min(Math.ceil(LONGEST / size), batch.capacity);
+    return segments <= free && this.#used + segments * outboundRoom(this.#headers[tunnel]! + size) <= OUTBOUND_AREA;
   }
 
   /**
    * Append one packet of `fd`, or the segments of one super-packet, or as many packets as there are. Returns its octets, 0
-   * for several, or -errno of a packet that did not come (-EAGAIN: no more); packets before that one are appended.
+   * for several, or -errno of a packet that did not come (-EAGAIN: no more); packets before that one are appended. `lone`:
+   * no more than one is there, probably.
    */
-  read(fd: number, tunnel: number, batch: OutboundBatch): number {
+  read(fd: number, tunnel: number, batch: OutboundBatch, lone = false): number {
     const header = this.#tables.tunnels.vnetHdr(tunnel) ? VIRTIO_NET_HDR.size : 0;
     this.#enter(tunnel);
-    if (this.#ahead?.suits(tunnel)) {
+    if (!lone && this.#ahead?.suits(tunnel)) {
       const result = this.#ahead.read(fd, tunnel, header, batch.capacity - batch.count);
       this.#takeAhead(this.#ahead, batch);
       return result;
     }
-    this.#prepare(header, tunnel, batch);
-    const result = this.#iovecs.read(fd, 0, this.#pieces + 2);
+    const result = this.#foresees(tunnel)
+      ? this.#readPieces(fd, header, tunnel, batch.capacity - batch.count)
+      : this.#readWhole(fd, header);
     if (result < 0) return result;
     const length = result - header;
     if (length < 0) this.#refuse(batch, 0, Verdict.BAD_INNER);
@@ -112,6 +122,11 @@ export class TunReader {
       this.#single(batch, length, Verdict.PASS);
     } else this.#judge(batch, tunnel, length);
     return result;
+  }
+
+  /** A super-packet is expected, and how it will be cut. */
+  #foresees(tunnel: number): boolean {
+    return this.#expected[tunnel]! > 0 && this.#headers[tunnel]! + this.#sizes[tunnel]! >= LEAST_PIECE;
   }
 
   /** Append more of what was read: segments of the super-packet in the park, then packets read ahead. */
@@ -144,10 +159,10 @@ export class TunReader {
 
   #judge(batch: OutboundBatch, tunnel: number, length: number): void {
     const segmenter = this.#segmenter;
-    const { virtioAt } = this.#arena;
     const at = this.#arena.packetAt(this.#start);
+    const virtioAt = at - VIRTIO_NET_HDR.size;
     const wish = segmenter.wish(virtioAt);
-    this.#busy[tunnel] = 0;
+    if (this.#expected[tunnel]! > 0) this.#expected[tunnel] = this.#expected[tunnel]! - 1;
     this.#ahead?.note(tunnel, wish === Wish.SEGMENTS);
     if (wish === Wish.NOTHING || wish === Wish.CHECKSUM) {
       this.#gather(at, Math.min(length, MAX_PACKET));
@@ -166,7 +181,7 @@ export class TunReader {
     }
     this.#headers[tunnel] = headerLength;
     this.#sizes[tunnel] = segmentSize;
-    this.#busy[tunnel] = 1;
+    this.#expected[tunnel] = PATIENCE;
     if (headerLength !== this.#header || segmentSize !== this.#size || count > this.#pieces) {
       this.#gather(this.#arena.parkAt, length);
       this.#park(batch, this.#arena.parkAt);
@@ -236,31 +251,39 @@ export class TunReader {
     batch.refused[n] = refused;
   }
 
-  /** Lay out where the next packet is read to. */
-  #prepare(header: number, tunnel: number, batch: OutboundBatch): void {
-    const headers = this.#headers[tunnel]!;
-    const size = this.#sizes[tunnel]!;
-    const foreseen = header > 0 && headers + size >= LEAST_PIECE;
-    this.#lay(header, foreseen ? headers : 0, foreseen ? size : MAX_PACKET, batch.capacity - batch.count);
+  #readWhole(fd: number, header: number): number {
+    this.#start = this.#used;
+    this.#header = 0;
+    this.#size = LONGEST;
+    this.#pieces = 1;
+    this.#laid = false;
+    return libc.read(fd, this.#arena.memory, this.#arena.packetAt(this.#used) - header, header + LONGEST);
   }
 
-  #lay(header: number, headers: number, size: number, free: number): void {
+  #readPieces(fd: number, header: number, tunnel: number, free: number): number {
+    const headers = this.#headers[tunnel]!;
+    const size = this.#sizes[tunnel]!;
     const spacing = outboundRoom(headers + size);
     const most = Math.min(free, Math.floor((OUTBOUND_AREA - this.#used) / spacing));
-    const pieces = Math.max(1, Math.min(headers === 0 ? 1 : Math.ceil(LONGEST / size), most));
+    const pieces = Math.max(1, Math.min(Math.ceil(LONGEST / size), most));
+    const isSame =
+      this.#start === this.#used && this.#header === headers && this.#size === size && this.#pieces === pieces;
+    if (!this.#laid || !isSame) this.#lay(header, headers, size, pieces, spacing);
+    return this.#iovecs.read(fd, 0, pieces + 1);
+  }
+
+  #lay(header: number, headers: number, size: number, pieces: number, spacing: number): void {
     const iovecs = this.#iovecs;
-    iovecs.set(0, this.#arena.virtioAt, header);
-    if (this.#start === this.#used && this.#header === headers && this.#size === size && this.#pieces === pieces)
-      return;
     this.#start = this.#used;
     this.#header = headers;
     this.#size = size;
     this.#pieces = pieces;
     this.#spacing = spacing;
-    iovecs.set(1, this.#arena.packetAt(this.#start), headers + size);
-    for (let k = 1; k < pieces; k++) iovecs.set(1 + k, this.#pieceAt(k), size);
+    this.#laid = true;
+    iovecs.set(0, this.#arena.packetAt(this.#start) - header, header + headers + size);
+    for (let k = 1; k < pieces; k++) iovecs.set(k, this.#pieceAt(k), size);
     const parked = headers + pieces * size;
-    iovecs.set(1 + pieces, this.#arena.parkAt + parked, Math.max(PARK - parked, 0));
+    iovecs.set(pieces, this.#arena.parkAt + parked, Math.max(PARK - parked, 0));
   }
 
   /** Where piece `k` was read to. */

@@ -21,12 +21,16 @@ const STOP = 16;
 const ACKNOWLEDGED = 0;
 const STATUS = 1;
 const THREAD = 2;
+const TUN_IO = 3;
 const STATS = 8; // doubles into the row: word 16
 const JOURNAL_AT = (1 + MAX_WORKERS) * ROW;
 
 /** Life of a worker. */
 export const WorkerStatus = { STARTING: 0, RUNNING: 1, STOPPED: 2, FAILED: 3 } as const;
 export type WorkerStatus = (typeof WorkerStatus)[keyof typeof WorkerStatus];
+
+/** The worker reads and writes its interfaces by io_uring; -errno is why not, 0 that it has not said yet. */
+export const TUN_IO_URING = 1;
 
 /** Columns of a worker's statistics. */
 export const WorkerStat = { POLLS: 0, BATCHES_IN: 1, BATCHES_OUT: 2 } as const;
@@ -85,6 +89,11 @@ export class WorkerBoard {
     return this.#words[rowOf(worker) + THREAD]!;
   }
 
+  /** TUN_IO_URING, 0 or -errno. */
+  tunIo(worker: number): number {
+    return this.#words[rowOf(worker) + TUN_IO]!;
+  }
+
   stat(worker: number, column: number): number {
     return this.#doubles[rowOf(worker) / 2 + STATS + column]!;
   }
@@ -114,6 +123,10 @@ export class WorkerBoard {
 
   setThread(worker: number, thread: number): void {
     this.#words[rowOf(worker) + THREAD] = thread;
+  }
+
+  setTunIo(worker: number, io: number): void {
+    this.#words[rowOf(worker) + TUN_IO] = io;
   }
 
   addStat(worker: number, column: number): void {

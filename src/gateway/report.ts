@@ -103,6 +103,7 @@ const reportWorker = ({
   polls,
   cpuTime,
   replaced,
+  ioUringRefused,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
   batches,
@@ -110,6 +111,7 @@ const reportWorker = ({
   polls,
   cpuTime: cpuTime ?? 0,
   replaced,
+  ioUringRefused: ioUringRefused ?? null,
 });
 
 type Counts = Readonly<Record<string, number>>;

@@ -8,6 +8,7 @@
 import type { ChildSaParams } from "./child-sa-params.ts";
 import type { ChildConfig } from "./connection.ts";
 import type { Task } from "./task.ts";
+import type { Volume, VolumeLimits } from "./volume.ts";
 
 export type ChildSaState =
   | { readonly name: "installed"; readonly rekeyAt: number }
@@ -32,6 +33,15 @@ export const DELETE_GUARD = 120_000;
 
 export type ChildSaFacts = Omit<ChildSaParams, "keyIn" | "keyOut" | "path" | "connection" | "child">;
 
+interface Beginning {
+  readonly lowestNonce: Uint8Array;
+  readonly inUse: boolean;
+  readonly now: number;
+  readonly rekeyAt: number;
+  readonly expiresAt: number;
+  readonly limits: VolumeLimits;
+}
+
 export class ChildSa {
   readonly config: ChildConfig;
   readonly facts: ChildSaFacts;
@@ -43,20 +53,25 @@ export class ChildSa {
   inUse: boolean;
   /** When to send on it though nothing has shown that the peer has it yet; never, where its use is told otherwise. */
   useAt = Number.POSITIVE_INFINITY;
+  readonly limits: VolumeLimits;
+  /** Its soft limit of volume is reached: a rekey was asked for. */
+  isWornOut = false;
+  /** What it had carried when its volume was last looked at. */
+  carried: Volume & { readonly at: number };
+  /** How often its rekey was put off. */
+  postponed = 0;
   /** What the data plane had received when we last asked. */
   packetsIn = 0;
   #state: ChildSaState;
 
-  constructor(
-    config: ChildConfig,
-    facts: ChildSaFacts,
-    options: { lowestNonce: Uint8Array; inUse: boolean; rekeyAt: number; expiresAt: number },
-  ) {
+  constructor(config: ChildConfig, facts: ChildSaFacts, options: Beginning) {
     this.config = config;
     this.facts = facts;
     this.lowestNonce = options.lowestNonce;
     this.inUse = options.inUse;
     this.expiresAt = options.expiresAt;
+    this.limits = options.limits;
+    this.carried = { packets: 0, bytes: 0, at: options.now };
     this.#state = { name: "installed", rekeyAt: options.rekeyAt };
   }
 

@@ -10,6 +10,7 @@ import type { IkeSa } from "./ike-sa.ts";
 import { deriveChildKeys, type IkeKeys } from "./keymat.ts";
 import { lowest } from "./lowest-nonce.ts";
 import type { Turn } from "./turn.ts";
+import { volumeLimits, watchSoon } from "./volume.ts";
 
 interface Installing {
   readonly agreed: AgreedChild;
@@ -49,10 +50,13 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
   const child = new ChildSa(config, facts, {
     lowestNonce: lowest(ni, nr),
     inUse: use === "now",
+    now: turn.now,
     rekeyAt: turn.now + turn.jittered(config.lifetime, 0.1),
     expiresAt: turn.now + config.lifetime * 1.1,
+    limits: volumeLimits(turn, config, suite.esn),
   });
   sa.children.set(spiIn, child);
+  watchSoon(turn, sa, child);
   turn.effects.push({
     kind: "install",
     use,
@@ -87,10 +91,10 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
 
 /** From now on the child's traffic is sent on this pair. */
 export const startUsing = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
+  child.useAt = Number.POSITIVE_INFINITY;
   if (child.inUse || child.state.name === "removed") return;
   for (const sibling of siblings(sa, child)) sibling.inUse = false;
   child.inUse = true;
-  child.useAt = Number.POSITIVE_INFINITY;
   turn.effects.push({ kind: "use", spiIn: child.spiIn });
 };
 

@@ -43,6 +43,17 @@ export interface ConnectionConfig {
   readonly lifetime: number;
   readonly liveness: Liveness | undefined;
   readonly retransmit: Retransmit;
+  /**
+   * IKE SAs without a Child SA in IKE_AUTH (RFC 6023). `allow`: those that a peer begins. `prefer`: ours too, when the peer
+   * can, so that the first Child SA has a key exchange of its own.
+   */
+  readonly childless: "allow" | "prefer" | "never";
+  /**
+   * What becomes of the IKE SAs that a peer has when it authenticates another. `contact`: INITIAL_CONTACT ends them
+   * (RFC 7296 §2.4). `replace`: they end in any case. `keep`: without INITIAL_CONTACT the new one is refused. `never`: they
+   * live side by side.
+   */
+  readonly duplicates: "contact" | "replace" | "keep" | "never";
   readonly children: readonly ChildConfig[];
 }
 
@@ -55,6 +66,9 @@ export interface ChildConfig {
   readonly remote: readonly TrafficSelector[];
   /** Until the Child SA is rekeyed; up to 10 % earlier by jitter, deleted when 10 % older. */
   readonly lifetime: number;
+  /** The same in octets and in packets, of whichever of its SAs has more; undefined: no such limit. */
+  readonly lifebytes?: number | undefined;
+  readonly lifepackets?: number | undefined;
 }
 
 export interface Liveness {

@@ -27,6 +27,8 @@ export interface IkeOptions {
   readonly decryptFailures: number;
   /** Rekeys that a peer may ask for on one IKE SA in a second; all its Child SAs at once in any case. */
   readonly rekeyRate: number;
+  /** Message IDs go up to this one; a test may want to see their end. */
+  readonly lastMessageId: number;
 }
 
 export const DEFAULT_OPTIONS: IkeOptions = {
@@ -38,6 +40,7 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   halfOpenTimeout: 60_000,
   decryptFailures: 30,
   rekeyRate: 5,
+  lastMessageId: 2 ** 32 - 1,
 };
 
 export class Core {

@@ -8,6 +8,7 @@
  * Make before break: the old pair is deleted once traffic has moved to the new one.
  */
 import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
+import { postponement } from "./backoff.ts";
 import { childFailed } from "./child-failure.ts";
 import {
   type AgreedChild,
@@ -23,6 +24,7 @@ import { installChild, isChildUp, removeChild, replacedBy } from "./children.ts"
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { deleteIkeSa } from "./ike-sa-end.ts";
 import { DeleteUninstalled, deleteChild } from "./informational.ts";
 import { losesTo, lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
@@ -51,8 +53,8 @@ export interface Asking {
   readonly tries?: number;
 }
 
-/** After a refusal a rekey is tried again within this time; TEMPORARY_FAILURE is for soon (RFC 7296 §2.25). */
-const RETRY = { refused: 60_000, temporary: 5_000 } as const;
+/** After a refusal a rekey is tried again within this time, ms. */
+const REFUSED = 60_000;
 const MOST_GROUPS = 3;
 
 export class CreateChild implements Task {
@@ -88,7 +90,7 @@ export class CreateChild implements Task {
     const offer = offerChild(turn, sa.connection ?? "", config, { resource, withKe: true, like });
     if (offer === undefined) {
       turn.log("error", "no-spi", sa, `no room for child ${config.name}: too many Child SAs`, { child: config.name });
-      this.#giveUp(turn, sa, RETRY.refused);
+      this.#giveUp(turn, sa);
       return undefined;
     }
     const method = this.#group === undefined ? undefined : kexById(this.#group);
@@ -122,7 +124,7 @@ export class CreateChild implements Task {
       if (!(problem instanceof IkeError)) throw problem;
       sa.requests.add(turn, sa, new DeleteUninstalled(sent.offer.spiIn)); // the peer has it: no half state
       childFailed(turn, sa, sent.offer, problem);
-      this.#giveUp(turn, sa, RETRY.refused);
+      this.#giveUp(turn, sa);
     } finally {
       sent.keyPair?.destroy();
     }
@@ -132,7 +134,7 @@ export class CreateChild implements Task {
     if (this.#sent !== undefined) release(turn, this.#sent);
     this.#sent = undefined;
     const old = this.#old;
-    if (old !== undefined && this.#owns(old)) old.become({ name: "installed", rekeyAt: turn.now + RETRY.temporary });
+    if (old !== undefined && this.#owns(old)) postpone(turn, old);
   }
 
   #install(turn: Turn, sa: IkeSa, sent: Sent, agreed: AgreedChild, payloads: readonly Payload[]): void {
@@ -177,12 +179,14 @@ export class CreateChild implements Task {
       }
       case Notify.TEMPORARY_FAILURE:
         turn.log("debug", "child-sa-postponed", sa, `child ${offer.config.name}: the peer asks to wait`);
-        this.#giveUp(turn, sa, RETRY.temporary);
+        if (old !== undefined && this.#owns(old)) postpone(turn, old);
+        else this.#giveUp(turn, sa);
         return;
       case Notify.CHILD_SA_NOT_FOUND:
         if (old === undefined || old.state.name === "removed") break;
         removeChild(turn, sa, old, "the peer does not know it"); // RFC 7296 §2.25.1
-        wantChild(turn, sa, offer.config, old.resource);
+        if (sa.peering?.wish === "no" && sa.children.size === 0) deleteIkeSa(turn, sa, "it has no Child SA left");
+        else wantChild(turn, sa, offer.config, old.resource);
         return;
       case Notify.TS_MAX_QUEUE:
       case Notify.NO_ADDITIONAL_SAS:
@@ -197,7 +201,7 @@ export class CreateChild implements Task {
         return;
     }
     childFailed(turn, sa, offer, new IkeError(error.type, `the peer refused ${this.#what}`));
-    this.#giveUp(turn, sa, RETRY.refused);
+    this.#giveUp(turn, sa);
   }
 
   /** The rival, or what the peer has rekeyed it to since. */
@@ -223,12 +227,11 @@ export class CreateChild implements Task {
   }
 
   /** Nothing came of it: the old pair goes on, or the child is asked for again later. */
-  #giveUp(turn: Turn, sa: IkeSa, within: number): void {
+  #giveUp(turn: Turn, sa: IkeSa): void {
     const old = this.#old;
     if (old === undefined || old.state.name === "removed") {
-      if (sa.peering?.isChildDue(this.childName, this.resource)) return;
-      wantChild(turn, sa, this.#config, this.resource, within === RETRY.temporary ? within : undefined);
-    } else if (this.#owns(old)) old.become({ name: "installed", rekeyAt: turn.now + turn.jittered(within, 0.5) });
+      if (!sa.peering?.isChildDue(this.childName, this.resource)) wantChild(turn, sa, this.#config, this.resource);
+    } else if (this.#owns(old)) old.become({ name: "installed", rekeyAt: turn.now + turn.jittered(REFUSED, 0.5) });
   }
 
   /** Whether the old pair still waits for this very task. */
@@ -236,6 +239,11 @@ export class CreateChild implements Task {
     return state.name === "rekeying" && state.task === this;
   }
 }
+
+const postpone = (turn: Turn, child: ChildSa): void => {
+  const wait = postponement(turn, child.postponed++, child.expiresAt - turn.now);
+  child.become({ name: "installed", rekeyAt: turn.now + wait });
+};
 
 const isMissing = (sa: IkeSa, config: ChildConfig, resource: number): boolean =>
   !isChildUp(sa, config.name, resource) && mayAskFor(sa, config, resource);
@@ -262,4 +270,12 @@ export const rekeyChild = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
   const task = new CreateChild(child.config, { resource: child.resource, old: child });
   child.become({ name: "rekeying", task });
   sa.requests.add(turn, sa, task);
+};
+
+/** The hard end of a pair: delete it, and ask for another where it is wanted. */
+export const expireChild = (turn: Turn, sa: IkeSa, child: ChildSa, why: string): void => {
+  const fields = { child: child.config.name, spiIn: spiText(child.spiIn) };
+  turn.log("warn", "child-sa-expired", sa, `child ${child.config.name}: ${why}`, fields);
+  deleteChild(turn, sa, child, why);
+  wantChild(turn, sa, child.config, child.resource);
 };

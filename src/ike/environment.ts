@@ -13,11 +13,14 @@ export interface IkeEnvironment {
   releaseSpi(spi: number): void;
   /** What the system knows of the MTU of the way to a peer, octets of IP; undefined when there is no way. */
   pathMtu(path: Path): number | undefined;
-  /** What a pair has carried, by its inbound SPI; undefined when it is not known. Needed for liveness and sequence numbers. */
+  /** What a pair has carried, by its inbound SPI; undefined when it is not known. Needed for liveness and lifetimes. */
   usage(spiIn: number): Usage | undefined;
 }
 
 export interface Usage {
   readonly packetsIn: number;
   readonly packetsOut: number;
+  /** Octets of inner packets. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
 }

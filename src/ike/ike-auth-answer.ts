@@ -12,7 +12,7 @@ import { equalIdentity, formatIdentity, type Identity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState } from "./ike-sa.ts";
 import { establish } from "./ike-sa-established.ts";
-import { obeyInitialContact, settleTwins } from "./ike-sa-twins.ts";
+import { refuseDuplicate, replaceDuplicates, settleTwins } from "./ike-sa-twins.ts";
 import type { Psk } from "./keyring.ts";
 import { lowest } from "./lowest-nonce.ts";
 import { find, type Payload } from "./message.ts";
@@ -39,11 +39,16 @@ export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]):
   const { config } = peering;
   const { keys, suite, opening } = state;
 
+  const newcomer = { peering, peerId: idi, hasInitialContact: hasNotify(payloads, Notify.INITIAL_CONTACT) };
+  refuseDuplicate(turn, sa, newcomer);
+  if (find(payloads, "SA") === undefined && config.childless === "never")
+    throw invalidSyntax("IKE_AUTH without a Child SA, which we never said that we take"); // RFC 6023 §4
+
   sa.peering = peering;
   sa.peerId = idi;
   peering.sas.add(sa);
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
-  if (hasNotify(payloads, Notify.INITIAL_CONTACT)) obeyInitialContact(turn, sa);
+  replaceDuplicates(turn, sa, newcomer);
 
   const signed = { message: opening.answer, nonce: opening.ni, prf: keys.prf, skP: keys.skPr };
   const auth = pskAuth(psk.local, { ...signed, identity: config.local.id });

@@ -1,7 +1,7 @@
 /**
  * IKE_AUTH as its initiator, RFC 7296 §1.2
  *
- *   HDR, SK {IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr} -->
+ *   HDR, SK {IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr} -->      without the last three: childless, RFC 6023
  *                                                                    <-- HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
  *                                                                    <-- HDR, SK {IDr, AUTH, N(child refused)}
  *                                                                    <-- HDR, SK {N(AUTHENTICATION_FAILED)}
@@ -10,7 +10,7 @@
  */
 import { checkPskAuth, pskAuth } from "./auth.ts";
 import { childFailed } from "./child-failure.ts";
-import { offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
+import { type ChildOffer, offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { installChild } from "./children.ts";
 import { expectedPeer, keysFor } from "./connection.ts";
 import { formatIdentity } from "./identity.ts";
@@ -36,20 +36,25 @@ import { wantChildren } from "./want-children.ts";
 
 type AuthSent = Extract<IkeSaState, { name: "auth-sent" }>;
 
+interface Begun {
+  readonly keys: IkeKeys;
+  readonly suite: IkeSuite;
+  readonly opening: Opening;
+  /** The responder takes IKE_AUTH without a Child SA. */
+  readonly takesChildless: boolean;
+}
+
 /** The IKE_SA_INIT answer is good: go on. */
-export const sendIkeAuth = (
-  turn: Turn,
-  sa: IkeSa,
-  begun: { readonly keys: IkeKeys; readonly suite: IkeSuite; readonly opening: Opening },
-): void => {
+export const sendIkeAuth = (turn: Turn, sa: IkeSa, { takesChildless, ...begun }: Begun): void => {
   const { peering } = sa;
   const [child] = peering?.config.children ?? [];
   if (peering === undefined || child === undefined) throw new RangeError("IKE_AUTH needs a connection with a child");
   const { config } = peering;
-  const offer = offerChild(turn, config.name, child, { resource: 0, withKe: false });
+  const isChildless = takesChildless && config.childless === "prefer";
+  const offer = isChildless ? undefined : offerChild(turn, config.name, child, { resource: 0, withKe: false });
   sa.requests.answered();
   sa.become({ name: "auth-sent", ...begun, offer });
-  if (offer === undefined) {
+  if (offer === undefined && !isChildless) {
     peering.lastError = `no room for child ${child.name}: too many Child SAs`;
     turn.log("error", "no-spi", sa, peering.lastError);
     closeIkeSa(turn, sa, peering.lastError);
@@ -59,20 +64,24 @@ export const sendIkeAuth = (
   const signed = { message: opening.request, nonce: opening.nr, prf: keys.prf, skP: keys.skPi };
   const expected = exactId(expectedPeer(config));
   const psk = keysFor(config, expected, sa.path.remote.address);
-  if (psk === undefined) throw new RangeError("an IKE SA was begun without a key"); // see initiateIkeSa
+  if (psk === undefined) throw new RangeError("an IKE SA was begun without a key"); // see attempt.ts
   const auth = pskAuth(psk.local, { ...signed, identity: config.local.id });
-  const { sa: proposals, selectors } = offeredPayloads(offer);
   const payloads: Payload[] = [
     { kind: "IDi", value: config.local.id },
-    ...(peering.established().length === 0 ? [notifyPayload(Notify.INITIAL_CONTACT)] : []), // RFC 7296 §2.4
+    ...(config.duplicates !== "never" && peering.established().length === 0
+      ? [notifyPayload(Notify.INITIAL_CONTACT)]
+      : []), // RFC 7296 §2.4
     ...(config.remote.id === undefined || expected === undefined ? [] : [{ kind: "IDr", value: expected } as const]),
     { kind: "AUTH", value: { method: AuthMethod.SHARED_KEY_MIC, data: auth } },
-    ...resourcePayloads(child, 0),
-    proposals,
-    ...selectors,
+    ...(offer === undefined ? [] : childPayloads(offer)),
   ];
   const header = sa.header(Exchange.IKE_AUTH, false, sa.requests.nextId);
   sa.requests.sent(turn, sa, Exchange.IKE_AUTH, seal(turn, sa, header, payloads));
+};
+
+const childPayloads = (offer: ChildOffer): Payload[] => {
+  const { sa, selectors } = offeredPayloads(offer);
+  return [...resourcePayloads(offer.config, offer.resource), sa, ...selectors];
 };
 
 /** The answer, its ICV good and its contents checked. Throws IkeError when it does not convince: see `failAuth`. */

@@ -6,9 +6,8 @@ import type { Peering } from "./peering.ts";
 import type { IkeSuite } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
-/** How often a NAT is reminded of its mapping (RFC 3948 §4), and sequence numbers are looked at, ms. */
+/** How often a NAT is reminded of its mapping (RFC 3948 §4), ms. */
 export const KEEPALIVE = 20_000;
-export const USAGE_PERIOD = 10_000;
 
 interface Begun {
   readonly keys: IkeKeys;
@@ -45,7 +44,6 @@ export const establish = (turn: Turn, sa: IkeSa, begun: Begun): void => {
 export const startTimers = (turn: Turn, sa: IkeSa): void => {
   startListening(turn, sa);
   if (sa.nat.local) sa.keepaliveAt = turn.now + KEEPALIVE;
-  sa.usageAt = turn.now + USAGE_PERIOD;
 };
 
 /** When to ask next whether the peer lives: an interval from now. */

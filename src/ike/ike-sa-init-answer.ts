@@ -95,7 +95,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   const nr = turn.random(NONCE_LENGTH);
   const keys = deriveIkeKeys({ prf, suite, shared, ni, nr, spiI, spiR });
   shared.fill(0);
-  const { encap } = peering.config;
+  const { encap, childless } = peering.config;
   const fragments = agreedFragmentation(payloads, peering.config);
   const fields = { spiI, spiR, exchange: Exchange.IKE_SA_INIT, fromInitiator: false, isResponse: true, messageId: 0 };
   const answer = emitMessage(fields, [
@@ -104,6 +104,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
     noncePayload(nr),
     ...natPayloads({ spiI, spiR }, path, encap, turn.random),
     ...(fragments === undefined ? [] : fragmentationPayloads(peering.config)),
+    ...(childless === "never" ? [] : [notifyPayload(Notify.CHILDLESS_IKEV2_SUPPORTED)]), // RFC 6023 §3
   ]);
   const state = {
     name: "init-answered",

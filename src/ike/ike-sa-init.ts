@@ -22,7 +22,7 @@ import { checkContents, Exchange, emitMessage, find, notifies, type ParsedMessag
 import { findNat, firstPath, floated, natPayloads } from "./nat.ts";
 import { Notify } from "./notify.ts";
 import type { Outgoing } from "./outgoing.ts";
-import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
+import { errorNotify, groupOf, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
 import { acceptIke, describeProposals, offerIke, type Proposal } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
@@ -173,5 +173,6 @@ const proceed = (turn: Turn, sa: IkeSa, attempt: InitAttempt, bytes: Uint8Array,
     natLocal: sa.nat.local,
     natRemote: sa.nat.remote,
   });
-  sendIkeAuth(turn, sa, { keys, suite, opening: { request: attempt.request, answer: bytes, ni, nr } });
+  const takesChildless = hasNotify(payloads, Notify.CHILDLESS_IKEV2_SUPPORTED);
+  sendIkeAuth(turn, sa, { keys, suite, takesChildless, opening: { request: attempt.request, answer: bytes, ni, nr } });
 };

@@ -1,26 +1,57 @@
 /**
- * More than one IKE SA with the same peer: what INITIAL_CONTACT ends (RFC 7296 §2.4), and what is left when both peers
- * initiated at the same time.
+ * More than one IKE SA with the same peer: what INITIAL_CONTACT (RFC 7296 §2.4) or the connection's policy ends, and what is
+ * left when both peers initiated at the same time.
  */
-
 import { isSamePeer } from "./children.ts";
-import { equalIdentity } from "./identity.ts";
+import { equalIdentity, type Identity } from "./identity.ts";
+import { IkeError } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { deleteIkeSa } from "./ike-sa-end.ts";
+import { Liveness } from "./informational.ts";
 import { losesTo } from "./lowest-nonce.ts";
+import { Notify } from "./notify.ts";
+import type { Peering } from "./peering.ts";
 import type { Turn } from "./turn.ts";
 
-/**
- * The peer, authenticated on `sa`, knows of no other: end those that were up before it began this one. One that came up
- * since is its twin, of which the peer could not know.
- */
-export const obeyInitialContact = (turn: Turn, sa: IkeSa): void => {
-  for (const other of [...turn.core.sas.values()]) {
-    if (other === sa || other.state.name !== "established" || other.state.since > sa.createdAt) continue;
-    if (!isSamePeer(other, sa) || !isSameLocal(other, sa)) continue;
-    deleteIkeSa(turn, other, "the peer made initial contact");
-  }
+/** A peer that has proven itself, by which connection, and whether it says that it has no other IKE SA. */
+export interface Newcomer {
+  readonly peering: Peering;
+  readonly peerId: Identity;
+  readonly hasInitialContact: boolean;
+}
+
+/** Throws IkeError where an IKE SA that the peer has is to be kept; it is asked whether it lives, so that it does not stay for ever. */
+export const refuseDuplicate = (turn: Turn, sa: IkeSa, newcomer: Newcomer): void => {
+  const { peering, hasInitialContact } = newcomer;
+  if (peering.config.duplicates !== "keep" || hasInitialContact) return;
+  const others = before(turn, sa, newcomer);
+  if (others.length === 0) return;
+  for (const other of others)
+    if (!other.requests.has(() => true))
+      other.requests.add(turn, other, new Liveness(other.peering?.config.liveness ?? {}));
+  throw new IkeError(Notify.AUTHENTICATION_FAILED, "the peer has an IKE SA already, and it is kept");
 };
+
+/** The peer is authenticated on `sa`: end what it had before, where it says so or the connection does. */
+export const replaceDuplicates = (turn: Turn, sa: IkeSa, newcomer: Newcomer): void => {
+  const { duplicates } = newcomer.peering.config;
+  if (duplicates === "never" || (duplicates !== "replace" && !newcomer.hasInitialContact)) return;
+  const why = newcomer.hasInitialContact ? "the peer made initial contact" : "the peer has another IKE SA";
+  for (const other of before(turn, sa, newcomer)) deleteIkeSa(turn, other, why);
+};
+
+/** IKE SAs with the peer that were up before it began `sa`. One that came up since is a twin, of which it could not know. */
+const before = (turn: Turn, sa: IkeSa, { peering, peerId }: Newcomer): IkeSa[] =>
+  [...turn.core.sas.values()].filter(
+    (other) =>
+      other !== sa &&
+      other.state.name === "established" &&
+      other.state.since <= sa.createdAt &&
+      other.peerId !== undefined &&
+      equalIdentity(other.peerId, peerId) &&
+      other.peering !== undefined &&
+      equalIdentity(other.peering.config.local.id, peering.config.local.id),
+  );
 
 /**
  * Both peers initiated. The rule of simultaneous rekeying serves here too: of the two, the one with the lowest nonce is
@@ -35,8 +66,3 @@ export const settleTwins = (turn: Turn, sa: IkeSa): void => {
     if (loser.origin?.role === "initiator") deleteIkeSa(turn, loser, "the peer initiated too, its IKE SA stays");
   }
 };
-
-const isSameLocal = (a: IkeSa, b: IkeSa): boolean =>
-  a.peering !== undefined &&
-  b.peering !== undefined &&
-  equalIdentity(a.peering.config.local.id, b.peering.config.local.id);

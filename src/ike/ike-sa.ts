@@ -133,6 +133,10 @@ export class IkeSa {
   readonly resources: PeerResources;
   /** Our requests. */
   readonly requests: Requests;
+  /** How many requests the peer takes at a time. */
+  peerWindow = 1;
+  /** How often its rekey was put off. */
+  postponed = 0;
   /** Message ID that the peer's next request must have. */
   expectedId = 0;
   lastAnswered: Answered | undefined;
@@ -143,11 +147,11 @@ export class IkeSa {
   /** When to ask whether the peer lives, and when to keep a NAT's mapping alive. */
   livenessAt = Number.POSITIVE_INFINITY;
   keepaliveAt = Number.POSITIVE_INFINITY;
-  /** When sequence numbers are looked at next. */
+  /** When the volume of its children is looked at next. */
   usageAt = Number.POSITIVE_INFINITY;
   #state: IkeSaState;
 
-  constructor({ role, spiI, spiR, path, peering, state, now, resources }: Beginning, firstMessageId = 0) {
+  constructor({ role, spiI, spiR, path, peering, state, now, resources }: Beginning) {
     this.role = role;
     this.spiI = spiI;
     this.spiR = spiR;
@@ -156,7 +160,7 @@ export class IkeSa {
     this.createdAt = now;
     this.resources = resources ?? new PeerResources();
     this.#state = state;
-    this.requests = new Requests(firstMessageId);
+    this.requests = new Requests();
   }
 
   get state(): IkeSaState {

@@ -98,7 +98,7 @@ export class Liveness implements Task {
   readonly patience?: number;
   readonly plan?: Retransmit;
 
-  constructor({ timeout, retry }: LivenessConfig) {
+  constructor({ timeout, retry }: Pick<LivenessConfig, "timeout" | "retry">) {
     if (timeout !== undefined) this.patience = timeout;
     if (retry !== undefined) this.plan = { first: retry, factor: 1, tries: LIVENESS_TRIES };
   }

@@ -27,6 +27,7 @@ import {
   parseMessage,
   readForeignHeader,
 } from "./message.ts";
+import { mindMessageIds, noteWindow } from "./message-ids.ts";
 import { Notify } from "./notify.ts";
 import { cutLike, learnPath, seal, sealLike } from "./outgoing.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
@@ -250,6 +251,7 @@ const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parse
   if (opened === undefined) return;
   authentic(turn, sa, path);
 
+  if (!(opened.payloads instanceof IkeError)) noteWindow(sa, opened.payloads);
   const answer = answerOr(turn, sa, opened.payloads, handler);
   const { datagram, isJoined } = opened;
   const reply = sa.header(exchange, true, messageId);
@@ -260,6 +262,7 @@ const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parse
   sa.expectedId++;
   turn.sendAll(path, outgoing);
   answer.after?.();
+  mindMessageIds(turn, sa);
 };
 
 type Handler = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]) => Answer;
@@ -304,8 +307,10 @@ const receiveAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parsed
   if (opened === undefined) return;
   authentic(turn, sa, path);
   learnPath(sa, pending.request);
+  if (!(opened.payloads instanceof IkeError)) noteWindow(sa, opened.payloads);
   if (sa.state.name === "auth-sent") readAuth(turn, sa, opened.payloads);
   else readAnswer(turn, sa, opened.payloads);
+  mindMessageIds(turn, sa);
   sa.requests.pump(turn, sa);
 };
 

@@ -7,6 +7,7 @@
  */
 import { toHex } from "../bytes.ts";
 import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
+import { postponement } from "./backoff.ts";
 import { firstGroup, groupsOf } from "./child-offer.ts";
 import { DELETE_GUARD } from "./child-sa.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
@@ -30,7 +31,8 @@ interface Sent {
   readonly proposals: readonly Proposal[];
 }
 
-const RETRY = { refused: 60_000, temporary: 5_000 } as const;
+/** After a refusal it is tried again within this time, ms. */
+const REFUSED = 60_000;
 const MOST_GROUPS = 3;
 
 export class RekeyIkeSa implements Task {
@@ -129,7 +131,10 @@ export class RekeyIkeSa implements Task {
   #failed(turn: Turn, sa: IkeSa, { proposals }: Sent, { notify, message, context }: IkeError): void {
     if (sa.state.name !== "established") return;
     const isSoon = notify === Notify.TEMPORARY_FAILURE;
-    const rekeyAt = turn.now + turn.jittered(isSoon ? RETRY.temporary : RETRY.refused, 0.5);
+    const wait = isSoon
+      ? postponement(turn, sa.postponed++, sa.state.expiresAt - turn.now)
+      : turn.jittered(REFUSED, 0.5);
+    const rekeyAt = turn.now + wait;
     sa.become({ ...sa.state, rekeyAt });
     const text = `${message} (${context ?? `offered ${describeProposals(proposals)}`})`;
     turn.log(isSoon ? "debug" : "error", isSoon ? "ike-sa-rekey-postponed" : "ike-sa-rekey-failed", sa, text);
@@ -208,6 +213,7 @@ export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
   if (sa.state.name !== "established") return;
   for (const [spiIn, child] of sa.children) heir.children.set(spiIn, child);
   sa.children.clear();
+  heir.usageAt = Math.min(heir.usageAt, sa.usageAt);
   if (sa.peering !== undefined) sa.peering.lastError = undefined;
   const { keys, suite } = sa.state;
   sa.become({ name: "replaced", keys, suite, by: heir, guardAt: turn.now + DELETE_GUARD });

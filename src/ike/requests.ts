@@ -14,15 +14,11 @@ import type { Turn } from "./turn.ts";
 const TRIES_BEFORE_CUTTING = 2;
 
 export class Requests {
-  #nextId: number;
+  #nextId = 0;
   #pending: Pending | undefined;
   /** What the pending request is for; IKE_SA_INIT and IKE_AUTH have none. */
   #task: Task | undefined;
   #queue: Task[] = [];
-
-  constructor(firstMessageId: number) {
-    this.#nextId = firstMessageId;
-  }
 
   get pending(): Pending | undefined {
     return this.#pending;

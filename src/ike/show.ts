@@ -41,6 +41,7 @@ const showIkeSa = (sa: IkeSa): IkeSaStatus => {
     rekeyAt: state.rekeyAt,
     natDetected: sa.nat.local || sa.nat.remote,
     fragmentation: sa.fragments !== undefined,
+    peerWindow: sa.peerWindow,
   };
 };
 

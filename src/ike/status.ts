@@ -22,6 +22,8 @@ export interface IkeSaStatus {
   readonly natDetected: boolean;
   /** Both ends take messages in pieces (RFC 7383). */
   readonly fragmentation: boolean;
+  /** Requests that the peer takes at a time (RFC 7296 §2.3). */
+  readonly peerWindow: number;
 }
 
 export interface ChildSaStatus {

@@ -2,28 +2,25 @@
  * All that happens by itself: when, and what. One list serves both `tick` and `nextWake`, so that they cannot disagree.
  */
 import { attempt, unresolved } from "./attempt.ts";
-import { type ChildSa, spiText } from "./child-sa.ts";
+import type { ChildSa } from "./child-sa.ts";
 import { hasChild, startUsing } from "./children.ts";
 import { childOf } from "./connection.ts";
 import type { Core } from "./core.ts";
-import { CreateChild, rekeyChild } from "./create-child-sa.ts";
+import { CreateChild, expireChild, rekeyChild } from "./create-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
-import { KEEPALIVE, startListening, USAGE_PERIOD } from "./ike-sa-established.ts";
+import { KEEPALIVE, startListening } from "./ike-sa-established.ts";
 import { deleteChild, Liveness } from "./informational.ts";
 import type { Peering, Retry } from "./peering.ts";
 import type { Reassembly } from "./reassembly.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import type { Turn } from "./turn.ts";
-import { wantChild } from "./want-children.ts";
+import { hasVolumeLimit, watchVolume } from "./volume.ts";
 
 export interface Timer {
   readonly at: number;
   readonly run: (turn: Turn) => void;
 }
-
-/** 32-bit sequence numbers end at 2^32 - 2^20; at nine tenths of that the pair is rekeyed (RFC 4303 §3.3.3). */
-export const REKEY_AT_PACKETS = 0.9 * 0xfff00000;
 
 export const timersOf = (core: Core): Timer[] => {
   const timers: Timer[] = [];
@@ -56,8 +53,8 @@ const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
   timers.push({ at: state.expiresAt, run: (turn) => expire(turn, sa) });
   timers.push({ at: sa.livenessAt, run: (turn) => askWhetherAlive(turn, sa) });
   timers.push({ at: sa.keepaliveAt, run: (turn) => keepAlive(turn, sa) });
-  if ([...sa.children.values()].some(({ facts }) => !facts.esn))
-    timers.push({ at: sa.usageAt, run: (turn) => watchSequenceNumbers(turn, sa) });
+  if ([...sa.children.values()].some(hasVolumeLimit))
+    timers.push({ at: sa.usageAt, run: (turn) => watchVolume(turn, sa) });
   for (const child of sa.children.values()) ofChild(timers, sa, child);
 };
 
@@ -65,7 +62,8 @@ const ofChild = (timers: Timer[], sa: IkeSa, child: ChildSa): void => {
   const { state } = child;
   if (state.name === "installed") timers.push({ at: state.rekeyAt, run: (turn) => rekeyChild(turn, sa, child) });
   if (child.isLive) timers.push({ at: child.useAt, run: (turn) => startUsing(turn, sa, child) });
-  if (child.isLive) timers.push({ at: child.expiresAt, run: (turn) => expireChild(turn, sa, child) });
+  if (child.isLive)
+    timers.push({ at: child.expiresAt, run: (turn) => expireChild(turn, sa, child, "its lifetime is over") });
   if (state.name === "replaced")
     timers.push({
       at: state.guardAt,
@@ -112,13 +110,6 @@ const expire = (turn: Turn, sa: IkeSa): void => {
   deleteIkeSa(turn, sa, why);
 };
 
-const expireChild = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
-  const fields = { child: child.config.name, spiIn: spiText(child.spiIn) };
-  turn.log("warn", "child-sa-expired", sa, `child ${child.config.name}: its lifetime is over`, fields);
-  deleteChild(turn, sa, child, "its lifetime is over");
-  wantChild(turn, sa, child.config, child.resource);
-};
-
 /** RFC 7296 §2.4. On demand: ESP from the peer says that it lives, only silence asks. */
 const askWhetherAlive = (turn: Turn, sa: IkeSa): void => {
   const liveness = sa.peering?.config.liveness;
@@ -143,17 +134,6 @@ const hasReceived = (turn: Turn, sa: IkeSa): boolean => {
 const keepAlive = (turn: Turn, sa: IkeSa): void => {
   sa.keepaliveAt = turn.now + KEEPALIVE;
   turn.effects.push({ kind: "keepalive", path: sa.path });
-};
-
-const watchSequenceNumbers = (turn: Turn, sa: IkeSa): void => {
-  sa.usageAt = turn.now + USAGE_PERIOD;
-  for (const child of [...sa.children.values()]) {
-    if (child.facts.esn || child.state.name !== "installed") continue;
-    const usage = turn.core.env.usage(child.spiIn);
-    if (usage === undefined || Math.max(usage.packetsIn, usage.packetsOut) < REKEY_AT_PACKETS) continue;
-    turn.log("info", "sequence-numbers-low", sa, `child ${child.config.name}: rekeyed before its sequence numbers end`);
-    rekeyChild(turn, sa, child);
-  }
 };
 
 const retry = (turn: Turn, peering: Peering): void => {

@@ -12,7 +12,8 @@
  * far fewer than 2^27 words, so the low 32 bits of a number tell its word.
  */
 
-export const MIN_WINDOW = 64;
+/** RFC 4303 §3.4.3: 32 must be supported, 64 should be the least that is used without being asked for. */
+export const MIN_WINDOW = 32;
 export const MAX_WINDOW = 4096;
 export const DEFAULT_WINDOW = 1024;
 

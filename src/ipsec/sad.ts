@@ -179,14 +179,14 @@ export class Sad {
   }
 
   /**
-   * The worker that owned the inbound SA in `record` is dead and another will take over: put right what it may have left
+   * The worker that owned the inbound SA in `slot` is dead and another will take over: put right what it may have left
    * half done. An outbound SA needs nothing: a number is taken before it is used, so at most some are never sent.
    */
-  recover(record: number): void {
-    if (this.generation(record) === 0) return;
-    const at = record * RECORD;
+  recover(slot: number): void {
+    if (this.generation(slot) === 0) return;
+    const at = slot * RECORD;
     if ((Atomics.load(this.#state, at + SEEN_VERSION) & 1) === 1) Atomics.add(this.#state, at + SEEN_VERSION, 1);
-    closeWindow(this.words, at + RING, this.words[at + RING_WORDS]!, this.top(record));
+    closeWindow(this.words, this.ringAt(slot), this.words[at + RING_WORDS]!, this.top(slot));
   }
 
   // Workers, once an SA

@@ -38,6 +38,7 @@ export const VIRTIO_NET_HDR = {
 } as const;
 
 export const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
+export const TIMESPEC = { size: 16, seconds: 0, nanoseconds: 8 } as const;
 export const TIMEVAL = { size: 16, seconds: 0, microseconds: 8 } as const;
 
 /** What io_uring_setup(2) is asked and answers; the offsets of its two parts lie behind `flags` and the like. */

@@ -6,7 +6,7 @@
  *
  * The rings lie in memory of ours, and the ring has no descriptor: it is registered with the thread that opened it, which
  * alone may use it, and goes away with that thread. Linux 6.5 and later can do that; on others, and where the system
- * forbids io_uring, `open` says why not.
+ * forbids io_uring, `refusal` says why.
  */
 import {
   IO_CQRING_OFFSETS,
@@ -55,7 +55,8 @@ const SQE_USER_DATA = IO_URING_SQE.userData / 4;
 const CQE_WORDS = IO_URING_CQE.size / 4;
 const CQE_RESULT = IO_URING_CQE.result / 4;
 
-const reasonOf = (result: number): string => {
+/** What a refused io_uring_setup(2) means. */
+export const refusal = (result: number): string => {
   if (result === -ERRNO.EPERM) return "forbidden by kernel.io_uring_disabled or a seccomp filter";
   if (result === -ERRNO.ENOSYS) return "the kernel has none, or a seccomp filter hides it";
   if (result === -ERRNO.EINVAL) return "the kernel is older than Linux 6.5";
@@ -102,8 +103,8 @@ export class IoUring {
     for (let i = 0; i < RING_ENTRIES; i++) this.#words[array + i] = i;
   }
 
-  /** A ring for this thread, or why there is none. */
-  static open(): IoUring | string {
+  /** A ring for this thread, or -errno (see `refusal`). */
+  static open(): IoUring | number {
     const memory = Memory.allocate(3 * PAGE);
     const ringsAt = (PAGE - (memory.base % PAGE)) % PAGE;
     const sqesAt = ringsAt + PAGE;
@@ -116,7 +117,7 @@ export class IoUring {
     );
     params.setWord64(IO_URING_PARAMS.completion + IO_CQRING_OFFSETS.reserved + behind, memory.at(ringsAt, PAGE));
     const ring = libc.ioUringSetup(RING_ENTRIES, params, 0);
-    if (ring < 0) return reasonOf(ring);
+    if (ring < 0) return ring;
     return new IoUring(memory, ringsAt, sqesAt, params.view, ring);
   }
 

@@ -7,7 +7,7 @@
  */
 import koffi, { type LibraryHandle } from "koffi";
 import { EspalierError } from "../errors.ts";
-import { abiUnavailable, IO_URING_PARAMS, IOVEC, MMSGHDR, POLLFD } from "./abi.ts";
+import { abiUnavailable, IO_URING_PARAMS, IOVEC, MMSGHDR, POLLFD, TIMESPEC } from "./abi.ts";
 import type { Memory } from "./memory.ts";
 
 const LIBRARY = "libc.so.6";
@@ -56,6 +56,8 @@ const c = {
   poll: bind("poll", "int", "int64_t", "uint64_t", "int"),
   eventfd: bind("eventfd", "int", "uint32_t", "int"),
   recvmmsg: bind("recvmmsg", "int", "int", "int64_t", "uint32_t", "int", "int64_t"),
+  clock_gettime: bind("clock_gettime", "int", "int", "int64_t"),
+  sched_yield: bind("sched_yield", "int"),
   schedGetAffinity: bind("sched_getaffinity", "int", "int", "uint64_t", "int64_t"),
   schedSetAffinity: bind("sched_setaffinity", "int", "int", "uint64_t", "int64_t"),
   sendmmsg: bind("sendmmsg", "int", "int", "int64_t", "uint32_t", "int"),
@@ -150,6 +152,13 @@ export const recvmmsg = (fd: number, memory: Memory, at: number, count: number, 
 
 export const sendmmsg = (fd: number, memory: Memory, at: number, count: number, flags: number): number =>
   outcome(c.sendmmsg(fd, memory.at(at, count * MMSGHDR.size), count, flags));
+
+/** Writes a timespec at `at`. */
+export const clockGettime = (clock: number, memory: Memory, at: number): number =>
+  outcome(c.clock_gettime(clock, memory.at(at, TIMESPEC.size)));
+
+/** Let others that wait for this processor run first. */
+export const schedYield = (): number => outcome(c.sched_yield());
 
 /** Numbers of system calls that the C library has no function for; those since Linux 5.0 are the same everywhere. */
 const SYS_IO_URING_SETUP = 425;

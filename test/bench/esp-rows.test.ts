@@ -44,7 +44,7 @@ const WRONG: readonly (readonly [EspBenchOptions, RegExp])[] = [
   [{ workers: [65] }, /workers/],
   [{ sas: [0] }, /sas/],
   [{ sas: [1, 40_000], workers: [1, 2] }, /80000 SAs are too many/],
-  [{ windows: [63] }, /window: expected a whole number from 64 to 4096/],
+  [{ windows: [31] }, /window: expected a whole number from 32 to 4096/],
   [{ seconds: 0 }, /seconds: expected 0.01 to 600/],
   [{ seconds: Number.NaN }, /seconds/],
   [{ suites: [] }, /leaves nothing to measure/],

@@ -39,7 +39,7 @@ describe("wrong options end with status 2 and say what is right", () => {
     [["esp", "--size", "1e3"], /Expected whole numbers/],
     [["esp", "--size", "10"], /^espalier: size: expected a whole number from 28 to 9000, not 10\n/],
     [["esp", "--workers", "0"], /^espalier: workers: expected a whole number from 1 to 64/],
-    [["esp", "--window", "32"], /^espalier: window: expected a whole number from 64 to 4096/],
+    [["esp", "--window", "16"], /^espalier: window: expected a whole number from 32 to 4096/],
     [["esp", "--seconds", ""], /Expected a number/],
     [["esp", "--seconds", "0"], /^espalier: seconds: expected 0\.01 to 600/],
     [["esp", "--sizes", "64"], /^espalier: unknown option '--sizes'\n\(Did you mean --size\?\)/],

@@ -88,6 +88,7 @@ test("what would run, for people", () => {
 
     branch: 192.0.2.1 (gw-a.example) -> 192.0.2.2 (gw-b.example)
       we connect, ESP in UDP auto, asked whether alive after 30s
+      childless allow, duplicates contact
       IKE rekeyed after 1d, protected by
         aes256gcm16-prfsha384-ecp384
         aes256-sha256-modp2048
@@ -106,6 +107,7 @@ test("what would run, for people", () => {
 
     roaming: 192.0.2.1 (gw-a.example) -> any (roaming@example)
       we wait, ESP in UDP auto, never asked whether alive
+      childless allow, duplicates contact
       IKE rekeyed after 1d, protected by
         aes256gcm16-aes128gcm16-prfsha384-prfsha256-ecp384-x25519-ecp256-modp3072
         aes256-aes128-sha384-sha256-ecp384-x25519-ecp256-modp3072-modp2048

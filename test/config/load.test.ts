@@ -41,6 +41,7 @@ test("the defaults of the smallest configuration", () => {
       "affinity": [],
       "connections": [
         {
+          "childless": "allow",
           "children": [
             {
               "esn": "either",
@@ -51,6 +52,8 @@ test("the defaults of the smallest configuration", () => {
                 "name": "esp0",
                 "routes": [],
               },
+              "lifebytes": undefined,
+              "lifepackets": undefined,
               "lifetime": 3600000,
               "local": [
                 "0.0.0.0/0",
@@ -69,6 +72,7 @@ test("the defaults of the smallest configuration", () => {
               "sas": "auto",
             },
           ],
+          "duplicates": "contact",
           "encap": "auto",
           "fragmentSize": undefined,
           "fragmentation": "yes",
@@ -231,8 +235,8 @@ describe("complaints name file, line, path and what was expected", () => {
     ["esp0 }", "esp0, routes: [10.0.0.0/24, 10.0.0.0/24] }", /routes\[1\]: expected a route of its own/],
     [
       "net:\n",
-      "net:\n        replay_window: 32\n",
-      /net.replay_window: expected a whole number from 64 to 4096, found 32/,
+      "net:\n        replay_window: 16\n",
+      /net.replay_window: expected a whole number from 32 to 4096, found 16/,
     ],
     ["net:\n", "net:\n        esn: maybe\n", /net.esn: expected one of yes, no, either, found "maybe"/],
     [

@@ -84,3 +84,19 @@ test("slots are used again in the order they were freed, each by its worker", ()
   expect(slots.reclaim(() => true)).toEqual([27]);
   expect(slots.reclaim(() => true)).toEqual([]);
 });
+
+test("events of thousands of pairs are all told, each once, in a few looks", async () => {
+  const { a, b, atA, atB, spiA, spiB } = await connected();
+  const pairs = Array.from({ length: 1500 }, () => installPair([a, atA.id], [b, atB.id]));
+  for (const pair of pairs) {
+    a.plane.use(pair.spiA);
+    atA.tun.inject(ipPacket({ version: 4 }));
+    settle(a, b);
+    atB.tun.delivered();
+  }
+  const told = [b.plane.poll(), b.plane.poll(), b.plane.poll()].flat();
+  expect(told.map(({ kind }) => kind)).toEqual(new Array(1500).fill("first-packet"));
+  expect(new Set(told.map((event) => "spiIn" in event && event.spiIn)).size).toBe(1500);
+  for (const pair of [...pairs, { spiA, spiB }]) b.plane.remove(pair.spiB);
+  expect(b.plane.poll()).toEqual([]);
+});

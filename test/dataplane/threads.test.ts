@@ -140,6 +140,34 @@ test("TypeScript sources cannot run threads, and say so", async () => {
   await expect(Plane.start({ workers: 1, engine: "node" })).rejects.toMatchObject({ code: "ESPALIER_PLATFORM" });
 });
 
+test.skipIf(!isBuilt)(`a worker that sleeps is woken for what another hands it, every time${reason}`, async () => {
+  const Plane = await builtPlane();
+  const start = async (address: string): Promise<MemorySite> => {
+    const plane = await Plane.start({ workers: 2, slots: 64, engine: "node" });
+    const site = await MemorySite.start(address, { workers: 2, plane });
+    running.push(site);
+    return site;
+  };
+  const [a, b] = [await start("127.0.0.4"), await start("127.0.0.5")];
+  const [atA, atB] = [a.addTunnel(0, { queues: 2 }), b.addTunnel(0, { queues: 2 })];
+  const { spiA, spiB } = installPair([a, atA.id], [b, atB.id]);
+  a.plane.use(spiA);
+  b.plane.use(spiB);
+  // A wake-up that is lost costs half a second of sleep: a few hundred of them would outlast the test.
+  for (let i = 0; i < 300; i++) {
+    const packet = ipPacket({ version: 4, sourcePort: 1000 + i });
+    atA.tuns[1]!.inject(packet);
+    let arrived: Uint8Array[] = [];
+    await until(() => {
+      arrived = atB.tuns[0]!.delivered();
+      return arrived.length > 0;
+    });
+    expect(arrived.map((each) => Buffer.compare(each, packet))).toEqual([0]);
+  }
+  expect(a.plane.workerStats().map(({ out }) => out.packets)).toEqual([300, 0]);
+  expect(a.plane.totals().out.drops).toEqual({});
+});
+
 test.skipIf(!isBuilt)(`a thread that dies under traffic is replaced, and its SAs go on${reason}`, async () => {
   const threads: Worker[] = [];
   const note = (thread: Worker): unknown => threads.push(thread);

@@ -97,12 +97,28 @@ test("packets longer than was foreseen are whole all the same", async () => {
   expectPackets(delivered[0]!, expected);
 });
 
+test("super-packets after any number of single ones, read as a whole or in pieces", async () => {
+  const { from, delivered, carry } = await connected();
+  const expected: Uint8Array[] = [];
+  for (const singles of [0, 1, 14, 15, 16, 17, 40, 0, 16, 0]) {
+    for (let i = 0; i < singles; i++) {
+      expected.push(...send(from, bulk(1 + ((i * 97) % 1348), 0)));
+      if (i % 16 === 15) carry();
+    }
+    for (const options of [bulk(65000), bulk(40_001), bulk(65000, 1228, { protocol: "udp" })])
+      expected.push(...send(from, options));
+    carry();
+  }
+  expectPackets(delivered[0]!, expected);
+});
+
 test("more segments than a batch holds, as small as they come", async () => {
   const { from, delivered, carry } = await connected();
   const expected: Uint8Array[] = [];
   for (const segmentSize of [1, 7, 48, 100, 240, 536]) {
-    expected.push(...send(from, bulk(segmentSize * 120 + 1, segmentSize)));
-    expected.push(...send(from, bulk(segmentSize * 120, segmentSize)));
+    const segments = Math.min(Math.floor(65_000 / segmentSize), 300);
+    expected.push(...send(from, bulk(segmentSize * segments + 1, segmentSize)));
+    expected.push(...send(from, bulk(segmentSize * segments, segmentSize)));
     carry();
   }
   expectPackets(delivered[0]!, expected);
@@ -168,6 +184,43 @@ test("segments of several tunnels keep their tunnel and their order, whatever th
   );
   expect(a.plane.totals().out.drops).toEqual({});
   expect(b.plane.totals().in.drops).toEqual({});
+});
+
+test("packets that come singly are read together, and super-packets among them keep their place", async () => {
+  const { a, from, delivered, carry } = await connected();
+  const single = fc.record({
+    protocol: fc.constantFrom("tcp" as const, "udp" as const),
+    length: fc.nat(1400),
+    segmentSize: fc.constant(0),
+  });
+  const large = fc.record({
+    protocol: fc.constantFrom("tcp" as const, "udp" as const),
+    length: fc.integer({ min: 1000, max: 65_000 }),
+    segmentSize: fc.constantFrom(536, 1300, 9300, 9500),
+  });
+  const burst = fc.array(fc.oneof({ weight: 8, arbitrary: single }, { weight: 1, arbitrary: large }), {
+    minLength: 1,
+    maxLength: 9,
+  });
+  let tooBig = 0;
+  fc.assert(
+    fc.property(fc.array(burst, { minLength: 1, maxLength: 6 }), (bursts) => {
+      const expected: Uint8Array[] = [];
+      delivered[0]!.length = 0;
+      const calm = Array.from({ length: 3 }, () => Array(6).fill({ protocol: "udp", length: 30, segmentSize: 0 }));
+      for (const each of [...calm, ...bursts] as { protocol: "tcp" | "udp"; length: number; segmentSize: number }[][]) {
+        for (const { length, ...options } of each) {
+          const packets = send(from, { version: 4, payload: patterned(length), ...options });
+          if (options.segmentSize > 9400) tooBig++;
+          else expected.push(...packets);
+        }
+        carry();
+      }
+      expectPackets(delivered[0]!, expected);
+    }),
+    { numRuns: 60 },
+  );
+  expect(a.plane.totals().out.drops).toEqual(tooBig === 0 ? {} : { "too-big": tooBig });
 });
 
 test("the packets of the model are what a host accepts", () => {

@@ -218,26 +218,3 @@ test("one rekeys what the other deletes: TEMPORARY_FAILURE, and the child is mad
   expect(disagreements(peers)).toEqual([]);
   expect([a.data.pairs.size, b.data.pairs.size]).toEqual([1, 1]);
 });
-
-test("a pair without extended sequence numbers is rekeyed before they end", () => {
-  const lives = {
-    children: [
-      child({
-        proposals: esp("aes256gcm16").map((one) => ({
-          ...one,
-          transforms: one.transforms.filter(({ type, id }) => type !== 5 || id === 0),
-        })),
-      }),
-    ],
-  };
-  const { a, connect, run } = twoPeers({ a: lives, b: lives });
-  connect();
-  const { spiIn, esn } = only(a);
-  expect(esn).toBe(false);
-  a.data.packets.set(spiIn, { packetsIn: 5, packetsOut: 0.89 * 0xfff00000 });
-  run(30_000);
-  expect(only(a).spiIn).toBe(spiIn);
-  a.data.packets.set(spiIn, { packetsIn: 5, packetsOut: 0.9 * 0xfff00000 });
-  run(11_000);
-  expect(only(a).spiIn).not.toBe(spiIn);
-});

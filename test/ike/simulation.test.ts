@@ -36,6 +36,11 @@ const setUp = (seed: number, random: SeededRandom): Lives => {
     retransmit: { first: 500, factor: 2, tries: 7, jitter: 0.2 },
     start: "initiate",
   } as const;
+  const habitual = new SeededRandom(seed + 30_000);
+  const habits = () => ({
+    childless: habitual.pick(["allow", "allow", "prefer", "never"] as const),
+    duplicates: habitual.pick(["contact", "contact", "replace", "keep"] as const),
+  });
   const ofA = children().map((one) => (isLong && one.name === "voice" ? { ...one, local: many, remote: many } : one));
   const ofB = ofA.map((one) => ({ ...one, lifetime: lifetime(), sas: sas() }));
   const [ofAPieces, ofBPieces] = [fragmentation(), fragmentation()];
@@ -43,12 +48,14 @@ const setUp = (seed: number, random: SeededRandom): Lives => {
     seed,
     a: {
       ...both,
+      ...habits(),
       fragmentation: ofAPieces,
       lifetime: shortLives ? 30_000 + random.integer(90_000) : 86_400_000,
       children: ofA,
     },
     b: {
       ...both,
+      ...habits(),
       fragmentation: ofBPieces,
       start: random.chance(0.3) ? "initiate" : "none",
       lifetime: shortLives ? 30_000 + random.integer(90_000) : 86_400_000,
@@ -193,10 +200,15 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
     for (const seed of batch) {
       const random = new SeededRandom(seed + 20_000);
       const peers = setUp(seed, random);
-      const { a, b, link, run } = peers;
+      const { a, b, link, run, until } = peers;
       link.weather = { loss: 0, duplication: 0, delay: 5 + random.integer(50), spread: random.integer(20) };
       a.start();
-      run(10_000);
+      until(() => [a, b].every((peer) => countPairs(peer, "net") > 0));
+      run(5_000, () => {
+        const gapsOfNet = gaps(peers).filter((gap) => / net\b/.test(gap));
+        expect({ seed, gapsOfNet }).toEqual({ seed, gapsOfNet: [] });
+      });
+      run(5_000);
       for (let n = 0; n < 8; n++) {
         const peer = random.pick([a, b]);
         tryTo(() => peer.rekey(random.pick(["children", "ike"])));
@@ -216,6 +228,7 @@ test.skipIf(ONLY !== undefined)("the storms are bad enough to show every kind of
     "child-sa-postponed",
     "ike-sa-rekey-postponed",
     "peer-silent",
+    "child-sa-limit",
   ];
   const pieces = ["messages-joined", "fragment-repeated", "fragments-timed-out"];
   const siege = ["cookies-sent", "refused-inits", "bad-icv", "unknown-spi"];

@@ -120,3 +120,56 @@ describe("without UDP encapsulation being asked for by us", () => {
     });
   });
 });
+
+describe("with a key exchange for each Child SA, a childless start and little room in a pair", () => {
+  const esp = "aes256gcm16-ecp256";
+  const lab = testBed(NEEDS, async (bed) => {
+    const sites = new Sites();
+    bed.defer(() => sites.remove());
+    const peer = await StrongSwan.start(
+      bed,
+      sites.gatewayB,
+      swanConnection({ esp, connectionLines: ["childless = force"] }),
+    );
+    const gateway = await Espalier.start(
+      bed,
+      sites.gatewayA,
+      configuration({ esp, encap: "force", connection: { childless: "prefer" }, child: { lifebytes: "30m" } }),
+    );
+    const ends: Ends = {
+      here: sites.hostA,
+      there: sites.hostB,
+      hereAt: INNER[4].hostA,
+      thereAt: INNER[4].hostB,
+    };
+    return { peer, gateway, ends, file: makeFile(bed.directory, FILE_SIZE) };
+  });
+
+  test.each(["we initiate", "strongSwan initiates"] as const)(
+    "%s: the first Child SA has perfect forward secrecy",
+    async (who) => {
+      const { gateway, peer, ends } = lab();
+      if (who === "we initiate") await gateway.initiate(PEER);
+      else expect(await peer.initiate()).toMatchObject({ status: 0 });
+      const { childSas } = await gateway.up(PEER);
+      expect(childSas).toHaveLength(1);
+      expect(peer.swanctl("--list-sas").stdout).toContain("AES_GCM_16-256/ECP_256");
+      await pingBothWays(ends);
+      if (who === "strongSwan initiates") return;
+      await gateway.terminate(PEER);
+      await gateway.down(PEER);
+      await until("strongSwan has no SA", () => (peer.sas().length === 0 ? true : undefined));
+    },
+  );
+
+  test("100 MB each way arrive unharmed through pairs that are rekeyed every 30 MB", async () => {
+    const { gateway, ends, file } = lab();
+    await transferBothWays(ends, file);
+    expect(gateway.log.split("since it has carried its share").length - 1).toBeGreaterThanOrEqual(3);
+    expect(gateway.log).not.toContain("carried as much as it may");
+    await until("one pair is left", async () => {
+      const connection = await gateway.connection(PEER);
+      return connection?.childSas.length === 1 ? true : undefined;
+    });
+  });
+});

@@ -51,6 +51,7 @@ const STRUCTURES: Readonly<Record<string, readonly [type: string, members: Reado
     },
   ],
   POLLFD: ["struct pollfd", { fd: "fd", events: "events", revents: "revents" }],
+  TIMESPEC: ["struct timespec", { seconds: "tv_sec", nanoseconds: "tv_nsec" }],
   TIMEVAL: ["struct timeval", { seconds: "tv_sec", microseconds: "tv_usec" }],
   IO_URING_PARAMS: [
     "struct io_uring_params",
@@ -111,6 +112,7 @@ const STRUCTURES: Readonly<Record<string, readonly [type: string, members: Reado
 const INCLUDES = [
   "stdio.h",
   "stddef.h",
+  "time.h",
   "poll.h",
   "sys/socket.h",
   "sys/time.h",

@@ -25,6 +25,23 @@ scenario("queues", "a device has one descriptor per queue and takes offloads", (
   expect(seen).toEqual({ count: 4, name: "many", offload: 0, asked: true, none: 0 });
 });
 
+scenario(
+  "detached",
+  "a queue that is detached gets no packets and takes them all the same, until it is attached",
+  (seen) => {
+    expect(seen).toMatchObject({
+      alone: [64, 0, 0],
+      written: true,
+      answered: [true, false, false],
+      again: 0,
+      notATun: true,
+    });
+    const { two } = seen as { two: number[] };
+    expect([two[0]! + two[1]!, two[2]]).toEqual([64, 0]);
+    expect(Math.min(two[0]!, two[1]!)).toBeGreaterThan(0);
+  },
+);
+
 scenario("taken", "a name that is taken, and one that cannot be, are told apart", (seen) => {
   expect(seen).toEqual({
     same: "ESPALIER_IN_USE",

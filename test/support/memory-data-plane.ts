@@ -1,5 +1,7 @@
 /** What a data plane keeps of the Child SAs that IKE tells it about, and the SPIs it has given away. */
+
 import type { ChildSaParams, Effect } from "../../src/ike/effect.ts";
+import type { Usage } from "../../src/ike/environment.ts";
 
 export interface Installed extends ChildSaParams {
   readonly use: "now" | "when-told";
@@ -14,7 +16,7 @@ export class MemoryDataPlane {
   /** `spiIn` of the pair on which packets are sent, by `flowOf`. */
   readonly sendingOn = new Map<string, number>();
   readonly reserved = new Set<number>();
-  readonly packets = new Map<number, { packetsIn: number; packetsOut: number }>();
+  readonly packets = new Map<number, Partial<Usage>>();
   capacity = 1000;
   #next: number;
 
@@ -30,6 +32,11 @@ export class MemoryDataPlane {
 
   releaseSpi(spi: number): void {
     if (!this.reserved.delete(spi)) throw new Error(`SPI ${spi} was not reserved`);
+  }
+
+  usage(spiIn: number): Usage | undefined {
+    const counted = this.packets.get(spiIn);
+    return counted && { packetsIn: 0, packetsOut: 0, bytesIn: 0, bytesOut: 0, ...counted };
   }
 
   apply(effect: Effect): void {

@@ -66,6 +66,8 @@ export const connection = (me: "a" | "b", changes: Partial<ConnectionConfig> = {
   lifetime: 24 * HOUR,
   liveness: undefined,
   retransmit: { first: 500, factor: 2, tries: 7 },
+  childless: "allow",
+  duplicates: "contact",
   children: [child()],
   ...changes,
 });
@@ -109,7 +111,7 @@ export class Peer {
       random: (length: number) => this.#random.bytes(length),
       reserveSpi: () => this.data.reserveSpi(),
       releaseSpi: (spi: number) => this.data.releaseSpi(spi),
-      usage: (spiIn: number) => this.data.packets.get(spiIn),
+      usage: (spiIn: number) => this.data.usage(spiIn),
       pathMtu: () => this.pathMtu,
     };
     return new IkeManager(this.#connections, env, this.#options);

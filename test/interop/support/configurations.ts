@@ -28,8 +28,11 @@ export interface Wishes {
   readonly remote?: readonly string[];
   /** Of the child. */
   readonly lifetime?: string;
+  readonly replayWindow?: number;
   readonly workers?: number;
   readonly engine?: string;
+  /** Settings of the child that are added to those here. */
+  readonly child?: Readonly<Record<string, unknown>>;
   /** Settings of the connection that replace those here. */
   readonly connection?: Readonly<Record<string, unknown>>;
 }
@@ -61,9 +64,11 @@ export const configuration = (wishes: Wishes = {}): Configuration => {
             proposals: [wishes.esp ?? "aes256gcm16"],
             esn: wishes.esn ?? "either",
             ...(wishes.lifetime === undefined ? {} : { lifetime: wishes.lifetime }),
+            ...(wishes.replayWindow === undefined ? {} : { replay_window: wishes.replayWindow }),
             ...(wishes.local === undefined ? {} : { local: wishes.local }),
             ...(wishes.remote === undefined ? {} : { remote: wishes.remote }),
             interface: { name: INTERFACE, routes: netsOf(other(side)) },
+            ...wishes.child,
           },
         },
         ...wishes.connection,
@@ -84,6 +89,7 @@ export interface SwanWishes {
   readonly localSelectors?: readonly string[];
   readonly remoteSelectors?: readonly string[];
   readonly childLines?: readonly string[];
+  readonly connectionLines?: readonly string[];
 }
 
 export const swanConnection = (wishes: SwanWishes = {}): SwanConnection => {
@@ -100,5 +106,6 @@ export const swanConnection = (wishes: SwanWishes = {}): SwanConnection => {
     localSelectors: wishes.localSelectors ?? netsOf(side),
     remoteSelectors: wishes.remoteSelectors ?? netsOf(other(side)),
     childLines: wishes.childLines ?? [],
+    connectionLines: wishes.connectionLines ?? [],
   };
 };

@@ -71,8 +71,10 @@ export class Namespace {
 
 export interface SiteOptions {
   readonly far?: "namespaces" | "tap";
-  /** MTU of the links inside; default 1400, what fits any tunnel over 1500. */
+  /** MTU of the links inside; default 1400, what fits any tunnel over 1500. Under 1280 they have no IPv6 (RFC 8200 §5). */
   readonly lanMtu?: number;
+  /** MTU of the links outside; default 1500. */
+  readonly wanMtu?: number;
 }
 
 let count = 0;
@@ -86,7 +88,7 @@ export class Sites {
   readonly #all: readonly Namespace[];
   readonly #atExit = (): void => this.remove();
 
-  constructor({ far = "namespaces", lanMtu = 1400 }: SiteOptions = {}) {
+  constructor({ far = "namespaces", lanMtu = 1400, wanMtu = 1500 }: SiteOptions = {}) {
     const prefix = `esi${process.pid}-${count++}`;
     const space = (role: string): Namespace => new Namespace(`${prefix}-${role}`);
     this.hostA = space("ha");
@@ -100,7 +102,7 @@ export class Sites {
         : [this.hostA, this.gatewayA, this.internet, this.gatewayB, this.hostB];
     process.once("exit", this.#atExit);
     try {
-      this.#make(far, lanMtu);
+      this.#make(far, lanMtu, wanMtu);
     } catch (error) {
       this.remove();
       throw error;
@@ -117,19 +119,20 @@ export class Sites {
     for (const { name } of present) run(["ip", "netns", "del", name], { mayFail: true });
   }
 
-  #make(far: "namespaces" | "tap", lanMtu: number): void {
+  #make(far: "namespaces" | "tap", lanMtu: number, wanMtu: number): void {
     this.#spaces();
     this.#link(this.hostA, "eth0", this.gatewayA, "lan", lanMtu);
-    this.#link(this.gatewayA, "wan", this.internet, "to-a", 1500);
+    this.#link(this.gatewayA, "wan", this.internet, "to-a", wanMtu);
     if (far === "tap") this.internet.run(["ip", "tuntap", "add", "dev", "to-b", "mode", "tap"]);
     else {
-      this.#link(this.internet, "to-b", this.gatewayB, "wan", 1500);
+      this.#link(this.internet, "to-b", this.gatewayB, "wan", wanMtu);
       this.#link(this.gatewayB, "lan", this.hostB, "eth0", lanMtu);
     }
-    this.#site("a", this.hostA, this.gatewayA);
+    const families = lanMtu < 1280 ? ([4] as const) : ([4, 6] as const);
+    this.#site("a", this.hostA, this.gatewayA, families);
     this.#address(this.internet, "to-a", `${OUTER[4].routerA}/24`, `${OUTER[6].routerA}/64`);
     this.#address(this.internet, "to-b", `${OUTER[4].routerB}/24`, `${OUTER[6].routerB}/64`);
-    if (far === "namespaces") this.#site("b", this.hostB, this.gatewayB);
+    if (far === "namespaces") this.#site("b", this.hostB, this.gatewayB, families);
   }
 
   #spaces(): void {
@@ -147,21 +150,17 @@ export class Sites {
     }
   }
 
-  #site(side: "a" | "b", host: Namespace, gateway: Namespace): void {
-    const [lan4, lan6] = side === "a" ? [INNER[4].lanA, INNER[6].lanA] : [INNER[4].lanB, INNER[6].lanB];
-    const [host4, host6] = side === "a" ? [INNER[4].hostA, INNER[6].hostA] : [INNER[4].hostB, INNER[6].hostB];
+  #site(side: "a" | "b", host: Namespace, gateway: Namespace, inside: readonly (4 | 6)[]): void {
+    const lan = (family: 4 | 6): string => INNER[family][side === "a" ? "lanA" : "lanB"];
+    const hosts = (family: 4 | 6): string => INNER[family][side === "a" ? "hostA" : "hostB"];
+    const length = { 4: 24, 6: 64 } as const;
     const [router4, router6] =
       side === "a" ? [OUTER[4].routerA, OUTER[6].routerA] : [OUTER[4].routerB, OUTER[6].routerB];
-    this.#address(host, "eth0", `${host4}/24`, `${host6}/64`);
-    this.#address(gateway, "lan", `${lan4}/24`, `${lan6}/64`);
+    this.#address(host, "eth0", ...inside.map((family) => `${hosts(family)}/${length[family]}`));
+    this.#address(gateway, "lan", ...inside.map((family) => `${lan(family)}/${length[family]}`));
     this.#address(gateway, "wan", `${OUTER[4][side]}/24`, `${OUTER[6][side]}/64`);
-    for (const [space, via4, via6] of [
-      [host, lan4, lan6],
-      [gateway, router4, router6],
-    ] as const) {
-      space.run(["ip", "route", "add", "default", "via", via4]);
-      space.run(["ip", "route", "add", "default", "via", via6]);
-    }
+    for (const family of inside) host.run(["ip", "route", "add", "default", "via", lan(family)]);
+    for (const router of [router4, router6]) gateway.run(["ip", "route", "add", "default", "via", router]);
   }
 
   #link(left: Namespace, leftDevice: string, right: Namespace, rightDevice: string, mtu: number): void {

@@ -60,6 +60,7 @@ const REQUIREMENTS = {
   namespaces,
   tun,
   transfer: binary("socat", "socat"),
+  nstat: binary("nstat", "iproute2"),
   iperf: binary("iperf3", "iperf3"),
   ethtool: binary("ethtool", "ethtool"),
   capture: binary("tcpdump", "tcpdump"),
