@@ -1,6 +1,6 @@
 /**
- * The interface of a Child SA: a TUN device that is up while the Child SA is, with its addresses and routes. Nothing
- * leaves in the clear when it is down: each of its routes has an `unreachable` shadow that lives as long as the gateway.
+ * The interface of a Child SA: a TUN device that is up while the Child SA is, with its addresses and routes; of one with
+ * `start: trap` also while its packets wait for one (see `trap.ts`). Nothing leaves in the clear when it is down: each of its routes has an `unreachable` shadow that lives as long as the gateway.
  */
 import type { InterfaceSettings } from "../config/config.ts";
 import { EspalierError } from "../errors.ts";
