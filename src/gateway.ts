@@ -279,7 +279,7 @@ export class Gateway {
     const parts = this.#parts;
     if (parts === undefined) return;
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event);
-    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name)))
+    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name), this.#clock.now()))
       this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
     if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));
