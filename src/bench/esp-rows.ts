@@ -27,6 +27,8 @@ export interface EspBenchOptions {
   readonly windows?: readonly number[];
   /** That are timed, for each row, 0.01 to 600; default 1. */
   readonly seconds?: number;
+  /** Measure beside each row, in turns with it, what its cipher does without espalier; default true. */
+  readonly ceiling?: boolean;
 }
 
 /** One combination. */
@@ -65,6 +67,12 @@ export interface EspBenchRow {
   readonly cpuNsPerPacket: number | null;
   /** Packets that did not pass: any but 0 makes the row worthless. */
   readonly drops: number;
+  /** Who was measured beside it: a loop in C over the same packets, or `openssl speed`. Null where there is none. */
+  readonly ceiling: string | null;
+  /** Its packets a second, with as many threads: the median of the turns. */
+  readonly ceilingPps: number | null;
+  /** `pps` of that, the median of the turns: 1 is all of it. */
+  readonly share: number | null;
 }
 
 export const DEFAULT_SUITES: readonly string[] = ["aes256gcm16", "aes128-sha256", "chacha20poly1305"];

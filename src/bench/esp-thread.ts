@@ -4,18 +4,20 @@
  */
 import { readFileSync } from "node:fs";
 import { type Suite, suiteByName } from "../crypto/suites.ts";
-import { EspLoad, type EspLoadOptions } from "./esp-load.ts";
+import { EspLoad, type EspLoadOptions, type Passed } from "./esp-load.ts";
 import type { EspDirection } from "./esp-rows.ts";
 
 export interface EspThreadInit extends Omit<EspLoadOptions, "suite"> {
   readonly suite: string;
   readonly direction: EspDirection;
   readonly seconds: number;
-  /** Words: threads that are ready, that are done, that failed. */
+  /** Parts that the time is divided into: between two of them something else may be measured. */
+  readonly turns: number;
+  /** Words: threads that are ready, turns that threads have done, threads that failed, the turn that may begin. */
   readonly board: SharedArrayBuffer;
 }
 
-export interface EspThreadResult {
+export interface EspTurn {
   readonly packets: number;
   readonly drops: number;
   /** ms in which they were sealed or opened. */
@@ -24,26 +26,28 @@ export interface EspThreadResult {
   readonly cpu: number | undefined;
 }
 
-export const BOARD_SIZE = 12;
-const READY = 0;
-const DONE = 1;
-const FAILED = 2;
+export const BOARD_SIZE = 16;
+export const READY = 0;
+export const DONE = 1;
+export const FAILED = 2;
+export const TURN = 3;
 
 const WARM_UP = 150; // ms: V8 needs about 40 before it has compiled the loops; less before what is short anyway
 const STEP = 5; // ms between two looks at the others
+const REMEMBER = 20; // batches that bring back to the caches what others have had them for
 
-export default function run(init: EspThreadInit): EspThreadResult {
+export default function run(init: EspThreadInit): EspTurn[] {
   const board = new Int32Array(init.board);
   try {
     return measured(init, board);
   } catch (error) {
     Atomics.store(board, FAILED, 1);
-    Atomics.notify(board, READY);
+    for (const word of [READY, TURN]) Atomics.notify(board, word);
     throw error;
   }
 }
 
-const measured = (init: EspThreadInit, board: Int32Array): EspThreadResult => {
+const measured = (init: EspThreadInit, board: Int32Array): EspTurn[] => {
   const load = new EspLoad({ ...init, suite: suiteByName(init.suite) as Suite });
   const batch = init.direction === "seal" ? () => load.seal() : () => load.open();
   const passed = init.direction === "seal" ? () => load.sealed() : () => load.opened();
@@ -53,19 +57,30 @@ const measured = (init: EspThreadInit, board: Int32Array): EspThreadResult => {
   for (const begin = performance.now(); performance.now() - begin < warmUp; ) batch();
   meet(board, init.workers);
 
+  const turns: EspTurn[] = [];
+  while (turns.length < init.turns && Atomics.load(board, FAILED) === 0) {
+    const turn = turns.length + 1;
+    awaitTurn(board, turn);
+    for (let i = 0; i < REMEMBER; i++) batch();
+    turns.push(oneTurn(batch, passed, (init.seconds * 1000) / init.turns));
+    Atomics.add(board, DONE, 1);
+    while (Atomics.load(board, DONE) < init.workers * turn && Atomics.load(board, FAILED) === 0) batch();
+  }
+  if (init.direction === "open") load.checkOpened();
+  load.close();
+  return turns;
+};
+
+const oneTurn = (batch: () => number, passed: () => Passed, ms: number): EspTurn => {
   const before = passed();
   const cpuBefore = cpuTime();
   const begin = performance.now();
   let spent = 0;
   do spent += batch();
-  while (spent < init.seconds * 1000);
+  while (spent < ms);
   const whole = performance.now() - begin;
   const cpu = cpuTime();
   const after = passed();
-  Atomics.add(board, DONE, 1);
-  while (Atomics.load(board, DONE) < init.workers && Atomics.load(board, FAILED) === 0) batch();
-  if (init.direction === "open") load.checkOpened();
-  load.close();
   return {
     packets: after.packets - before.packets,
     drops: after.drops - before.drops,
@@ -73,6 +88,14 @@ const measured = (init: EspThreadInit, board: Int32Array): EspThreadResult => {
     // Making packets takes processor time at the same rate as what is measured.
     cpu: cpu === undefined || cpuBefore === undefined ? undefined : (cpu - cpuBefore) * (spent / whole),
   };
+};
+
+/** Sleep until the turn may begin. */
+const awaitTurn = (board: Int32Array, turn: number): void => {
+  for (let now = 0; now < turn && Atomics.load(board, FAILED) === 0; ) {
+    now = Atomics.load(board, TURN);
+    if (now < turn) Atomics.wait(board, TURN, now, STEP);
+  }
 };
 
 /** Returns when all threads have called it, or one has failed. */

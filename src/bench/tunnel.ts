@@ -1,5 +1,5 @@
 /**
- * `espalier bench tunnel`: two gateways as their users run them, iperf3 between the hosts behind them, on this machine.
+ * `espalier bench tunnel`: two gateways as their users run them, traffic between the hosts behind them, on this machine.
  * Everything is made for it in network namespaces and removed after it, whatever happens.
  */
 import { randomBytes } from "node:crypto";
@@ -22,7 +22,7 @@ import { INNER, INNER_MTU, OUTER, Sites } from "./sites.ts";
 export interface TunnelBenchOptions {
   /** `self`: a tunnel between two gateways of ours, the default. `plain`: none, the limit of this machine. */
   readonly peer?: "self" | "plain";
-  /** iperf3 streams, 1 to 128; default 1. */
+  /** Streams of TCP or UDP, 1 to 128; default 1. */
   readonly streams?: number;
   /** Octets of UDP payload, 16 to 1372; default TCP. */
   readonly udp?: number;
@@ -69,7 +69,7 @@ export interface TunnelBenchResult {
   readonly workers: number | null;
   readonly encap: "auto" | "force" | "never" | null;
   readonly offloads: "on" | "off";
-  /** That iperf3 measured. */
+  /** That were measured. */
   readonly seconds: number;
   /** Load average of this machine before and after. */
   readonly load: readonly [number, number];

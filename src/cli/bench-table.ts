@@ -17,6 +17,7 @@ const ESP_COLUMNS: readonly Column[] = [
   { title: "Gbit/s", right: true },
   { title: "CPU ns/packet", right: true },
   { title: "drops", right: true },
+  { title: "of the ceiling", right: true },
 ];
 
 /** Text without a final newline. */
@@ -35,8 +36,11 @@ export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readon
     row.gbps.toFixed(2),
     row.cpuNsPerPacket === null ? "-" : row.cpuNsPerPacket.toFixed(0),
     row.drops === 0 ? "0" : paint.red(packets(row.drops)),
+    row.share === null ? "-" : `${(row.share * 100).toFixed(0)} % of ${packets(row.ceilingPps ?? 0)}`,
   ]);
-  return plainTable(ESP_COLUMNS, cells, { colour });
+  const names = [...new Set(rows.flatMap(({ ceiling }) => (ceiling === null ? [] : [ceiling])))];
+  const table = plainTable(ESP_COLUMNS, cells, { colour });
+  return names.length === 0 ? table : `${table}\n\nthe ceiling: ${names.join("; ")}`;
 };
 
 /** One line a figure. Text without a final newline. */

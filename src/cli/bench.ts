@@ -24,6 +24,7 @@ interface EspOptions {
   readonly esn?: boolean;
   readonly window?: readonly number[];
   readonly seconds?: number;
+  readonly ceiling?: boolean;
   readonly json?: boolean;
 }
 
@@ -48,15 +49,17 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
     .option("--esn", "extended sequence numbers")
     .option("--window <list>", "replay window in packets, 32 to 4096 (1024)", wholes)
     .option("--seconds <number>", "that are timed for each row (1)", number)
+    .option("--no-ceiling", "measure nothing beside the rows")
     .option("--json", "an array of rows as JSON")
     .action(async (options: EspOptions) => {
       const before = loadAverage();
       let done = 0;
-      const rows = await benchEsp(espOptions(options), (_, of) => {
+      const onRow = (_: unknown, of: number): void => {
         done++;
         if (terminal.columns !== undefined && options.json !== true)
           terminal.err(done === of ? "\r\x1b[K" : `\r${done} of ${of} rows`);
-      });
+      };
+      const rows = await benchEsp(espOptions(options), onRow, (line) => terminal.err(`${line}\n`));
       terminal.out(
         options.json === true
           ? `${JSON.stringify(rows, null, 2)}\n`
@@ -76,6 +79,7 @@ const espOptions = (given: EspOptions): EspBenchOptions => ({
   ...(given.esn === undefined ? {} : { esn: given.esn }),
   ...(given.window === undefined ? {} : { windows: given.window }),
   ...(given.seconds === undefined ? {} : { seconds: given.seconds }),
+  ...(given.ceiling === undefined ? {} : { ceiling: given.ceiling }),
 });
 
 const words = (text: string): string[] => {
@@ -104,9 +108,9 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
   bench
     .command("tunnel")
     .description(
-      "two gateways in network namespaces of their own, and iperf3 between the hosts behind them; needs root",
+      "two gateways in network namespaces of their own, and traffic between the hosts behind them; needs root",
     )
-    .option("--streams <number>", "of iperf3 (1)", number)
+    .option("--streams <number>", "of TCP or UDP (1)", number)
     .option("--udp <bytes>", "datagrams of so many octets of payload, not TCP", number)
     .option("--rate <number>", "datagrams a second (as many as the sender can, whatever is lost)", number)
     .option("--max-loss <percent>", "search the highest rate at which no more datagrams are lost", number)

@@ -7,12 +7,11 @@
 import type { EngineName } from "../crypto/engine.ts";
 import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { EspalierError } from "../errors.ts";
-import { addressBytes, addressText, type Endpoint, familyOf } from "../ip-address.ts";
+import { addressBytes, addressText, type Endpoint } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
 import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { SaEvent } from "../ipsec/sad.ts";
 import { checkCpus } from "../linux/affinity.ts";
-import { disableUdpGro, enableUdpGro } from "../linux/udp-gro.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import type { WorkerInit } from "./esp-worker.ts";
@@ -26,9 +25,9 @@ import {
   type TunnelCounters,
   type WorkerStats,
 } from "./plane-report.ts";
+import { PlaneSockets, type SocketOptions } from "./plane-sockets.ts";
 import { type Pair, PlaneTunnel } from "./plane-tunnel.ts";
 import { Slots } from "./slots.ts";
-import { MAX_ADDRESSES } from "./socket-table.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
 import { MAX_WORKERS, TABLES_CHANGED } from "./worker-board.ts";
 import { startWorkers, type Workers } from "./workers.ts";
@@ -61,19 +60,6 @@ export interface TunnelOptions {
   readonly worker?: number;
 }
 
-export interface SocketOptions {
-  /** Local address that they are bound to, canonical. */
-  readonly address: string;
-  /** Non-blocking; one a worker, or none at all. */
-  readonly udp: readonly number[];
-  readonly raw: readonly number[];
-  /**
-   * A UDP socket of the same port that the caller reads. It gets trains of datagrams too (see udp-gro.ts), which begin with
-   * one that is no ESP: what is ESP in them goes to `deliver`.
-   */
-  readonly control?: number;
-}
-
 export type PlaneEvent =
   /** The first authentic packet of an inbound SA: its peer uses the pair. */
   | { readonly kind: "first-packet"; readonly spiIn: number }
@@ -85,14 +71,6 @@ export type PlaneEvent =
   | { readonly kind: "replaced"; readonly worker: number; readonly message: string }
   /** A worker died again and again and stays dead: its SAs carry nothing any more. */
   | { readonly kind: "failed"; readonly worker: number; readonly message: string };
-
-interface LocalAddress {
-  readonly address: string;
-  /** Its UDP sockets. */
-  readonly group: readonly number[];
-  /** They ask for trains. */
-  trains: boolean;
-}
 
 const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
 const DEFAULT_SLOTS = 4096;
@@ -107,7 +85,7 @@ export class Plane {
   readonly #threads: Workers;
   readonly #slots: Slots;
   readonly #tunnels = new Map<number, PlaneTunnel>();
-  readonly #addresses: LocalAddress[] = [];
+  readonly #sockets: PlaneSockets;
   readonly #handoff: Handoff;
   /** By inbound SPI. */
   readonly #reserved = new Map<number, { slot: number; tunnel: PlaneTunnel; resource: number }>();
@@ -125,6 +103,7 @@ export class Plane {
     this.#memory = memory;
     this.#threads = threads;
     this.#slots = new Slots(this.slots, workers);
+    this.#sockets = new PlaneSockets(memory.sockets, workers);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: workers, wakeFds: threads.wakeFds });
   }
 
@@ -192,16 +171,8 @@ export class Plane {
   }
 
   /** Sockets of a local address: before the first SA that uses it. They are used until `stop`. */
-  addSockets({ address, udp, raw, control }: SocketOptions): void {
-    if (this.#row(address) >= 0) throw usage(`${address} has its sockets already`);
-    if (this.#addresses.length === MAX_ADDRESSES) throw usage(`more than ${MAX_ADDRESSES} local addresses`);
-    for (const fds of [udp, raw])
-      if (fds.length !== 0 && fds.length !== this.workers)
-        throw usage(`${fds.length} sockets for ${this.workers} workers`);
-    const group = control === undefined ? udp : [control, ...udp];
-    for (const fd of group) enableUdpGro(fd);
-    this.#addresses.push({ address, group, trains: true });
-    this.#memory.sockets.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
+  addSockets(options: SocketOptions): void {
+    this.#sockets.add(options);
     this.#announce(TABLES_CHANGED);
   }
 
@@ -255,7 +226,7 @@ export class Plane {
     checkKey(child.suite, child.keyIn);
     checkKey(child.suite, child.keyOut);
     const window = checkWindow(child.replayWindow);
-    const path = saPath(child.path, this.#row(child.path.local.address));
+    const path = saPath(child.path, this.#sockets.row(child.path.local.address));
     const { slot, resource } = reserved;
     const { sad, spd, counters, blocks } = this.#memory;
     spd.set(slot, child.local, child.remote);
@@ -317,7 +288,7 @@ export class Plane {
   move(spiIn: number, path: EspPath): void {
     const pair = this.#pair(spiIn);
     const { sad } = this.#memory;
-    const moved = saPath(path, this.#row(path.local.address));
+    const moved = saPath(path, this.#sockets.row(path.local.address));
     sad.move(pair.slot, moved);
     sad.move(sad.outbound(pair.slot), moved);
     pair.path = path;
@@ -363,12 +334,7 @@ export class Plane {
     this.#reclaim();
     const events: PlaneEvent[] = [];
     for (let left = Math.min(this.#pairs.size, MOST_LOOKED_AT); left > 0; left--) this.#look(this.#nextPair(), events);
-    this.#addresses.forEach((local, row) => {
-      if (!this.#memory.sockets.takeMixed(row) || !local.trains) return;
-      local.trains = false;
-      for (const fd of local.group) disableUdpGro(fd);
-      events.push({ kind: "mixed-trains", address: local.address });
-    });
+    for (const address of this.#sockets.endMixedTrains()) events.push({ kind: "mixed-trains", address });
     events.push(...this.#threads.takeDeaths());
     return events;
   }
@@ -445,11 +411,6 @@ export class Plane {
       spd.clear(slot);
       this.#retiredFrom.delete(slot);
     }
-  }
-
-  /** Of the socket table, -1 for an address without sockets. */
-  #row(address: string): number {
-    return this.#addresses.findIndex((local) => local.address === address);
   }
 
   #tunnel(id: number): PlaneTunnel {

@@ -23,12 +23,12 @@ export interface IkeOptions {
   readonly cookieThreshold: number;
   /** How long an IKE SA may stay half-open, ms. */
   readonly halfOpenTimeout: number;
+  /** Message IDs go up to this one; a test may want to see their end. */
+  readonly lastMessageId: number;
   /** IKE_AUTH requests of one half-open IKE SA with a wrong ICV: after so many it is forgotten. */
   readonly decryptFailures: number;
   /** Rekeys that a peer may ask for on one IKE SA in a second; all its Child SAs at once in any case. */
   readonly rekeyRate: number;
-  /** Message IDs go up to this one; a test may want to see their end. */
-  readonly lastMessageId: number;
 }
 
 export const DEFAULT_OPTIONS: IkeOptions = {
@@ -38,9 +38,9 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   halfOpenOutLimit: 400,
   cookieThreshold: 10,
   halfOpenTimeout: 60_000,
+  lastMessageId: 2 ** 32 - 1,
   decryptFailures: 30,
   rekeyRate: 5,
-  lastMessageId: 2 ** 32 - 1,
 };
 
 export class Core {

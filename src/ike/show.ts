@@ -40,8 +40,8 @@ const showIkeSa = (sa: IkeSa): IkeSaStatus => {
     establishedAt: state.since,
     rekeyAt: state.rekeyAt,
     natDetected: sa.nat.local || sa.nat.remote,
-    fragmentation: sa.fragments !== undefined,
     peerWindow: sa.peerWindow,
+    fragmentation: sa.fragments !== undefined,
   };
 };
 

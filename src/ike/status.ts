@@ -20,10 +20,10 @@ export interface IkeSaStatus {
   readonly establishedAt: number;
   readonly rekeyAt: number;
   readonly natDetected: boolean;
-  /** Both ends take messages in pieces (RFC 7383). */
-  readonly fragmentation: boolean;
   /** Requests that the peer takes at a time (RFC 7296 §2.3). */
   readonly peerWindow: number;
+  /** Both ends take messages in pieces (RFC 7383). */
+  readonly fragmentation: boolean;
 }
 
 export interface ChildSaStatus {

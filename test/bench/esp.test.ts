@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
+import { buildCeiling } from "../../src/bench/ceiling-build.ts";
 import type * as EspModule from "../../src/bench/esp.ts";
 import type { EspBenchOptions, EspBenchRow } from "../../src/bench/esp-rows.ts";
 import type { EngineName } from "../../src/crypto/engine.ts";
@@ -15,7 +16,7 @@ const SHORT = 0.02;
 
 const measured = async (options: EspBenchOptions): Promise<EspBenchRow[]> => {
   const { benchEsp } = (await import(BUILT)) as typeof EspModule;
-  return benchEsp({ seconds: SHORT, ...options });
+  return benchEsp({ seconds: SHORT, ceiling: false, ...options });
 };
 
 const ROW = {
@@ -33,6 +34,9 @@ const ROW = {
   gbps: expect.any(Number),
   cpuNsPerPacket: expect.any(Number),
   drops: 0,
+  ceiling: null,
+  ceilingPps: null,
+  share: null,
 };
 
 const checkRows = (rows: readonly EspBenchRow[], seconds: number): void => {
@@ -100,8 +104,9 @@ test.skipIf(!isBuilt)(
 test.skipIf(!isBuilt)(`each row is told as soon as it is there${reason}`, async () => {
   const { benchEsp } = (await import(BUILT)) as typeof EspModule;
   const told: string[] = [];
-  const rows = await benchEsp({ suites: ["aes128gcm16"], engines: ["node"], sizes: [64], seconds: SHORT }, (row, of) =>
-    told.push(`${row.direction} of ${of}`),
+  const rows = await benchEsp(
+    { suites: ["aes128gcm16"], engines: ["node"], sizes: [64], seconds: SHORT, ceiling: false },
+    (row, of) => told.push(`${row.direction} of ${of}`),
   );
   expect(told).toEqual(["seal of 2", "open of 2"]);
   expect(rows).toHaveLength(2);
@@ -111,5 +116,46 @@ test.skipIf(!isBuilt)(`an engine that does not exist is refused before anything 
   await expect(measured({ engines: ["node", "quantum" as EngineName] })).rejects.toMatchObject({
     code: "ESPALIER_USAGE",
     message: "no engine is called quantum",
+  });
+});
+
+describe("beside the ceiling", () => {
+  const missing = isBuilt ? driverByName("ipsec-mb").unavailable() : "dist/ is not built";
+  const program = missing === undefined ? buildCeiling() : new Error(missing);
+  const why = program instanceof Error ? ` (skipped: ${program.message})` : "";
+
+  test.skipIf(program instanceof Error)(
+    `every suite has its share, and C seals as node:crypto does${why}`,
+    async () => {
+      const { benchEsp } = (await import(BUILT)) as typeof EspModule;
+      const said: string[] = [];
+      const suites = SUITES.map(({ name }) => name);
+      const options = { suites, engines: ["ipsec-mb" as const], sizes: [100], sas: [3], seconds: 0.05 };
+      const rows = await benchEsp(
+        options,
+        () => {},
+        (line) => said.push(line),
+      );
+      expect(said).toEqual([]);
+      expect(rows).toHaveLength(suites.length * 2);
+      for (const { pps, ceiling, ceilingPps, share } of rows) {
+        expect(ceiling).toBe("libIPSec_MB in C");
+        expect(ceilingPps).toBeGreaterThan(pps / 10);
+        expect(share).toBeGreaterThan(0);
+      }
+    },
+  );
+
+  test.skipIf(!isBuilt)(`what has none says so once${reason}`, async () => {
+    const { benchEsp } = (await import(BUILT)) as typeof EspModule;
+    const said: string[] = [];
+    const options = { suites: ["aes128gcm16"], engines: ["node" as const], sizes: [64, 100], seconds: SHORT };
+    const rows = await benchEsp(
+      options,
+      () => {},
+      (line) => said.push(line),
+    );
+    expect(said).toEqual(["no ceiling: there is nothing to measure the engine node beside"]);
+    expect(rows.map(({ share }) => share)).toEqual([null, null, null, null]);
   });
 });

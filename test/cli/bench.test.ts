@@ -62,12 +62,13 @@ describe("wrong options end with status 2 and say what is right", () => {
   });
 });
 
-const KEYS = "suite direction size workers sas engine esn window seconds packets pps gbps cpuNsPerPacket drops".split(
-  " ",
-);
+const KEYS =
+  "suite direction size workers sas engine esn window seconds packets pps gbps cpuNsPerPacket drops ceiling ceilingPps share".split(
+    " ",
+  );
 
 const built = async () => ((await import(PROGRAM)) as { runCommand: typeof runCommand }).runCommand;
-const QUICK = ["--suite", "aes256gcm16,chacha20poly1305", "--size", "64", "--seconds", "0.02"];
+const QUICK = ["--suite", "aes256gcm16,chacha20poly1305", "--size", "64", "--seconds", "0.02", "--no-ceiling"];
 
 test.skipIf(!isBuilt)(`--json prints an array of rows and nothing else${reason}`, async () => {
   const { status, out, err } = await espalier(["esp", ...QUICK, "--esn", "--json"], await built());
@@ -121,17 +122,22 @@ const ROW: EspBenchRow = {
   gbps: 11.2,
   cpuNsPerPacket: 998.7,
   drops: 0,
+  ceiling: null,
+  ceilingPps: null,
+  share: null,
 };
 
 test("a table of rows", () => {
   const rows = [ROW, { ...ROW, direction: "seal", esn: false, cpuNsPerPacket: null, drops: 64 } as const];
   expect(espBenchTable(rows, { colour: false })).toBe(
     [
-      "suite        direction  engine  size  workers  SAs  ESN  window  packets/s  Gbit/s  CPU ns/packet  drops",
-      "aes256gcm16  open       node    1400        2   10  yes      64     1.00 M   11.20            999      0",
-      "aes256gcm16  seal       node    1400        2   10  no       64     1.00 M   11.20              -     64",
+      "suite        direction  engine  size  workers  SAs  ESN  window  packets/s  Gbit/s  CPU ns/packet  drops  of the ceiling",
+      "aes256gcm16  open       node    1400        2   10  yes      64     1.00 M   11.20            999      0               -",
+      "aes256gcm16  seal       node    1400        2   10  no       64     1.00 M   11.20              -     64               -",
     ].join("\n"),
   );
+  const beside = { ...ROW, ceiling: "a loop", ceilingPps: 4_000_000, share: 0.25 };
+  expect(espBenchTable([beside], { colour: false })).toMatch(/25 % of 4\.00 M\n\nthe ceiling: a loop$/);
 });
 
 const TUNNEL: TunnelBenchResult = {

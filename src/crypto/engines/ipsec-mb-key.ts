@@ -2,9 +2,10 @@
  * An expanded key of the engine `ipsec-mb`: AES schedules, the hash key of GCM, the two HMAC states, in native memory,
  * worked out once when an SA begins.
  */
-import { memoryOf } from "../esp-inputs.ts";
-import type { Mac, Suite } from "../suites.ts";
+import { ESP_HEADER, MAX_ESP_PACKET, memoryOf } from "../esp-inputs.ts";
+import { type Mac, SUITES, type Suite } from "../suites.ts";
 import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
+import type { KeyMemory } from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
 import type { Manager } from "./ipsec-mb-library.ts";
 import { RingKey } from "./key-ring.ts";
@@ -17,75 +18,117 @@ const MACS = {
   "hmac-sha512": { algorithm: HASH.HMAC_SHA_512, oneBlock: MGR.SHA512_ONE_BLOCK, block: 128 },
 } as const;
 
-export class IpsecMbKey extends RingKey {
+/** Words of a row of the key table, by key: a cache line. */
+export const KEY_ROW = 16;
+export const KEY_SHAPE = 0;
+/** The salt's octets as they lie in memory. */
+export const KEY_SALT = 1;
+/** Addresses in halves: what to encrypt with, what to decrypt with, and the two states of HMAC. */
+export const KEY_ENCRYPT = 2;
+export const KEY_DECRYPT = 4;
+export const KEY_INNER = 6;
+export const KEY_OUTER = 8;
+
+/** What all keys of a suite and a kind of sequence number have in common. */
+export class KeyShape {
+  readonly id: number;
+  readonly suite: Suite;
+  readonly esn: boolean;
   readonly aead: boolean;
   readonly cipherMode: number;
   readonly hashAlgorithm: number;
-  /** Halves of addresses in native memory: of what to encrypt and decrypt with, and of the states of HMAC. */
-  readonly encryptLow: number;
-  readonly encryptHigh: number;
-  readonly decryptLow: number;
-  readonly decryptHigh: number;
-  readonly innerLow: number;
-  readonly innerHigh: number;
-  readonly outerLow: number;
-  readonly outerHigh: number;
-  /** Its octets as they lie in memory. */
-  #salt: number;
-  readonly #memory = new NativeMemory(KEY_MEMORY.SIZE);
+  /** Octets from the SPI to the text, and of the longest text. */
+  readonly headLength: number;
+  readonly longest: number;
 
-  constructor(manager: Manager, suite: Suite, key: Uint8Array, esn: boolean) {
-    super(suite, esn);
-    const memory = this.#memory;
-    const encryption = key.subarray(0, suite.encryptionKeyLength);
+  constructor(suite: Suite, esn: boolean) {
+    this.id = shapeId(suite, esn);
+    this.suite = suite;
+    this.esn = esn;
     this.aead = suite.mac === undefined;
-    const encrypt = memory.address + KEY_MEMORY.ENCRYPT;
-    const decrypt = suite.cipher === "aes-cbc" ? memory.address + KEY_MEMORY.DECRYPT : encrypt;
-    const inner = memory.address + KEY_MEMORY.INNER;
-    const outer = memory.address + KEY_MEMORY.OUTER;
-    this.encryptLow = lowHalf(encrypt);
-    this.encryptHigh = highHalf(encrypt);
-    this.decryptLow = lowHalf(decrypt);
-    this.decryptHigh = highHalf(decrypt);
-    this.innerLow = lowHalf(inner);
-    this.innerHigh = highHalf(inner);
-    this.outerLow = lowHalf(outer);
-    this.outerHigh = highHalf(outer);
-    this.#salt = suite.saltLength === 0 ? 0 : memoryOf(key).view.getInt32(suite.encryptionKeyLength, true);
+    this.cipherMode = MODES[suite.cipher];
+    this.hashAlgorithm =
+      suite.mac !== undefined
+        ? MACS[suite.mac].algorithm
+        : suite.cipher === "aes-gcm"
+          ? HASH.GMAC
+          : HASH.CHACHA20_POLY1305;
+    this.headLength = ESP_HEADER + suite.ivLength;
+    this.longest = MAX_ESP_PACKET - this.headLength - suite.icvLength;
+  }
+}
 
+const MODES = {
+  "aes-gcm": CIPHER_MODE.GCM,
+  "aes-cbc": CIPHER_MODE.CBC,
+  "chacha20-poly1305": CIPHER_MODE.CHACHA20_POLY1305,
+} as const;
+
+const shapeId = (suite: Suite, esn: boolean): number => suite.id * 2 + (esn ? 1 : 0);
+
+const ALL = SUITES.flatMap((suite) => [new KeyShape(suite, false), new KeyShape(suite, true)]);
+
+/** By `id`; numbers that no suite has repeat the first one. */
+export const KEY_SHAPES: readonly KeyShape[] = Array.from(
+  { length: 512 },
+  (_, id) => ALL.find((shape) => shape.id === id) ?? ALL[0]!,
+);
+
+export class IpsecMbKey extends RingKey {
+  readonly #place: number;
+  readonly #memory: KeyMemory;
+  #salt: number;
+
+  constructor(manager: Manager, memory: KeyMemory, suite: Suite, key: Uint8Array, esn: boolean) {
+    super(suite, esn);
+    this.#memory = memory;
+    this.#place = memory.take();
+    const encryption = key.subarray(0, suite.encryptionKeyLength);
+    this.#salt = suite.saltLength === 0 ? 0 : memoryOf(key).view.getInt32(suite.encryptionKeyLength, true);
+    const address = memory.addressOf(this.#place);
+    const encrypt = address + KEY_MEMORY.ENCRYPT;
     if (suite.cipher === "chacha20-poly1305") {
-      this.cipherMode = CIPHER_MODE.CHACHA20_POLY1305;
-      this.hashAlgorithm = HASH.CHACHA20_POLY1305;
-      memory.bytes.set(encryption, KEY_MEMORY.ENCRYPT);
+      memory.bytes(this.#place).set(encryption, KEY_MEMORY.ENCRYPT);
       return;
     }
     const raw = new NativeMemory(encryption.length);
     raw.bytes.set(encryption);
-    if (suite.mac === undefined) {
-      this.cipherMode = CIPHER_MODE.GCM;
-      this.hashAlgorithm = HASH.GMAC;
-      manager.expandGcm(encryption.length, raw.address, encrypt);
-    } else {
-      this.cipherMode = CIPHER_MODE.CBC;
-      this.hashAlgorithm = MACS[suite.mac].algorithm;
-      manager.expandAes(encryption.length, raw.address, encrypt, decrypt);
+    if (suite.mac === undefined) manager.expandGcm(encryption.length, raw.address, encrypt);
+    else {
+      manager.expandAes(encryption.length, raw.address, encrypt, address + KEY_MEMORY.DECRYPT);
       const integrity = key.subarray(encryption.length);
-      hmacState(manager, suite.mac, integrity, 0x36, inner);
-      hmacState(manager, suite.mac, integrity, 0x5c, outer);
+      hmacState(manager, suite.mac, integrity, 0x36, address + KEY_MEMORY.INNER);
+      hmacState(manager, suite.mac, integrity, 0x5c, address + KEY_MEMORY.OUTER);
     }
     raw.wipe();
   }
 
-  /** HOT PATH. The salt's four octets as a word at `words[at]`. */
-  putSalt(words: Int32Array, at: number): void {
-    words[at] = this.#salt;
+  /** Write what a job asks of the key to the row of the key table that begins at `at`. */
+  putRow(table: Int32Array, at: number): void {
+    const { suite, esn } = this;
+    const address = this.#memory.addressOf(this.#place);
+    table[at + KEY_SHAPE] = shapeId(suite, esn);
+    table[at + KEY_SALT] = this.#salt;
+    putAddress(table, at + KEY_ENCRYPT, address + KEY_MEMORY.ENCRYPT);
+    putAddress(
+      table,
+      at + KEY_DECRYPT,
+      address + (suite.cipher === "aes-cbc" ? KEY_MEMORY.DECRYPT : KEY_MEMORY.ENCRYPT),
+    );
+    putAddress(table, at + KEY_INNER, address + KEY_MEMORY.INNER);
+    putAddress(table, at + KEY_OUTER, address + KEY_MEMORY.OUTER);
   }
 
   wipe(): void {
-    this.#memory.wipe();
+    this.#memory.give(this.#place);
     this.#salt = 0;
   }
 }
+
+const putAddress = (words: Int32Array, at: number, address: number): void => {
+  words[at] = lowHalf(address);
+  words[at + 1] = highHalf(address);
+};
 
 /** The state of the hash after `key ⊕ pad` (RFC 2104 §4). The keys of RFC 4868 are never longer than a block. */
 const hmacState = (manager: Manager, mac: Mac, key: Uint8Array, pad: number, state: number): void => {

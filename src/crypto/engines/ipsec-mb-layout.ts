@@ -25,7 +25,9 @@ export const MGR = {
   EARLIEST_JOB: 1016, // int, octets from JOBS, -1 when the queue is empty
   NEXT_JOB: 1020, // int, octets from JOBS
   JOBS: 1024,
+  MAX_JOBS: 256,
   MAX_BURST: 128,
+  SECOND_BURST: 127, // from here the longest burst does not reach the queue's end, behind which the library counts wrongly
 } as const;
 
 /** IMB_JOB. Unless said otherwise each field is 64 bits. */

@@ -66,10 +66,10 @@ export const unknownLayout = (version: number, versionText: string, managerSize:
 /** IMB_MGR in memory of our own: nothing to free, and it can be wiped. For one thread. */
 export class Manager {
   readonly address: number;
-  /** IMB_MGR as 32-bit words: jobs are written and read here. Job `i` of a burst is the `i`th of the queue. */
+  /** IMB_MGR as 32-bit words: jobs are written and read here. */
   readonly words: Int32Array;
-  /** Where the addresses of a burst's jobs lie: always the same ones. The library writes those of done jobs over them. */
-  readonly jobsAddress: number;
+  /** Where the addresses of all jobs lie, in order. The library writes those of done jobs over them: the same ones. */
+  readonly #jobsAddress: number;
   /** Where it writes the addresses of flushed jobs. */
   readonly flushedAddress: number;
   readonly submitBurst: BurstFunction;
@@ -83,12 +83,12 @@ export class Manager {
   constructor(library: IpsecMb) {
     this.#library = library;
     this.#memory = new NativeMemory(library.managerSize(), MGR.ALIGNMENT);
-    this.#jobsMemory = new NativeMemory(MGR.MAX_BURST * 8 * 2);
+    this.#jobsMemory = new NativeMemory((MGR.MAX_JOBS + MGR.MAX_BURST) * 8);
     this.address = this.#memory.address;
     this.words = words(this.#memory, MGR.SIZE);
-    this.#jobs = words(this.#jobsMemory, MGR.MAX_BURST * 8);
-    this.jobsAddress = this.#jobsMemory.address;
-    this.flushedAddress = this.jobsAddress + MGR.MAX_BURST * 8;
+    this.#jobs = words(this.#jobsMemory, MGR.MAX_JOBS * 8);
+    this.#jobsAddress = this.#jobsMemory.address;
+    this.flushedAddress = this.#jobsAddress + MGR.MAX_JOBS * 8;
     this.reset();
     if (this.error !== 0 || this.words[MGR.USED_ARCH / 4] === 0)
       throw new Error(`libIPSec_MB cannot work on this processor: ${this.errorText}`);
@@ -104,16 +104,26 @@ export class Manager {
     this.#library.initialise(this.address, 0);
     // The self test leaves an empty queue behind that goes on in its middle; emptied by a burst it would begin anew.
     if (this.words[MGR.EARLIEST_JOB / 4] === -1) this.words[MGR.NEXT_JOB / 4] = 0;
-    for (let i = 0; i < MGR.MAX_BURST; i++) {
+    for (let i = 0; i < MGR.MAX_JOBS; i++) {
       const job = this.address + MGR.JOBS + i * JOB.SIZE;
       this.#jobs[2 * i] = lowHalf(job);
       this.#jobs[2 * i + 1] = highHalf(job);
     }
   }
 
-  /** HOT PATH. True when no job is in the queue and the next is its first: what a burst rests on. */
+  /** HOT PATH. True when no job is in the queue: then the next is its first, whatever the last burst was. */
   isIdle(): boolean {
     return this.words[MGR.EARLIEST_JOB / 4] === -1 && this.words[MGR.NEXT_JOB / 4] === 0;
+  }
+
+  /**
+   * HOT PATH. Begin the next burst with job `first` of the queue, which is 0 or SECOND_BURST: an empty queue may begin anywhere.
+   * Returns where the addresses of its jobs lie.
+   */
+  beginAt(first: number): number {
+    if (first !== 0 && first !== MGR.SECOND_BURST) throw new RangeError(`no burst begins at job ${first}`);
+    this.words[MGR.NEXT_JOB / 4] = first * JOB.SIZE;
+    return this.#jobsAddress + first * 8;
   }
 
   /** imb_errno of the last call, 0 when all was well. */

@@ -6,25 +6,29 @@
  *   prove every packet and write its job -> submit_burst_nocheck -> flush_burst if lanes wait -> judge every packet
  *
  * The jobs lie in the manager, which is memory of this engine, so writing them is storing numbers. The queue is empty
- * between two bursts, and an empty queue begins with its first job: packet i of a burst always has job i, and what a job
- * says of the suite and of the key is written only when they are others than at its last use. The library is asked to
+ * between two bursts, and an empty queue may begin anywhere: packet i of a burst always has job i of the part of the queue
+ * that is for its direction, and what a job says of the suite and of the key is written only when they are others than at
+ * its last use. The library is asked to
  * check nothing, as everything is proved here: addresses in a job are a key's, this engine's own memory's, or the slab's
  * plus offsets that `checkBatch` and `prove` have looked at. Nothing else reaches the library.
  */
 import type { Engine, EngineDriver, Key, Ops } from "../engine.ts";
-import {
-  AEAD_NONCE,
-  checkBatch,
-  checkPacket,
-  ESN_AAD,
-  ESP_HEADER,
-  MAX_ESP_PACKET,
-  type Memory,
-  memoryOf,
-} from "../esp-inputs.ts";
+import { AEAD_NONCE, checkBatch, checkPacket, ESN_AAD, ESP_HEADER, type Memory, memoryOf } from "../esp-inputs.ts";
 import { SUITES, type Suite } from "../suites.ts";
 import { addressOf, highHalf, lowHalf, NativeMemory } from "./ffi.ts";
-import { IpsecMbKey } from "./ipsec-mb-key.ts";
+import {
+  IpsecMbKey,
+  KEY_DECRYPT,
+  KEY_ENCRYPT,
+  KEY_INNER,
+  KEY_OUTER,
+  KEY_ROW,
+  KEY_SALT,
+  KEY_SHAPE,
+  KEY_SHAPES,
+  type KeyShape,
+} from "./ipsec-mb-key.ts";
+import { KeyMemory } from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, DIRECTION, JOB, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
 import { type IpsecMb, ipsecMbLibrary, Manager } from "./ipsec-mb-library.ts";
 import { checkKeyLength, KeyRing } from "./key-ring.ts";
@@ -41,7 +45,18 @@ const HASH_LENGTH = JOB.HASH_LENGTH / 4;
 const IV = JOB.IV / 4;
 const TAG = JOB.TAG / 4;
 const AAD = JOB.AAD / 4;
+const HMAC_INNER = JOB.HMAC_INNER / 4;
+const HMAC_OUTER = JOB.HMAC_OUTER / 4;
 const STATUS = JOB.STATUS / 4;
+
+/** Octets of IV of both AEAD ciphers. */
+const AEAD_IV = 8;
+/** Rows that the key table begins with; it doubles. */
+const FIRST_KEYS = 64;
+
+/** The first job of a burst, by direction: they share one job, which only the longest batches reach. */
+const SEALING = 0;
+const OPENING = MGR.SECOND_BURST;
 
 /** Memory of this engine for each job: a cache line. Words of it. */
 const ASIDE = 64;
@@ -61,15 +76,20 @@ class IpsecMbEngine implements Engine {
   readonly #slabTurn: number;
   readonly #capacity: number;
   readonly #keys = new KeyRing<IpsecMbKey>();
-  readonly #asideMemory = new NativeMemory(MGR.MAX_BURST * ASIDE);
+  readonly #keyMemory = new KeyMemory();
+  /** By a key's place in the ring, a row of words: what jobs say of it. */
+  #table = new Int32Array(FIRST_KEYS * KEY_ROW);
+  readonly #asideMemory = new NativeMemory(MGR.MAX_JOBS * ASIDE);
   readonly #aside = new Int32Array(
     this.#asideMemory.bytes.buffer,
     this.#asideMemory.bytes.byteOffset,
-    MGR.MAX_BURST * ASIDE_WORDS,
+    MGR.MAX_JOBS * ASIDE_WORDS,
   );
   /** By job: the suite, numbers and direction that it was last written for, and the place of the key; -1 for none. */
-  readonly #shapes = new Int32Array(MGR.MAX_BURST).fill(-1);
-  readonly #keyed = new Int32Array(MGR.MAX_BURST).fill(-1);
+  readonly #shapes = new Int32Array(MGR.MAX_JOBS).fill(-1);
+  readonly #keyed = new Int32Array(MGR.MAX_JOBS).fill(-1);
+  /** By packet: words of its ICV. */
+  readonly #icvWords: Uint8Array;
   #closed = false;
 
   constructor(library: IpsecMb, slab: Uint8Array, capacity: number) {
@@ -81,6 +101,7 @@ class IpsecMbEngine implements Engine {
     this.#slabHigh = highHalf(address);
     this.#slabTurn = Math.min(2 ** 32 - (address % 2 ** 32), 0x7fffffff);
     this.#capacity = capacity;
+    this.#icvWords = new Uint8Array(capacity);
   }
 
   supports(suite: Suite): boolean {
@@ -91,13 +112,26 @@ class IpsecMbEngine implements Engine {
     if (this.#closed) throw new RangeError("the engine is closed");
     if (!this.supports(suite)) throw new RangeError(`${suite.name} is not a suite of the engine ${this.name}`);
     checkKeyLength(suite, key);
-    return this.#keys.add(new IpsecMbKey(this.#manager, suite, key, esn));
+    const expanded = this.#keys.add(new IpsecMbKey(this.#manager, this.#keyMemory, suite, key, esn));
+    const at = expanded.slot * KEY_ROW;
+    if (at >= this.#table.length) this.#growTable();
+    expanded.putRow(this.#table, at);
+    return expanded;
+  }
+
+  #growTable(): void {
+    const old = this.#table;
+    this.#table = new Int32Array(old.length * 2);
+    this.#table.set(old);
+    old.fill(0);
   }
 
   /** No job names the key any more. */
   release(key: Key): void {
     const { slot } = key as IpsecMbKey;
-    for (let i = 0; i < MGR.MAX_BURST; i++) if (this.#keyed[i] === slot) this.#keyed[i] = -1;
+    if (slot < 0 || !this.#keys.has(key)) return;
+    for (let i = 0; i < MGR.MAX_JOBS; i++) if (this.#keyed[i] === slot) this.#keyed[i] = -1;
+    this.#table.fill(0, slot * KEY_ROW, (slot + 1) * KEY_ROW);
     this.#keys.release(key);
   }
 
@@ -105,6 +139,7 @@ class IpsecMbEngine implements Engine {
     if (this.#closed) return;
     this.#closed = true;
     this.#keys.close();
+    this.#table.fill(0);
     this.#manager.wipe();
     this.#asideMemory.wipe();
   }
@@ -131,61 +166,53 @@ class IpsecMbEngine implements Engine {
   #burst(ops: Ops, from: number, count: number, seal: boolean): void {
     const manager = this.#manager;
     if (!manager.isIdle()) this.#fail();
-    const saved = this.#writeJobs(ops, from, count, seal);
-    if (saved) this.#lendIcvs(ops, from, count);
-    let done = manager.submitBurst(manager.address, count, manager.jobsAddress);
+    const first = seal ? SEALING : OPENING;
+    const saved = this.#writeJobs(ops, from, count, seal, first);
+    if (saved) this.#lendIcvs(ops, from, count, first);
+    let done = manager.submitBurst(manager.address, count, manager.beginAt(first));
     if (manager.error !== 0) this.#fail();
     while (done < count) {
       const flushed = manager.flushBurst(manager.address, count - done, manager.flushedAddress);
       if (flushed === 0) this.#fail();
       done += flushed;
     }
-    if (saved) this.#returnIcvs(ops, from, count, seal);
+    if (saved && !seal) this.#returnIcvs(ops, from, count, first); // sealed, the new ICV is there
     if (seal) this.#judgeSealed(ops, from, count);
     else this.#judgeOpened(ops, from, count);
   }
 
   /** Prove each packet and write its job. True when there are some whose high sequence number must follow the text. */
-  #writeJobs(ops: Ops, from: number, count: number, seal: boolean): boolean {
+  #writeJobs(ops: Ops, from: number, count: number, seal: boolean, first: number): boolean {
     const { words } = this.#manager;
     const { view, bytes } = this.#slab;
     const slabLength = bytes.length;
     const aside = this.#aside;
     const shapes = this.#shapes;
     const keyed = this.#keyed;
+    const table = this.#table;
+    const icvWords = this.#icvWords;
     const slabLow = this.#slabLow;
     const turns = this.#slabTurn < slabLength;
     const { keys, headAt, textAt, textLength, seqHigh, ok } = ops;
     let last: Key | undefined;
-    let key: IpsecMbKey | undefined;
     let slot = -1;
-    let shape = -1;
-    let aead = false;
-    let mode = 0;
-    let esn = false;
-    let headLength = 0;
-    let ivLength = 0;
+    let row = 0;
+    let shape = KEY_SHAPES[0]!;
+    let { aead, esn, headLength, longest } = shape;
     let icvLength = 0;
     let odd = 0;
-    let longest = 0;
     let lend = false;
     for (let i = 0; i < count; i++) {
       const n = from + i;
       const given = keys[n];
-      if (given !== last || key === undefined) {
-        key = this.#keys.own(given);
+      if (given !== last || slot < 0) {
+        slot = this.#keys.own(given).slot;
         last = given;
-        const { suite } = key;
-        slot = key.slot;
-        aead = key.aead;
-        mode = key.cipherMode;
-        esn = key.esn;
-        ivLength = suite.ivLength;
-        icvLength = suite.icvLength;
-        headLength = ESP_HEADER + ivLength;
-        odd = suite.alignment - 1;
-        longest = MAX_ESP_PACKET - headLength - icvLength;
-        shape = suite.id * 4 + (esn ? 2 : 0) + (seal ? 1 : 0);
+        row = slot * KEY_ROW;
+        shape = KEY_SHAPES[table[row + KEY_SHAPE]!]!;
+        ({ aead, esn, headLength, longest } = shape);
+        icvLength = shape.suite.icvLength;
+        odd = shape.suite.alignment - 1;
         lend = lend || (esn && !aead);
       }
       const head = headAt[n]!;
@@ -199,31 +226,39 @@ class IpsecMbEngine implements Engine {
         (length & odd) === 0 &&
         length <= longest &&
         text + length + icvLength <= slabLength;
-      if (!proved) checkPacket(ops, n, key.suite, slabLength);
+      if (!proved) checkPacket(ops, n, shape.suite, slabLength);
       ok[n] = 0;
+      icvWords[n] = icvLength >> 2;
 
-      const word = FIRST_JOB + i * JOB_WORDS;
-      const own = i * ASIDE_WORDS;
-      if (shapes[i] !== shape) {
-        this.#writeShape(i, key, seal);
-        shapes[i] = shape;
-        keyed[i] = -1;
+      const job = first + i;
+      const word = FIRST_JOB + job * JOB_WORDS;
+      const own = job * ASIDE_WORDS;
+      const stamp = shape.id * 2 + (seal ? 1 : 0);
+      if (shapes[job] !== stamp) {
+        this.#writeShape(job, shape, seal);
+        shapes[job] = stamp;
+        keyed[job] = -1;
       }
-      if (keyed[i] !== slot) {
-        words[word + ENC_KEYS] = key.encryptLow;
-        words[word + ENC_KEYS + 1] = key.encryptHigh;
-        words[word + DEC_KEYS] = key.decryptLow;
-        words[word + DEC_KEYS + 1] = key.decryptHigh;
-        if (aead) key.putSalt(aside, own + NONCE_WORD);
-        else this.#writeHmac(word, key);
-        keyed[i] = slot;
+      if (keyed[job] !== slot) {
+        words[word + ENC_KEYS] = table[row + KEY_ENCRYPT]!;
+        words[word + ENC_KEYS + 1] = table[row + KEY_ENCRYPT + 1]!;
+        words[word + DEC_KEYS] = table[row + KEY_DECRYPT]!;
+        words[word + DEC_KEYS + 1] = table[row + KEY_DECRYPT + 1]!;
+        if (aead) aside[own + NONCE_WORD] = table[row + KEY_SALT]!;
+        else {
+          words[word + HMAC_INNER] = table[row + KEY_INNER]!;
+          words[word + HMAC_INNER + 1] = table[row + KEY_INNER + 1]!;
+          words[word + HMAC_OUTER] = table[row + KEY_OUTER]!;
+          words[word + HMAC_OUTER + 1] = table[row + KEY_OUTER + 1]!;
+        }
+        keyed[job] = slot;
       }
       words[word + SRC] = (slabLow + head) | 0;
       words[word + DST] = (slabLow + text) | 0;
       words[word + CIPHER_LENGTH] = length;
       if (seal) words[word + TAG] = (slabLow + text + length) | 0;
       if (aead) {
-        const iv = text - ivLength;
+        const iv = text - AEAD_IV;
         aside[own + NONCE_WORD + 1] = view.getInt32(iv, true); // octets as they lie: RFC 4106 §4, RFC 7634 §2
         aside[own + NONCE_WORD + 2] = view.getInt32(iv + 4, true);
         if (esn) {
@@ -231,74 +266,56 @@ class IpsecMbEngine implements Engine {
           aside[own + AAD_WORD + 1] = swapped(seqHigh[n]!);
           aside[own + AAD_WORD + 2] = view.getInt32(head + 4, true);
         } else words[word + AAD] = (slabLow + head) | 0;
-        if (mode !== CIPHER_MODE.GCM) words[word + HASH_LENGTH] = length;
+        if (shape.cipherMode !== CIPHER_MODE.GCM) words[word + HASH_LENGTH] = length;
       } else {
         words[word + HASH_LENGTH] = headLength + length + (esn ? 4 : 0);
-        words[word + IV] = (slabLow + text - ivLength) | 0;
+        words[word + IV] = (slabLow + head + ESP_HEADER) | 0;
       }
-      if (turns) this.#writeHighHalves(word, seal, aead, esn, head, text, ivLength, length);
+      if (turns) this.#writeHighHalves(word, seal, shape, head, text, length);
     }
     return lend;
   }
 
-  /** All of job `i` that the suite, the kind of sequence number and the direction settle. */
-  #writeShape(i: number, key: IpsecMbKey, seal: boolean): void {
+  /** All of a job that the suite, the kind of sequence number and the direction settle. */
+  #writeShape(job: number, shape: KeyShape, seal: boolean): void {
     const { words } = this.#manager;
-    const { suite } = key;
-    const word = FIRST_JOB + i * JOB_WORDS;
-    const aside = this.#asideMemory.address + i * ASIDE;
-    const headLength = ESP_HEADER + suite.ivLength;
+    const { suite, headLength } = shape;
+    const word = FIRST_JOB + job * JOB_WORDS;
+    const aside = this.#asideMemory.address + job * ASIDE;
     words.fill(0, word, word + JOB_WORDS);
     words[word + JOB.KEY_LENGTH / 4] = suite.encryptionKeyLength;
     words[word + JOB.CIPHER_OFFSET / 4] = headLength;
     words[word + JOB.TAG_LENGTH / 4] = suite.icvLength;
-    words[word + JOB.CIPHER_MODE / 4] = key.cipherMode;
+    words[word + JOB.CIPHER_MODE / 4] = shape.cipherMode;
     words[word + JOB.DIRECTION / 4] = seal ? DIRECTION.ENCRYPT : DIRECTION.DECRYPT;
-    words[word + JOB.HASH_ALGORITHM / 4] = key.hashAlgorithm;
+    words[word + JOB.HASH_ALGORITHM / 4] = shape.hashAlgorithm;
     // Encrypt, then authenticate; verify, then decrypt (RFC 4303 §3.3.2, §3.4.4).
     words[word + JOB.CHAIN_ORDER / 4] = seal ? ORDER.CIPHER_HASH : ORDER.HASH_CIPHER;
     words[word + SRC + 1] = this.#slabHigh;
     words[word + DST + 1] = this.#slabHigh;
     words[word + TAG + 1] = this.#slabHigh;
     if (!seal) putAddress(words, word + TAG, aside + TAG_WORD * 4);
-    if (key.aead) {
+    if (shape.aead) {
       words[word + JOB.HASH_OFFSET / 4] = headLength;
       putAddress(words, word + IV, aside + NONCE_WORD * 4);
       words[word + JOB.IV_LENGTH / 4] = AEAD_NONCE;
       words[word + AAD + 1] = this.#slabHigh;
-      if (key.esn) putAddress(words, word + AAD, aside + AAD_WORD * 4);
-      words[word + JOB.AAD_LENGTH / 4] = key.esn ? ESN_AAD : ESP_HEADER;
+      if (shape.esn) putAddress(words, word + AAD, aside + AAD_WORD * 4);
+      words[word + JOB.AAD_LENGTH / 4] = shape.esn ? ESN_AAD : ESP_HEADER;
     } else {
       words[word + IV + 1] = this.#slabHigh;
       words[word + JOB.IV_LENGTH / 4] = suite.ivLength;
     }
   }
 
-  #writeHmac(word: number, key: IpsecMbKey): void {
-    const { words } = this.#manager;
-    words[word + JOB.HMAC_INNER / 4] = key.innerLow;
-    words[word + JOB.HMAC_INNER / 4 + 1] = key.innerHigh;
-    words[word + JOB.HMAC_OUTER / 4] = key.outerLow;
-    words[word + JOB.HMAC_OUTER / 4 + 1] = key.outerHigh;
-  }
-
   /** The slab lies across a multiple of 4 GiB: the high halves differ between its ends. */
-  #writeHighHalves(
-    word: number,
-    seal: boolean,
-    aead: boolean,
-    esn: boolean,
-    head: number,
-    text: number,
-    ivLength: number,
-    length: number,
-  ): void {
+  #writeHighHalves(word: number, seal: boolean, shape: KeyShape, head: number, text: number, length: number): void {
     const { words } = this.#manager;
     words[word + SRC + 1] = this.#highOf(head);
     words[word + DST + 1] = this.#highOf(text);
     if (seal) words[word + TAG + 1] = this.#highOf(text + length);
-    if (!aead) words[word + IV + 1] = this.#highOf(text - ivLength);
-    else if (!esn) words[word + AAD + 1] = this.#highOf(head);
+    if (!shape.aead) words[word + IV + 1] = this.#highOf(head + ESP_HEADER);
+    else if (!shape.esn) words[word + AAD + 1] = this.#highOf(head);
   }
 
   #highOf(offset: number): number {
@@ -306,26 +323,25 @@ class IpsecMbEngine implements Engine {
   }
 
   /** The high 32 bits follow the text for the MAC alone: they lie where the ICV is, for as long as the call lasts. */
-  #lendIcvs(ops: Ops, from: number, count: number): void {
+  #lendIcvs(ops: Ops, from: number, count: number, first: number): void {
     const { view } = this.#slab;
     for (let i = 0; i < count; i++) {
-      const key = ops.keys[from + i] as IpsecMbKey; // `#writeJobs` has asked the ring
-      if (key.aead || !key.esn) continue;
+      const { esn, suite } = ops.keys[from + i]!; // `#writeJobs` has asked the ring
+      if (!esn || suite.mac === undefined) continue;
       const icv = ops.textAt[from + i]! + ops.textLength[from + i]!;
-      this.#aside[i * ASIDE_WORDS + SAVED_WORD] = view.getInt32(icv, true);
+      this.#aside[(first + i) * ASIDE_WORDS + SAVED_WORD] = view.getInt32(icv, true);
       view.setUint32(icv, ops.seqHigh[from + i]!);
     }
   }
 
-  #returnIcvs(ops: Ops, from: number, count: number, seal: boolean): void {
-    if (seal) return; // the new ICV is there
+  #returnIcvs(ops: Ops, from: number, count: number, first: number): void {
     const { view } = this.#slab;
     for (let i = 0; i < count; i++) {
-      const key = ops.keys[from + i] as IpsecMbKey;
-      if (key.aead || !key.esn) continue;
+      const { esn, suite } = ops.keys[from + i]!;
+      if (!esn || suite.mac === undefined) continue;
       view.setInt32(
         ops.textAt[from + i]! + ops.textLength[from + i]!,
-        this.#aside[i * ASIDE_WORDS + SAVED_WORD]!,
+        this.#aside[(first + i) * ASIDE_WORDS + SAVED_WORD]!,
         true,
       );
     }
@@ -335,28 +351,23 @@ class IpsecMbEngine implements Engine {
     const { words } = this.#manager;
     const { ok } = ops;
     for (let i = 0; i < count; i++)
-      ok[from + i] = words[FIRST_JOB + i * JOB_WORDS + STATUS] === STATUS_COMPLETED ? 1 : 0;
+      ok[from + i] = words[FIRST_JOB + (SEALING + i) * JOB_WORDS + STATUS] === STATUS_COMPLETED ? 1 : 0;
   }
 
   #judgeOpened(ops: Ops, from: number, count: number): void {
     const { words } = this.#manager;
     const { view } = this.#slab;
     const aside = this.#aside;
-    const { keys, textAt, textLength, ok } = ops;
-    let last: Key | undefined;
-    let icvWords = 0;
+    const icvWords = this.#icvWords;
+    const { textAt, textLength, ok } = ops;
     for (let i = 0; i < count; i++) {
       const n = from + i;
-      const key = keys[n];
-      if (key !== last) {
-        last = key;
-        icvWords = (key as IpsecMbKey).suite.icvLength >> 2;
-      }
+      const length = icvWords[n]!;
       const icv = textAt[n]! + textLength[n]!;
-      const tag = i * ASIDE_WORDS + TAG_WORD;
+      const tag = (OPENING + i) * ASIDE_WORDS + TAG_WORD;
       // In time that depends on the length alone: every word is looked at, whatever the others were.
-      let difference = words[FIRST_JOB + i * JOB_WORDS + STATUS]! ^ STATUS_COMPLETED;
-      for (let w = 0; w < icvWords; w++) difference |= view.getInt32(icv + 4 * w, true) ^ aside[tag + w]!;
+      let difference = words[FIRST_JOB + (OPENING + i) * JOB_WORDS + STATUS]! ^ STATUS_COMPLETED;
+      for (let w = 0; w < length; w++) difference |= view.getInt32(icv + 4 * w, true) ^ aside[tag + w]!;
       ok[n] = difference === 0 ? 1 : 0;
     }
   }

@@ -54,6 +54,12 @@ export class KeyRing<K extends RingKey> {
     return own;
   }
 
+  /** Whether `key` is one of this engine's, and not released. */
+  has(key: Key): boolean {
+    const { slot } = key as K;
+    return slot >= 0 && this.#keys[slot] === key;
+  }
+
   /** Wipe a key and forget it. A key that is not here (any more) is left alone. */
   release(key: Key): void {
     const { slot } = key as K;

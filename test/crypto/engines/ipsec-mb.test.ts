@@ -1,7 +1,8 @@
 /** What only the engine `ipsec-mb` has: a library of one known version, and keys in native memory. */
 import { describe, expect, test } from "vitest";
 import { koffi } from "../../../src/crypto/engines/ffi.ts";
-import { IpsecMbKey } from "../../../src/crypto/engines/ipsec-mb-key.ts";
+import { IpsecMbKey, KEY_ENCRYPT, KEY_ROW } from "../../../src/crypto/engines/ipsec-mb-key.ts";
+import { KeyMemory } from "../../../src/crypto/engines/ipsec-mb-key-memory.ts";
 import { JOB, KEY_MEMORY, KNOWN_VERSION, MGR } from "../../../src/crypto/engines/ipsec-mb-layout.ts";
 import { ipsecMbLibrary, Manager, unknownLayout } from "../../../src/crypto/engines/ipsec-mb-library.ts";
 import { SUITES } from "../../../src/crypto/suites.ts";
@@ -21,14 +22,29 @@ describe("with the library", () => {
 
   test("a key leaves nothing in native memory when it is wiped", (context) => {
     const mine = manager(context.skip);
+    const places = new KeyMemory();
     for (const suite of SUITES) {
-      const key = new IpsecMbKey(mine, suite, octets(suite.keyLength, suite.id), true);
-      const address = BigInt.asUintN(32, BigInt(key.encryptLow)) + (BigInt(key.encryptHigh) << 32n);
+      const key = new IpsecMbKey(mine, places, suite, octets(suite.keyLength, suite.id), true);
+      const row = new Int32Array(KEY_ROW);
+      key.putRow(row, 0);
+      const address = BigInt.asUintN(32, BigInt(row[KEY_ENCRYPT]!)) + (BigInt(row[KEY_ENCRYPT + 1]!) << 32n);
       const memory = new Uint8Array(koffi().view(address, KEY_MEMORY.SIZE));
       expect(memory.some((octet) => octet !== 0)).toBe(true);
       key.wipe();
       expect(memory.every((octet) => octet === 0)).toBe(true);
     }
+  });
+
+  test("places of keys do not overlap, and one that was given back is used again", () => {
+    const places = new KeyMemory();
+    const taken = Array.from({ length: 600 }, () => places.take());
+    const addresses = taken.map((place) => places.addressOf(place)).sort((a, b) => a - b);
+    for (let i = 1; i < addresses.length; i++)
+      expect(addresses[i]! - addresses[i - 1]!).toBeGreaterThanOrEqual(KEY_MEMORY.SIZE);
+    places.bytes(taken[300]!).fill(1);
+    places.give(taken[300]!);
+    expect(places.take()).toBe(taken[300]);
+    expect(places.bytes(taken[300]!).every((octet) => octet === 0)).toBe(true);
   });
 
   test("a manager leaves nothing in its memory when it is wiped", (context) => {
@@ -48,5 +64,6 @@ describe("with the library", () => {
     expect(mine.isIdle()).toBe(false);
     mine.reset();
     expect(mine.isIdle()).toBe(true);
+    for (const first of [-1, 1, 126, 128, 256]) expect(() => mine.beginAt(first)).toThrow(RangeError);
   });
 });

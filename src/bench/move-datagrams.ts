@@ -1,0 +1,59 @@
+/** UDP between the sites (`datagrams.ts`), and what came of it by the counters of the kernels at both ends. */
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { EspalierError } from "../errors.ts";
+import type { Carried } from "./iperf.ts";
+import type { Processes } from "./processes.ts";
+import { INNER, type Sites } from "./sites.ts";
+
+export interface DatagramLoad {
+  readonly streams: number;
+  /** Of payload. */
+  readonly octets: number;
+  /** Datagrams a second, all streams; undefined: as many as the sender can. */
+  readonly rate: number | undefined;
+  readonly seconds: number;
+}
+
+const PORT = 5202;
+const GRACE = 15; // seconds beyond the test
+/** ms for what is still on its way. */
+const SETTLING = 20;
+
+const report = z.object({ seconds: z.number().positive() });
+
+export const moveDatagrams = async (processes: Processes, sites: Sites, load: DatagramLoad): Promise<Carried> => {
+  const { streams, octets, rate = 0, seconds } = load;
+  const program = [process.execPath, fileURLToPath(new URL("./datagrams.js", import.meta.url))];
+  const sink = processes.start(sites.inside("host-b", [...program, "sink", INNER.b, `${PORT}`]));
+  try {
+    await processes.until("the sink listens", () => {
+      if (!sink.isRunning) throw new EspalierError("ESPALIER_PLATFORM", `the sink ended: ${sink.account}`);
+      return sink.out.includes("listening") ? true : undefined;
+    });
+    const numbers = [PORT, streams, octets, rate, seconds].map(String);
+    const before = await counted(processes, sites);
+    const sender = sites.inside("host-a", [...program, "send", INNER.b, ...numbers]);
+    const text = await processes.run(sender, (seconds + GRACE) * 1000);
+    await new Promise((resolve) => setTimeout(resolve, SETTLING));
+    const after = await counted(processes, sites);
+    return carried(report.parse(JSON.parse(text)).seconds, octets, after.sent - before.sent, after.got - before.got);
+  } finally {
+    await sink.end();
+  }
+};
+
+const carried = (seconds: number, octets: number, sent: number, got: number): Carried => {
+  const lossPercent = sent === 0 ? 0 : Math.max(0, (1 - got / sent) * 100);
+  return { seconds, bytes: got * octets, packets: got, offered: sent, lossPercent, retransmits: null };
+};
+
+/** Datagrams that host A has sent and host B's programs have received since they were made. */
+const counted = async (processes: Processes, sites: Sites): Promise<{ sent: number; got: number }> => {
+  const column = async (role: "host-a" | "host-b", name: string): Promise<number> => {
+    const text = await processes.run(sites.inside(role, ["cat", "/proc/net/snmp"]));
+    const [names, values] = text.split("\n").filter((line) => line.startsWith("Udp: "));
+    return Number(values?.split(" ")[names?.split(" ").indexOf(name) ?? -1]);
+  };
+  return { sent: await column("host-a", "OutDatagrams"), got: await column("host-b", "InDatagrams") };
+};
