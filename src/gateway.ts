@@ -291,7 +291,7 @@ export class Gateway {
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event);
     this.#readIcmp();
     for (const remote of this.#pathMtus.expired(this.#clock.now())) this.#resize(remote);
-    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name)))
+    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name), this.#clock.now()))
       this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
     if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));

@@ -26,14 +26,14 @@ export class Trap {
    * Set all interfaces as they should be, and name the children for which a packet waits. `isTrapping` says of a connection
    * whether packets may bring it up; where they may not, the interface is down like any other without SAs.
    */
-  look(isTrapping: (connection: string) => boolean): readonly Trapped[] {
+  look(isTrapping: (connection: string) => boolean, now: number): readonly Trapped[] {
     const idle = this.#trapped.filter(({ tunnel }) => tunnel.pairs.size === 0);
     if (idle.length === 0) return [];
     this.#polls.clear();
     for (const { connection, tunnel, peers } of idle) {
-      if (isTrapping(connection)) tunnel.wait(peers);
-      else tunnel.down();
-      for (const fd of tunnel.fds) this.#polls.add(tunnel.isUp ? fd : -1, POLLIN);
+      const waits = isTrapping(connection) && tunnel.wait(peers, now);
+      if (!isTrapping(connection)) tunnel.down();
+      for (const fd of tunnel.fds) this.#polls.add(waits ? fd : -1, POLLIN);
     }
     if (this.#polls.wait(0) <= 0) return [];
     let at = 0;

@@ -1,6 +1,6 @@
 /**
- * The interface of a Child SA: a TUN device that is up while the Child SA is, with its addresses and routes. Nothing
- * leaves in the clear when it is down: each of its routes has an `unreachable` shadow that lives as long as the gateway.
+ * The interface of a Child SA: a TUN device that is up while the Child SA is, with its addresses and routes; of one with
+ * `start: trap` also while its packets wait for one (see `trap.ts`). Nothing leaves in the clear when it is down: each of its routes has an `unreachable` shadow that lives as long as the gateway.
  */
 import type { InterfaceSettings } from "../config/config.ts";
 import { EspalierError } from "../errors.ts";
@@ -10,13 +10,16 @@ import { addAddress } from "../linux/address.ts";
 import { setMtu, setTxQueueLength, setUp } from "../linux/link.ts";
 import { makeQuiet } from "../linux/quiet-interface.ts";
 import { addRoute, removeRoute, replaceRoute, routeTo } from "../linux/route.ts";
-import { askForOffloads, closeTun, openTun, type TunDevice } from "../linux/tun.ts";
+import { askForOffloads, closeTun, emptyTun, openTun, type TunDevice } from "../linux/tun.ts";
 
 /** Worse than any route a person would add, better than none. */
 const SHADOW_METRIC = 0x7fff_ffff;
 const SHADOW = { type: "unreachable", metric: SHADOW_METRIC } as const;
 /** Packets that wait while a worker is busy with a batch of another tunnel. */
 const QUEUE_LENGTH = 4000;
+
+/** Twice the interval of unsolicited reports (RFC 3810 §9.11), and a little more, ms. */
+const SETTLING = 2_500;
 
 export class TunnelInterface {
   readonly #settings: InterfaceSettings;
@@ -25,6 +28,8 @@ export class TunnelInterface {
   readonly #pinned: string[] = [];
   #mtu = 0;
   #up = false;
+  /** When it has said all that it says by itself, and routes may lead into it; undefined: they do, or it is down. */
+  #settlesAt: number | undefined;
   /** The data plane's number for it. */
   id = -1;
   /** Inbound SPIs of its live pairs, each with the inner MTU that its suite and path leave. */
@@ -83,33 +88,49 @@ export class TunnelInterface {
    */
   up(peer: string): void {
     this.fit();
-    if (this.#up) this.#pinPeer(peer);
-    else this.#bringUp([peer]);
+    this.#pinPeer(peer);
+    if (!this.#up) this.#bringUp();
+    else if (this.#settlesAt === undefined) return;
+    this.#leadHere();
   }
 
-  #bringUp(peers: readonly string[]): void {
-    for (const peer of peers) this.#pinPeer(peer);
+  #bringUp(): void {
     setUp(this.name, true);
     this.#up = true;
     for (const address of this.#settings.addresses) addAddress(this.name, address); // IPv6 ones went when it went down
+  }
+
+  #leadHere(): void {
+    this.#settlesAt = undefined;
     for (const prefix of this.#settings.routes) replaceRoute(prefix, this.name);
   }
 
   /**
    * Bring it up while nothing can be sent, so that packets wait in its queues; at an MTU that any pair will carry. `peers`:
-   * outer addresses of the other end, as far as they are known.
+   * outer addresses of the other end, as far as they are known. Call it again and again: returns whether what is in the
+   * queues is somebody's. At first it is the kernel's own, which tells of groups that it has joined (RFC 3810 §6.1); so routes
+   * lead here only when that is over, and what came till then is thrown away.
    */
-  wait(peers: readonly string[]): void {
-    if (this.#up) return;
-    makeQuiet(this.name);
-    this.#setMtu(IPV6_MIN_MTU);
-    this.#bringUp(peers);
+  wait(peers: readonly string[], now: number): boolean {
+    if (!this.#up) {
+      makeQuiet(this.name);
+      this.#setMtu(IPV6_MIN_MTU);
+      for (const peer of peers) this.#pinPeer(peer);
+      this.#bringUp();
+      this.#settlesAt = now + SETTLING;
+    }
+    if (this.#settlesAt === undefined) return true;
+    if (now < this.#settlesAt) return false;
+    for (const fd of this.fds) emptyTun(fd);
+    this.#leadHere();
+    return true;
   }
 
   /** Take it down: the kernel drops its routes, and what they led here is unreachable. */
   down(): void {
     if (!this.#up) return;
     this.#up = false;
+    this.#settlesAt = undefined;
     setUp(this.name, false);
     this.#unpinPeers();
   }

@@ -6,7 +6,7 @@ import type { IkeEnvironment } from "./environment.ts";
 import { HalfOpen } from "./half-open.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { LastAnswers } from "./last-answers.ts";
-import { LogAllowance } from "./log-allowance.ts";
+import type { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
 import { RateLimit } from "./rate-limit.ts";
 
@@ -56,7 +56,8 @@ export class Core {
   /** Answers to the last requests of SAs that are gone, by our SPI. */
   readonly lastAnswers = new LastAnswers();
   readonly halfOpen = new HalfOpen();
-  readonly unprovenLogs = new LogAllowance();
+  /** By event: what one attack provokes does not hide another. */
+  readonly unprovenLogs = new Map<string, LogAllowance>();
   /** Notifications to whom no IKE SA is known with, outside of IKE_SA_INIT (RFC 7296 §2.21.4). */
   readonly unprovenAnswers = new RateLimit(10, 1_000);
 

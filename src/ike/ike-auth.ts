@@ -64,7 +64,7 @@ export const sendIkeAuth = (turn: Turn, sa: IkeSa, { takesChildless, ...begun }:
   const signed = { message: opening.request, nonce: opening.nr, prf: keys.prf, skP: keys.skPi };
   const expected = exactId(expectedPeer(config));
   const psk = keysFor(config, expected, sa.path.remote.address);
-  if (psk === undefined) throw new RangeError("an IKE SA was begun without a key"); // see initiateIkeSa
+  if (psk === undefined) throw new RangeError("an IKE SA was begun without a key"); // see attempt.ts
   const auth = pskAuth(psk.local, { ...signed, identity: config.local.id });
   const payloads: Payload[] = [
     { kind: "IDi", value: config.local.id },

@@ -26,6 +26,8 @@ const FORGIVEN = 300_000;
 
 export class Peering {
   readonly config: ConnectionConfig;
+  /** No address keeps the peer out: it may have any, or those of a name that has moved. */
+  readonly mayBeAnywhere: boolean;
   readonly sas = new Set<IkeSa>();
   wish: Wish = "no";
   /** Taken down by its user and not to come up by the peer's wish either. */
@@ -50,6 +52,8 @@ export class Peering {
   constructor(config: ConnectionConfig) {
     this.config = config;
     this.#hosts = hostsOf(config);
+    const isName = (host: string): boolean => canonicalAddress(host) === undefined;
+    this.mayBeAnywhere = this.#hosts.length === 0 || this.#hosts.some(isName);
   }
 
   /** Where the peer is looked for next: an address or a name; undefined: it must begin. */
@@ -60,11 +64,6 @@ export class Peering {
   /** Whether the peer is known to be at this address. */
   isAt(address: string): boolean {
     return this.#hosts.includes(address) || this.#learned.includes(address);
-  }
-
-  /** Whether nothing says at which addresses the peer is not: it may be any, or a name that may have moved. */
-  get mayBeAnywhere(): boolean {
-    return this.#hosts.every((host) => canonicalAddress(host) === undefined);
   }
 
   learnAddresses(addresses: readonly string[]): void {

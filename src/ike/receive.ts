@@ -287,7 +287,9 @@ const answerOr = (turn: Turn, sa: IkeSa, payloads: readonly Payload[] | IkeError
     const level = ends ? "error" : "debug";
     const event = isUp ? "request-refused" : "ike-auth-rejected";
     const text = error.context === undefined ? error.message : `${error.message} (${error.context})`;
-    turn.log(level, event, sa, `${sa.remoteText}: ${text}`, { remote: sa.remoteText });
+    const fields = { remote: sa.remoteText };
+    if (isUp) turn.log(level, event, sa, `${sa.remoteText}: ${text}`, fields);
+    else turn.logUnproven(event, sa, `${sa.remoteText}: ${text}`, fields);
     if (ends && sa.peering !== undefined) sa.peering.lastError = text;
     const refused = [notifyPayload(error.notify, error.data)];
     return ends ? { payloads: refused, after: () => closeIkeSa(turn, sa, error.message) } : { payloads: refused };

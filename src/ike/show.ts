@@ -10,8 +10,8 @@ import type { ChildSaStatus, ConnectionStatus, IkeSaStatus } from "./status.ts";
 export const showPeering = (peering: Peering): ConnectionStatus => {
   const { config, lastError } = peering;
   const up = peering.established().at(-1);
-  const { address, port } = config.remote;
-  const remote = up?.remoteText ?? (address === undefined ? "any" : formatEndpoint({ address, port }));
+  const { host } = peering;
+  const remote = up?.remoteText ?? (host === undefined ? "any" : formatEndpoint({ ...config.remote, address: host }));
   const children = [...peering.sas].flatMap((sa) => [...sa.children.values()].map(showChild));
   return {
     name: config.name,

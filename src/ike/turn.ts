@@ -2,6 +2,7 @@
 import type { Path } from "./child-sa-params.ts";
 import type { Core } from "./core.ts";
 import type { Effect, LogFields, LogLevel } from "./effect.ts";
+import { LogAllowance } from "./log-allowance.ts";
 import type { Outgoing } from "./outgoing.ts";
 
 /** Whom a log line is about. */
@@ -55,9 +56,12 @@ export class Turn {
     });
   }
 
-  /** For what anyone can provoke: at most ten lines in ten seconds, the rest is counted. */
+  /** For what anyone can provoke: of each event at most ten lines in ten seconds, the rest is counted. */
   logUnproven(event: string, about: Named, message: string, fields?: LogFields): void {
-    if (this.core.unprovenLogs.allow(this.now)) this.log("warn", event, about, message, fields);
+    const { unprovenLogs } = this.core;
+    const allowance = unprovenLogs.get(event) ?? new LogAllowance();
+    unprovenLogs.set(event, allowance);
+    if (allowance.allow(this.now)) this.log("warn", event, about, message, fields);
     else this.count("logs-suppressed");
   }
 }

@@ -2,6 +2,7 @@
  * TUN and TAP devices: interfaces whose packets are read and written here. Each descriptor is one queue; the kernel
  * spreads flows over queues. The interface goes away with its last descriptor.
  */
+import { readSync } from "node:fs";
 import { EspalierError } from "../errors.ts";
 import { IFNAME_MAX, IFREQ } from "./abi.ts";
 import { ERRNO, systemError } from "./errno.ts";
@@ -79,6 +80,20 @@ export const openTun = ({ name = "", kind = "tun", queues = 1, vnetHdr = false }
   } catch (error) {
     for (const fd of fds) libc.close(fd);
     throw error;
+  }
+};
+
+/** A super-packet and the header before it. */
+const LONGEST_READ = 65_535 + 12;
+
+/** Throw away what waits in a queue that nobody else reads now. */
+export const emptyTun = (fd: number): void => {
+  const packet = new Uint8Array(LONGEST_READ);
+  try {
+    while (readSync(fd, packet) > 0);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "EAGAIN" && code !== "EBADFD") throw error; // empty, or detached
   }
 };
 

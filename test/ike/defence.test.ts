@@ -10,6 +10,7 @@ import {
   drawn,
   gaps,
   identity,
+  key,
   type TwoPeers,
   twoPeers,
 } from "../support/two-peers.ts";
@@ -170,6 +171,17 @@ describe("messages with a wrong ICV", () => {
     expect(b.count("bad-icv")).toBe(100);
     expect(b.events().filter((event) => event === "decrypt-failures")).toHaveLength(3);
   });
+});
+
+test("who fails to authenticate again and again fills no log", () => {
+  const { a, b, run } = twoPeers({ a: { psk: { local: key("wrong"), remote: key("wrong") } } });
+  for (let n = 0; n < 50; n++) {
+    a.initiate();
+    run(100);
+  }
+  expect(b.events().filter((event) => event === "ike-auth-rejected")).toHaveLength(10);
+  expect(b.count("logs-suppressed")).toBe(40);
+  expect(b.manager.held.all).toBe(0);
 });
 
 test("who rekeys too often is told TEMPORARY_FAILURE, and may again a second later", () => {

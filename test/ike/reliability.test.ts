@@ -137,6 +137,18 @@ describe("a peer known by name", () => {
     run(1_000);
     expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
   });
+
+  test("and by an address too may begin from elsewhere, one known by addresses alone may not", () => {
+    for (const [backups, state] of [
+      [[NAME], "up"],
+      [["192.0.2.4"], "down"],
+    ] as const) {
+      const { a, b, run } = twoPeers({ a: { remote: { ...byName.remote, address: C, backups } } });
+      b.initiate();
+      run(70_000);
+      expect([backups, a.status().state]).toEqual([backups, state]);
+    }
+  });
 });
 
 describe("backup peers", () => {

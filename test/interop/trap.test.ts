@@ -36,7 +36,7 @@ test("nothing happens before a packet comes, though the interface is up", async 
       ? true
       : undefined,
   );
-  await new Promise((wake) => setTimeout(wake, 3_000));
+  await new Promise((wake) => setTimeout(wake, 6_000)); // also what the kernel says by itself at first
   expect((await here.connection(PEER))?.state).toBe("down");
 });
 
