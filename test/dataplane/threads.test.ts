@@ -23,6 +23,9 @@ const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await new Promise((wake) => setTimeout(wake, 2));
 };
 
+/** A batch is counted after it has been sent or delivered, which may be after it has arrived. */
+const settled = (packets: () => number, count: number): Promise<void> => until(() => packets() >= count);
+
 test.skipIf(!isBuilt)(`two planes of two threads each carry packets, and account for them${reason}`, async () => {
   const Plane = await builtPlane();
   const start = async (address: string): Promise<MemorySite> => {
@@ -55,6 +58,7 @@ test.skipIf(!isBuilt)(`two planes of two threads each carry packets, and account
     });
   }
   await until(() => b.plane.totals().in.packets === 1000);
+  await settled(() => a.plane.totals().out.packets, 1000);
   expect(a.plane.workerStats().map(({ out }) => out)).toEqual(
     [0, 1].map(() => ({ packets: 500, bytes: 100_000, drops: {} })),
   );
@@ -104,6 +108,7 @@ test.skipIf(!isBuilt)(`a hundred rekeyings under load lose nothing, through slot
     return received === sent;
   });
   expect(used.size).toBeLessThanOrEqual(64);
+  await settled(() => a!.plane.totals().out.packets + b!.plane.totals().in.packets, 2 * sent);
   const whole = { packets: sent, bytes: sent * packet.length, drops: {} };
   expect(a!.plane.tunnelCounters(atA.id).out).toEqual(whole);
   expect(b!.plane.tunnelCounters(atB.id).in).toEqual(whole);
@@ -164,6 +169,7 @@ test.skipIf(!isBuilt)(`a worker that sleeps is woken for what another hands it, 
     });
     expect(arrived.map((each) => Buffer.compare(each, packet))).toEqual([0]);
   }
+  await settled(() => a.plane.totals().out.packets, 300);
   expect(a.plane.workerStats().map(({ out }) => out.packets)).toEqual([300, 0]);
   expect(a.plane.totals().out.drops).toEqual({});
 });
