@@ -1,4 +1,4 @@
-/** Packets between our EspSession and scapy's own ESP: every suite, both directions, IPv4 and IPv6, ESN off and on. */
+/** Packets between our EspSession and scapy's own ESP: every suite that it knows, both directions, IPv4 and IPv6, ESN off and on. */
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
 import { SUITES } from "../../src/crypto/suites.ts";
@@ -45,7 +45,10 @@ const lab = testBed(["library", "scapy"], async (bed) => {
   return { EspSession, scapy: new Scapy(bed) };
 });
 
-const CASES = SUITES.flatMap((suite) =>
+/** scapy knows no ICVs of 8 and 12 octets with GCM and CCM, no GMAC and no XCBC. */
+const KNOWN = SUITES.filter(({ name }) => !/(gcm|ccm)(8|12)$|gmac$|aesxcbc$/.test(name));
+
+const CASES = KNOWN.flatMap((suite) =>
   ([4, 6] as const).flatMap((outer) =>
     [
       { esn: false, last: 0 },

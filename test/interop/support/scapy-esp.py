@@ -14,16 +14,15 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, IPSecIntegrityError, SecurityAssociation
 from scapy.compat import raw
 
-AEAD = {
-    "aes128gcm16": ("AES-GCM", 16),
-    "aes256gcm16": ("AES-GCM", 32),
-    "chacha20poly1305": ("CHACHA20-POLY1305", 32),
-}
+# Name without the key's bits -> scapy's name, octets of the salt. scapy knows ICVs of 16 octets only.
+AEAD = {"gcm16": "AES-GCM", "ccm16": "AES-CCM"}
+CIPHER = {"": ("AES-CBC", 0), "ctr": ("AES-CTR", 4)}
 INTEGRITY = {
     "sha1": "HMAC-SHA1-96",
     "sha256": "SHA2-256-128",
     "sha384": "SHA2-384-192",
     "sha512": "SHA2-512-256",
+    "aescmac": "AES-CMAC-96",
 }
 
 
@@ -63,14 +62,18 @@ def association(job):
     options = {"spi": job["spi"], "seq_num": low, "tunnel_header": outer_header(job["outer"])}
     if job["esn"]:
         options.update(esn_en=True, esn=high)
-    if suite in AEAD:
-        # scapy takes the salt from the end of the key, where KEYMAT has it
-        return SecurityAssociation(ESP, crypt_algo=AEAD[suite][0], crypt_key=key, **options)
-    cipher, integrity = suite.split("-")
-    length = int(cipher[3:]) // 8
+    # scapy takes the salt from the end of the key, where KEYMAT has it
+    name, _, integrity = suite.partition("-")
+    if name == "chacha20poly1305":
+        return SecurityAssociation(ESP, crypt_algo="CHACHA20-POLY1305", crypt_key=key, **options)
+    bits, kind = (name[3:6], name[6:]) if name != "null" else ("0", "")
+    if not integrity:
+        return SecurityAssociation(ESP, crypt_algo=AEAD[kind], crypt_key=key, **options)
+    cipher, salt = CIPHER[kind] if name != "null" else ("NULL", 0)
+    length = int(bits) // 8 + salt
     sa = SecurityAssociation(
         ESP,
-        crypt_algo="AES-CBC",
+        crypt_algo=cipher,
         crypt_key=key[:length],
         auth_algo=INTEGRITY[integrity],
         auth_key=key[length:],
