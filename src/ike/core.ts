@@ -51,6 +51,8 @@ export class Core {
   readonly sas = new Map<string, IkeSa>();
   readonly counters: Record<string, number> = {};
   readonly cookies: CookieJar;
+  /** Cookies are asked for until then, ms; see `admit`. */
+  cookiesUntil = Number.NEGATIVE_INFINITY;
   /** Answers to IKE_SA_INIT requests, by sender and SPI. */
   readonly firstAnswers = new LastAnswers();
   /** Answers to the last requests of SAs that are gone, by our SPI. */

@@ -8,6 +8,7 @@ import { refuseChild } from "./child-failure.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { installChild } from "./children.ts";
 import { type ChildConfig, expectedPeer, keysFor } from "./connection.ts";
+import { few } from "./few.ts";
 import { equalIdentity, formatIdentity, type Identity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState } from "./ike-sa.ts";
@@ -97,7 +98,7 @@ const identify = (
       ({ config }) => `${config.name}: ${formatPeerId(expectedPeer(config))} to ${formatIdentity(config.local.id)}`,
     );
     return new IkeError(Notify.AUTHENTICATION_FAILED, why, {
-      context: `peer says it is ${formatIdentity(idi)}${wants}; expected ${expected.join("; ")}`,
+      context: `peer says it is ${formatIdentity(idi)}${wants}; expected ${few(expected)}`,
     });
   };
   if (known.length === 0) throw failed("no connection for this identity");

@@ -7,6 +7,7 @@ import { generateKeyPair, kexById } from "../crypto/kex.ts";
 import { prfById } from "../crypto/prf.ts";
 import { formatEndpoint } from "../ip-address.ts";
 import type { Path } from "./child-sa-params.ts";
+import { few } from "./few.ts";
 import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
@@ -19,6 +20,11 @@ import type { Peering } from "./peering.ts";
 import { chooseIke, describeProposals, type IkeSuite, type Proposal } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
+/**
+ * ms that cookies are asked for after the last crowd. An initiator that was asked for one signs its request with the cookie
+ * (RFC 7296 §2.15); a copy of the one without, late on its way, must not be answered with an SA of its own meanwhile.
+ */
+const COOKIE_LINGER = 10_000;
 const NO_SPI = new Uint8Array(8);
 const STRANGER = { connection: undefined };
 
@@ -146,7 +152,8 @@ const admit = (
   const isProven = cookie !== undefined && cookies.check(cookie, ni, address, spiI, turn.now);
   const here = halfOpen.from(address);
   const isCrowded = halfOpen.incoming >= options.cookieThreshold || here.all >= options.halfOpenPerSource;
-  if (isCrowded && !isProven) {
+  if (isCrowded) turn.core.cookiesUntil = turn.now + COOKIE_LINGER;
+  if (turn.now < turn.core.cookiesUntil && !isProven) {
     turn.count(cookie === undefined ? "cookies-sent" : "cookies-refused");
     turn.send(path, stateless(spiI, Notify.COOKIE, cookies.issue(ni, address, spiI, turn.now)));
     return undefined;
@@ -184,6 +191,6 @@ const choose = (
       ? `no connection between ${path.local.address} and ${path.remote.address}`
       : "no IKE proposal in common";
   throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, why, {
-    context: `offered ${describeProposals(offered)}; expected ${expected.join("; ") || "none"}`,
+    context: `offered ${describeProposals(offered)}; expected ${few(expected) || "none"}`,
   });
 };

@@ -8,6 +8,7 @@
  *
  * Nothing vouches for an answer: one that hurts is remembered and the request goes on being sent (§2.21.1).
  */
+import { equalBytes } from "../bytes.ts";
 import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
 import { prfById } from "../crypto/prf.ts";
 import { formatEndpoint } from "../ip-address.ts";
@@ -100,7 +101,10 @@ export const readInitAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message
   const cookie = notifies(message.payloads, Notify.COOKIE)[0];
   const error = errorNotify(message.payloads);
   try {
-    if (cookie !== undefined) restart(turn, sa, { ...attempt, cookie: cookie.data }, "COOKIE");
+    // The answer to a copy of the request before: what we send has this cookie already, and the responder may have begun on it.
+    if (cookie !== undefined && attempt.cookie !== undefined && equalBytes(cookie.data, attempt.cookie))
+      turn.count("repeated-cookies");
+    else if (cookie !== undefined) restart(turn, sa, { ...attempt, cookie: cookie.data }, "COOKIE");
     else if (error?.type === Notify.INVALID_KE_PAYLOAD) useGroup(turn, sa, attempt, groupOf(error.data));
     else if (error !== undefined)
       throw new IkeError(error.type, "the peer refused IKE_SA_INIT", {

@@ -83,6 +83,29 @@ describe("half-open IKE SAs", () => {
   });
 });
 
+//   IKE_SA_INIT, twice, one of them slow -->
+//                                       <-- N(COOKIE): too many are half-open
+//   IKE_SA_INIT with the cookie          -->
+//   ... the slow one arrives: all the crowd is gone, and yet
+//                                       <-- N(COOKIE)
+test("a late copy of a request that was asked for a cookie begins nothing, when the crowd is gone", () => {
+  const peers = twoPeers({ optionsB: { cookieThreshold: 3, halfOpenTimeout: 2_000 } });
+  const { b, link, run } = peers;
+  const slow = beginning(peers);
+  for (let n = 0; n < 5; n++) link.inject({ from: { address: A, port: n + 1 }, to: toB, bytes: beginning(peers) });
+  const arrive = (): number => {
+    const asked = b.count("cookies-sent");
+    link.inject({ from: { address: A, port: 500 }, to: toB, bytes: slow });
+    return b.count("cookies-sent") - asked;
+  };
+  expect(arrive()).toBe(1);
+  run(5_000);
+  expect(b.manager.held.halfOpen).toBe(0);
+  expect(arrive()).toBe(1);
+  run(10_000);
+  expect(arrive()).toBe(0); // nobody is that late
+});
+
 test("a wrong cookie is answered with a right one, and counted", () => {
   const peers = twoPeers({ optionsB: { cookieThreshold: 0 } });
   const bytes = beginning(peers, new Uint8Array(36));

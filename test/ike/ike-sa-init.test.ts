@@ -80,6 +80,27 @@ test("under load a responder wants its cookie back, first in a request that is o
   expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
 });
 
+//   IKE_SA_INIT, and a copy of it  -->
+//                                 <-- N(COOKIE)
+//   IKE_SA_INIT with the cookie    -->
+//                                 <-- N(COOKIE), to the copy
+//                                 <-- HDR, SAr1, KEr, Nr, to the request with the cookie: which is the one that we sign
+test("the same cookie twice changes nothing: the request that has it already stays the one that is signed", () => {
+  const { a, b, link, run } = twoPeers({ a: { encap: "force" }, optionsB: { cookieThreshold: 0 } });
+  let copied = false;
+  link.meddler = (datagram) => {
+    if (copied) return [datagram];
+    copied = true;
+    return [datagram, { ...datagram, at: datagram.at + 3 }];
+  };
+  a.initiate();
+  run(1_000);
+  expect(b.count("cookies-sent")).toBe(2);
+  expect(a.count("repeated-cookies")).toBe(1);
+  expect(link.sent.filter(({ bytes }) => isInit(bytes) && !parseHeader(bytes).isResponse)).toHaveLength(2);
+  expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
+});
+
 test("INVALID_KE_PAYLOAD makes the initiator begin again with the group asked for and the whole list", () => {
   const { a, b, link, run } = twoPeers({
     a: { proposals: ike("aes256gcm16-prfsha256-x25519", "aes128-sha256-ecp256") },
