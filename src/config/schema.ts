@@ -7,7 +7,7 @@ import { parseIdentity } from "../ike/identity.ts";
 import { MOST_ENTRIES } from "../ike/keyring.ts";
 import { parsePeerId } from "../ike/peer-id.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
-import { parseSelector } from "../ipsec/selector.ts";
+import { MAX_SELECTORS, parseSelector } from "../ipsec/selector.ts";
 import { LOG_LEVELS } from "./config.ts";
 import {
   address,
@@ -85,10 +85,10 @@ const espProposal = parsed(
 );
 
 /** A list; a single value is a list of one. */
-const listOf = <T extends z.ZodType>(item: T, least = 0) =>
+const listOf = <T extends z.ZodType>(item: T, least = 0, most = Number.POSITIVE_INFINITY) =>
   z.preprocess(
     (value) => (typeof value === "string" ? [value] : value),
-    z.array(item).min(least, "expected at least one"),
+    z.array(item).min(least, "expected at least one").max(most, `expected at most ${most}`),
   );
 
 const pskFile = text(
@@ -111,8 +111,8 @@ const interfaceSettings = z.strictObject({
 export const childSettings = z.strictObject({
   proposals: listOf(espProposal, 1).prefault([...DEFAULT_ESP_PROPOSALS]),
   esn: yesNoEither("Extended sequence numbers (RFC 4304); either: as the peer likes.").prefault("either"),
-  local: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
-  remote: listOf(selector, 1).prefault(["0.0.0.0/0", "::/0"]),
+  local: listOf(selector, 1, MAX_SELECTORS).prefault(["0.0.0.0/0", "::/0"]),
+  remote: listOf(selector, 1, MAX_SELECTORS).prefault(["0.0.0.0/0", "::/0"]),
   lifetime: duration("Time until the Child SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("1h"),
   lifebytes: countOrOff(
     "Octets, one way, until the Child SA is rekeyed, less up to 10 %; k, m, g, t: thousands, millions, ...",

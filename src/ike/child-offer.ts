@@ -2,7 +2,7 @@
  * A Child SA as its initiator negotiates it: what SAi2, TSi and TSr offer (RFC 7296 §1.2, §1.3.1), and the check of what
  * the responder made of them (§2.7, §2.9).
  */
-import { covers, formatSelector, type TrafficSelector } from "../ipsec/selector.ts";
+import { covers, formatSelector, MAX_SELECTORS, type TrafficSelector } from "../ipsec/selector.ts";
 import type { ChildSaFacts } from "./child-sa.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
@@ -100,6 +100,10 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
 
 /** A responder may narrow and never widen (RFC 7296 §2.9). */
 const within = (offered: readonly TrafficSelector[], answered: readonly TrafficSelector[], which: string): void => {
+  if (answered.length > MAX_SELECTORS)
+    throw new IkeError(Notify.TS_UNACCEPTABLE, `${which} of the answer has ${answered.length} selectors`, {
+      context: `at most ${MAX_SELECTORS} can be kept`,
+    });
   if (answered.length > 0 && answered.every((one) => offered.some((own) => covers(own, one)))) return;
   throw new IkeError(Notify.TS_UNACCEPTABLE, `${which} of the answer is not within what we offered`, {
     context: `offered ${selectorsText(offered)}; peer answered ${selectorsText(answered)}`,

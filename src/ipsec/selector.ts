@@ -88,8 +88,11 @@ export const containsPacket = (
     ? holdsOpaque(selector)
     : selector.startPort <= packet.port && packet.port <= selector.endPort);
 
-/** A TS payload holds no more (RFC 7296 §3.13). */
-const MOST = 255;
+/**
+ * Selectors that a Child SA has at most on a side, of the 255 that a TS payload may hold (RFC 7296 §3.13): packets are
+ * compared with each of them. A responder may narrow what it was offered to so many.
+ */
+export const MAX_SELECTORS = 32;
 
 /**
  * What a responder with this policy accepts of an offer, RFC 7296 §2.9: the packets that are in both, in the order of the
@@ -104,7 +107,7 @@ export const narrow = (offered: readonly TrafficSelector[], policy: readonly Tra
       // An initiator may offer the packet that it wants to send and then the range around it: the range says it all.
       narrowed = narrowed.filter((already) => !covers(both, already));
       narrowed.push(both);
-      if (narrowed.length === MOST) return narrowed;
+      if (narrowed.length === MAX_SELECTORS) return narrowed;
     }
   return narrowed;
 };

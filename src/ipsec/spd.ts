@@ -14,10 +14,7 @@
  */
 import { EspalierError } from "../errors.ts";
 import { Fields, readFields } from "./ip.ts";
-import { isAnyPort, type TrafficSelector } from "./selector.ts";
-
-/** Selectors a slot has room for, on each side. */
-export const MAX_SELECTORS = 32;
+import { isAnyPort, MAX_SELECTORS, type TrafficSelector } from "./selector.ts";
 
 // Words of the memory: a head, the slots, the pool.
 const HEAD = 16;

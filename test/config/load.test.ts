@@ -243,6 +243,11 @@ describe("complaints name file, line, path and what was expected", () => {
       /net.replay_window: expected off or a whole number from 32 to 4096, found 31/,
     ],
     ["net:\n", "net:\n        esn: yes\n        replay_window: off\n", /net.esn: expected no or either .*, found yes/],
+    [
+      "net:\n",
+      `net:\n        remote: [${Array.from({ length: 33 }, (_, n) => `10.0.${n}.0/24`).join(", ")}]\n`,
+      /net.remote: expected at most 32/,
+    ],
     ["net:\n", "net:\n        dscp: 64\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map .*, found 64/],
     ["net:\n", "net:\n        dscp: { 46: 64 }\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map/],
     ["net:\n", "net:\n        dscp: { ef: 34 }\n", /net.dscp: expected copy, a DSCP from 0 to 63, or a map/],

@@ -176,6 +176,15 @@ test.each<[string, Setup, RegExp]>([
   expect(a.manager.held.all).toBe(1);
 });
 
+test("of more selectors than a Child SA can have the responder takes the first ones, and both ends know", () => {
+  const many = Array.from({ length: 40 }, (_, n) => `10.1.${n}.0/24`);
+  const { a, b, run } = twoPeers({ a: { children: [child({ local: selectors(...many) })] } });
+  a.initiate();
+  run(1_000);
+  expect(a.status().childSas[0]?.local).toEqual(many.slice(0, 32));
+  expect(b.status().childSas[0]?.remote).toEqual(many.slice(0, 32));
+});
+
 test("the responder narrows, and both ends have the same selectors", () => {
   const { a, b, connect } = twoPeers({
     a: { children: [child({ local: selectors("10.1.0.0/16", "10.3.0.0/16"), remote: selectors("0.0.0.0/0") })] },

@@ -8,6 +8,7 @@ import {
   equalSelectors,
   formatSelector,
   intersect,
+  MAX_SELECTORS,
   narrow,
   parseSelector,
   type TrafficSelector,
@@ -163,10 +164,10 @@ describe("narrowing", () => {
     expect(narrowed(["10.1.0.5[tcp/443]", "10.9.0.0/24"], ["10.1.0.0/16"])).toEqual(["10.1.0.5[tcp/443]"]);
   });
 
-  it("gives no more than a payload holds", () => {
+  it("gives no more than a Child SA can have", () => {
     const offered = Array.from({ length: 255 }, (_, n) => parseSelector(`10.0.0.${n}-10.0.1.${n}`)!);
     const policy = Array.from({ length: 16 }, (_, n) => parseSelector(`any4[tcp/${n}]`)!);
-    expect(narrow(offered, policy)).toHaveLength(255);
+    expect(narrow(offered, policy)).toHaveLength(MAX_SELECTORS);
   });
 });
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { addressBytes } from "../../src/ip-address.ts";
-import { containsPacket, type TrafficSelector } from "../../src/ipsec/selector.ts";
-import { MAX_SELECTORS, Spd } from "../../src/ipsec/spd.ts";
+import { containsPacket, MAX_SELECTORS, type TrafficSelector } from "../../src/ipsec/selector.ts";
+import { Spd } from "../../src/ipsec/spd.ts";
 import { ipPacket, type PacketOptions } from "../support/ip-packets.ts";
 
 const range = (first: string, last: string, more: Partial<TrafficSelector> = {}): TrafficSelector => ({
