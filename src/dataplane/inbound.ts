@@ -26,6 +26,7 @@ import type { Spd } from "../ipsec/spd.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import type { OwnedSas } from "./owned-sas.ts";
 import { shapeOf } from "./sa-shape.ts";
+import { settleBatch } from "./settle.ts";
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
 export class InboundBatch {
@@ -130,48 +131,7 @@ export class Inbound {
 
   /** Count every packet of the batch by its verdict. */
   settle(batch: InboundBatch): void {
-    const verdicts = batch.verdict;
-    const slots = batch.slot;
-    const lengths = batch.innerLength;
-    const { count } = batch;
-    let slot = -1;
-    let verdict = -1;
-    let packets = 0;
-    let bytes = 0;
-    let allVerdict = -1;
-    let allPackets = 0;
-    let allBytes = 0;
-    for (let n = 0; n < count; n++) {
-      const own = slots[n]!;
-      const judged = verdicts[n]!;
-      if (own !== slot || judged !== verdict) {
-        if (packets > 0 && slot >= 0) this.#count(slot, verdict, packets, bytes);
-        if (judged !== allVerdict) {
-          if (allPackets + packets > 0) this.#count(this.#block, allVerdict, allPackets + packets, allBytes + bytes);
-          allVerdict = judged;
-          allPackets = 0;
-          allBytes = 0;
-        } else {
-          allPackets += packets;
-          allBytes += bytes;
-        }
-        slot = own;
-        verdict = judged;
-        packets = 0;
-        bytes = 0;
-      }
-      packets++;
-      bytes += lengths[n]!;
-    }
-    if (packets > 0) {
-      if (slot >= 0) this.#count(slot, verdict, packets, bytes);
-      this.#count(this.#block, verdict, allPackets + packets, allBytes + bytes);
-    }
-  }
-
-  #count(block: number, verdict: number, packets: number, bytes: number): void {
-    if (verdict === Verdict.HANDOFF) return; // counted by whom it was handed to
-    this.#counters.add(block, verdict, packets, bytes);
+    settleBatch(this.#counters, this.#block, batch, batch.slot, batch.innerLength); // an inbound SA's block is its slot
   }
 
   /** A look at two packets, as a hint: nothing is known of them yet. */

@@ -17,6 +17,7 @@ import { MAX_PACKET } from "./arena.ts";
 import type { IvPool } from "./iv-pool.ts";
 import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
 import { shapeOf } from "./sa-shape.ts";
+import { settleBatch } from "./settle.ts";
 
 /** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
@@ -38,6 +39,8 @@ export class OutboundBatch {
   readonly tos: Uint8Array;
 
   readonly verdict: Uint8Array;
+  /** Counter block that it is counted in, of its SA or its tunnel. */
+  readonly block: Int32Array;
   /** The ESP packet, when the verdict is PASS. */
   readonly sealedAt: Int32Array;
   readonly sealedLength: Int32Array;
@@ -52,6 +55,7 @@ export class OutboundBatch {
     this.refused = new Uint8Array(capacity);
     this.tos = new Uint8Array(capacity);
     this.verdict = new Uint8Array(capacity);
+    this.block = new Int32Array(capacity);
     this.sealedAt = new Int32Array(capacity);
     this.sealedLength = new Int32Array(capacity);
     this.sa = new Array<OwnedSa | undefined>(capacity).fill(undefined);
@@ -112,51 +116,13 @@ export class Outbound {
 
   /** Count every packet of the batch by its verdict: with its SA, or with its tunnel when it met none. */
   settle(batch: OutboundBatch): void {
-    const sas = batch.sa;
+    const { sa: sas, block, slot: slots, tunnelBlock, count } = batch;
     const { capacity } = this.#sad;
-    const verdicts = batch.verdict;
-    const slots = batch.slot;
-    const lengths = batch.length;
-    const { count } = batch;
-    let block = -1;
-    let verdict = -1;
-    let packets = 0;
-    let bytes = 0;
-    let allVerdict = -1;
-    let allPackets = 0;
-    let allBytes = 0;
     for (let n = 0; n < count; n++) {
-      const own = sas[n] !== undefined ? capacity + slots[n]! : batch.tunnelBlock[n]!;
-      const judged = verdicts[n]!;
+      block[n] = sas[n] !== undefined ? capacity + slots[n]! : tunnelBlock[n]!;
       sas[n] = undefined;
-      if (own !== block || judged !== verdict) {
-        if (packets > 0) this.#count(block, verdict, packets, bytes);
-        if (judged !== allVerdict) {
-          if (allPackets + packets > 0) this.#count(this.#block, allVerdict, allPackets + packets, allBytes + bytes);
-          allVerdict = judged;
-          allPackets = 0;
-          allBytes = 0;
-        } else {
-          allPackets += packets;
-          allBytes += bytes;
-        }
-        block = own;
-        verdict = judged;
-        packets = 0;
-        bytes = 0;
-      }
-      packets++;
-      bytes += lengths[n]!;
     }
-    if (packets > 0) {
-      this.#count(block, verdict, packets, bytes);
-      this.#count(this.#block, verdict, allPackets + packets, allBytes + bytes);
-    }
-  }
-
-  #count(block: number, verdict: number, packets: number, bytes: number): void {
-    if (verdict === Verdict.HANDOFF) return; // counted by whom it was handed to
-    this.#counters.add(block, verdict, packets, bytes);
+    settleBatch(this.#counters, this.#block, batch, block, batch.length);
   }
 
   /** A batch of many SAs: what each packet needs of its own is asked for at once, not packet after packet. */
