@@ -7,7 +7,9 @@ import {
   type EngineName,
   type EspBenchOptions,
   type EspDirection,
+  IMIX,
   loadAverage,
+  type PacketSize,
   type TunnelBenchOptions,
 } from "../index.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
@@ -16,7 +18,7 @@ import type { Terminal } from "./terminal.ts";
 interface EspOptions {
   readonly suite?: readonly string[];
   readonly direction?: readonly EspDirection[];
-  readonly size?: readonly number[];
+  readonly size?: readonly PacketSize[];
   readonly workers?: readonly number[];
   readonly sas?: readonly number[];
   readonly engine?: readonly EngineName[];
@@ -41,7 +43,11 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
     )
     .option("--suite <list>", "suites, or all (aes256gcm16,aes128-sha256,chacha20poly1305)", words)
     .option("--direction <list>", "seal, open or both (seal,open)", directions)
-    .option("--size <list>", "octets of the inner packet, 28 to 9000 (64,1400)", wholes)
+    .option(
+      "--size <list>",
+      "octets of the inner packet, 28 to 9000, imix, or standard: all of RFC 2544's (64,1400)",
+      sizes,
+    )
     .option("--workers <list>", "threads (1)", wholes)
     .option("--sas <list>", "SAs of each worker, one after the other (1)", wholes)
     .option("--engine <list>", "auto, ipsec-mb, openssl, node, noble (auto)", words)
@@ -100,6 +106,12 @@ const wholes = (text: string): number[] =>
     if (!/^\d+$/.test(word)) throw new InvalidArgumentError("Expected whole numbers with commas between them.");
     return Number(word);
   });
+
+/** 64 and 1400 are the ends of what a tunnel of usual MTU carries; between them those of RFC 2544 §9.1. */
+const STANDARD: readonly PacketSize[] = [64, 128, 256, 512, 1024, 1400, IMIX];
+
+const sizes = (text: string): PacketSize[] =>
+  words(text).flatMap((word) => (word === "standard" ? STANDARD : word === IMIX ? IMIX : wholes(word)));
 
 const addTunnel = (bench: Command, terminal: Terminal): void => {
   bench
