@@ -14,6 +14,7 @@ import { ALL_SUITES, type EspBenchOptions, type EspBenchRow, type EspTask, espTa
 import { tablesOf } from "./esp-tables.ts";
 import { BOARD_SIZE, DONE, type EspThreadInit, type EspTurn, FAILED, READY, TURN } from "./esp-thread.ts";
 import { meanOctets } from "./inner-packets.ts";
+import { medianOrNull } from "./statistics.ts";
 
 type Task = EspTask & { readonly engine: EngineName };
 
@@ -116,17 +117,14 @@ const rowOf = async (task: Task, beside: Beside): Promise<EspBenchRow> => {
     cyclesPerPacket: perNs === undefined || cpuNsPerPacket === null ? null : cpuNsPerPacket * perNs,
     drops: sum((result) => result.drops),
     ceiling: ceiling?.name ?? null,
-    ceilingPps: median(ceilings),
-    share: median(ceilings.map((limit, turn) => samples[turn]! / limit)),
-    enginePps: median(known),
-    engineShare: median(known.map((limit, turn) => samples[turn]! / limit)),
+    ceilingPps: medianOrNull(ceilings),
+    share: medianOrNull(ceilings.map((limit, turn) => samples[turn]! / limit)),
+    enginePps: medianOrNull(known),
+    engineShare: medianOrNull(known.map((limit, turn) => samples[turn]! / limit)),
     samples,
     ceilingSamples: ceilings,
   };
 };
-
-const median = (values: readonly number[]): number | null =>
-  values.length === 0 ? null : [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 interface Measured {
   /** Of each thread, its turns. */

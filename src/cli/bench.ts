@@ -6,16 +6,20 @@ import {
   describeMachine,
   type EngineName,
   type EspBenchOptions,
+  type EspBenchRow,
   type EspDirection,
   IMIX,
   loadAverage,
   type PacketSize,
   type TunnelBenchOptions,
 } from "../index.ts";
+import { addCompare } from "./bench-compare.ts";
+import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
+import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
-interface EspOptions {
+interface EspOptions extends OutputOptions {
   readonly suite?: readonly string[];
   readonly direction?: readonly EspDirection[];
   readonly size?: readonly PacketSize[];
@@ -33,11 +37,11 @@ export const addBench = (program: Command, terminal: Terminal): void => {
   const bench = program.command("bench").description("measure ESP on this machine");
   addEsp(bench, terminal);
   addTunnel(bench, terminal);
+  addCompare(bench, terminal);
 };
 
 const addEsp = (bench: Command, terminal: Terminal): void => {
-  bench
-    .command("esp")
+  withOutput(bench.command("esp"), number)
     .description(
       "what a packet costs the workers in memory, without sockets and interfaces; a row for every combination",
     )
@@ -58,13 +62,27 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
     .option("--json", "an array of rows as JSON")
     .action(async (options: EspOptions) => {
       const before = loadAverage();
-      let done = 0;
-      const onRow = (_: unknown, of: number): void => {
-        done++;
-        if (terminal.columns !== undefined && options.json !== true)
-          terminal.err(done === of ? "\r\x1b[K" : `\r${done} of ${of} rows`);
+      const notes: string[] = [];
+      const say = (line: string): void => {
+        if (notes.includes(line)) return;
+        notes.push(line);
+        terminal.err(`${line}\n`);
       };
-      const rows = await benchEsp(espOptions(options), onRow, (line) => terminal.err(`${line}\n`));
+      const { json: _, ...settings } = options;
+      const progress = startProgress(terminal, options.json === true);
+      const rows = await measureRuns(
+        "esp",
+        settings,
+        (run, runs) => {
+          let done = (run - 1) / runs;
+          const onRow = ({ suite, size }: EspBenchRow, of: number): void => {
+            done += 1 / (of * runs);
+            progress.at(done, `${suite} ${size}`);
+          };
+          return benchEsp(espOptions(options), onRow, say);
+        },
+        notes,
+      ).finally(() => progress.end());
       terminal.out(
         options.json === true
           ? `${JSON.stringify(rows, null, 2)}\n`
