@@ -17,7 +17,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   dataplane: ["crypto", "ipsec", "linux", "errors.ts", "ip-address.ts"],
   config: ["bytes.ts", "errors.ts", "ip-address.ts", "crypto", "ipsec", "ike"],
   control: ["bytes.ts", "errors.ts", "ip-address.ts"],
-  bench: ["errors.ts", "ip-address.ts", "crypto", "ipsec", "linux", "dataplane", "control/client.ts"],
+  bench: [
+    "errors.ts",
+    "ip-address.ts",
+    "crypto",
+    "ipsec",
+    "linux",
+    "dataplane",
+    "control/client.ts",
+    "control/version.ts",
+  ],
   "tuntap2.ts": ["linux", "errors.ts", "ip-address.ts"],
   gateway: [
     "bytes.ts",
