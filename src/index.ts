@@ -1,6 +1,9 @@
 /** The library: everything a program may build on. The command line uses nothing else. */
 export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
+export { benchIke } from "./bench/ike.ts";
+export { benchIdle, type IdleBenchOptions, type IdleBenchResult, type IdleSide } from "./bench/ike-idle.ts";
+export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork } from "./bench/ike-rows.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
 export { benchTunnel, type TunnelBenchOptions, type TunnelBenchResult } from "./bench/tunnel.ts";
 export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";

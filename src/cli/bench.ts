@@ -1,4 +1,4 @@
-/** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways. */
+/** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways; what IKE costs. */
 import { type Command, InvalidArgumentError } from "commander";
 import {
   benchEsp,
@@ -10,6 +10,7 @@ import {
   loadAverage,
   type TunnelBenchOptions,
 } from "../index.ts";
+import { addIke } from "./bench-ike.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -28,9 +29,10 @@ interface EspOptions {
 }
 
 export const addBench = (program: Command, terminal: Terminal): void => {
-  const bench = program.command("bench").description("measure ESP on this machine");
+  const bench = program.command("bench").description("measure ESP and IKE on this machine");
   addEsp(bench, terminal);
   addTunnel(bench, terminal);
+  addIke(bench, terminal);
 };
 
 const addEsp = (bench: Command, terminal: Terminal): void => {
