@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ["bytes.ts", "errors.ts", "ip-address.ts", "crypto", "ipsec", "ike"],
   control: ["bytes.ts", "errors.ts", "ip-address.ts"],
   bench: [
+    "bytes.ts",
     "errors.ts",
     "ip-address.ts",
     "crypto",
@@ -26,6 +27,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "dataplane",
     "control/client.ts",
     "control/version.ts",
+    "ike",
+    "gateway",
   ],
   "tuntap2.ts": ["linux", "errors.ts", "ip-address.ts"],
   gateway: [
