@@ -19,6 +19,7 @@ import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
 import { Arena, INBOUND_BATCH, MAX_PACKET, OUTBOUND_BATCH } from "./arena.ts";
+import { Fitting } from "./fitting.ts";
 import { Handoff } from "./handoff.ts";
 import { HandoffIntake } from "./handoff-intake.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
@@ -33,6 +34,7 @@ import { PollStrategy, type PollStrategyName } from "./poll-strategy.ts";
 import { Receiver, SocketKind } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 import { MAX_ADDRESSES } from "./socket-table.ts";
+import { TooBigAnswers } from "./too-big-answers.ts";
 import { TunReader } from "./tun-reader.ts";
 import { TunWriter } from "./tun-writer.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
@@ -76,6 +78,7 @@ export class EspWorker {
   readonly #tunWriter: TunWriter;
   readonly #clamp: MssClamp;
   readonly #tos: OuterTos;
+  readonly #fitting: Fitting;
   readonly #handoff: Handoff;
   readonly #intake: HandoffIntake;
   readonly #polls = new PollSet(MAX_WATCHED);
@@ -119,6 +122,7 @@ export class EspWorker {
     this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
     this.#clamp = new MssClamp(slab, this.#tables);
     this.#tos = new OuterTos(slab, this.#tables);
+    this.#fitting = new Fitting(this.#arena, this.#tables, new TooBigAnswers(packetMemory, this.#tables));
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
     this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
   }
@@ -277,12 +281,19 @@ export class EspWorker {
   #seal(batch: OutboundBatch): number {
     if (this.#workers > 1) this.#giveOut(batch);
     this.#clamp.outbound(batch);
+    const fitting = this.#fitting;
+    if (fitting.fits(batch)) this.#sealAsItIs(batch);
+    else for (fitting.begin(batch); fitting.next(); ) this.#sealAsItIs(fitting.made);
+    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_OUT);
+    return batch.count;
+  }
+
+  #sealAsItIs(batch: OutboundBatch): void {
     this.#tos.outbound(batch);
     this.#outbound.seal(batch);
     this.#sender.send(batch);
+    if (batch === this.#fitting.made) this.#fitting.join();
     this.#outbound.settle(batch);
-    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_OUT);
-    return batch.count;
   }
 
   // Between workers

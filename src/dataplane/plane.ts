@@ -10,7 +10,8 @@ import { EspalierError } from "../errors.ts";
 import { addressBytes, addressText, type Endpoint } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
 import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
-import { SaEvent } from "../ipsec/sad.ts";
+import { Df, type DfPolicy } from "../ipsec/outer-header.ts";
+import { ANY_SIZE, SaEvent, type SaSize } from "../ipsec/sad.ts";
 import { checkCpus } from "../linux/affinity.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
@@ -165,6 +166,11 @@ export class Plane {
     this.#memory.tunnels.setOuterTos(this.#tunnel(id).id, table);
   }
 
+  /** DF of the outer IPv4 header. Default: copied from the inner one. */
+  setDf(id: number, df: DfPolicy): void {
+    this.#memory.tunnels.setDf(this.#tunnel(id).id, Df[df]);
+  }
+
   /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
   setMss(id: number, mss4: number, mss6: number): void {
     this.#memory.tunnels.setMss(this.#tunnel(id).id, mss4, mss6);
@@ -238,8 +244,9 @@ export class Plane {
     counters.clear(blocks.record(slot));
     counters.clear(blocks.record(sad.outbound(slot)));
     const both = { suite: child.suite, esn: child.esn, encap: child.encap, tunnel: id, window, path };
-    sad.publish(sad.outbound(slot), { ...both, spi: child.spiOut, key: child.keyOut });
-    sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn });
+    const { size = ANY_SIZE, sequence = { in: 0, out: 0 } } = child;
+    sad.publish(sad.outbound(slot), { ...both, spi: child.spiOut, key: child.keyOut, size, top: sequence.out });
+    sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn, top: sequence.in });
     this.#reserved.delete(child.spiIn);
     tunnel.reserved.delete(child.spiIn);
     const pair: Pair = {
@@ -287,6 +294,12 @@ export class Plane {
     this.#retiredFrom.set(slot, tunnel);
     tunnel.retired.add(slot);
     this.#slots.retire(slot, this.#announce(slot));
+  }
+
+  /** The path of a pair takes packets of another size, or they are to be padded otherwise. */
+  setSize(spiIn: number, size: SaSize): void {
+    const { sad } = this.#memory;
+    sad.setSize(sad.outbound(this.#pair(spiIn).slot), size);
   }
 
   /** The peer's authenticated address or port changed. */
