@@ -2,7 +2,7 @@
  * The gateway: the composition root, and the only file that sees both planes. IKE decides (sans I/O), the data plane
  * carries, and here what one wants of the other becomes real: sockets, interfaces, SAs, timers, the control socket.
  */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { wipe } from "./bytes.ts";
 import type { Config } from "./config/config.ts";
@@ -15,7 +15,9 @@ import { VERSION } from "./control/version.ts";
 import { describeChoice, type EngineChoice } from "./crypto/select-engine.ts";
 import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
+import { childSize } from "./gateway/child-size.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
+import { DummyTraffic } from "./gateway/dummy-traffic.ts";
 import { chooseEngines } from "./gateway/engines.ts";
 import { InitQueue } from "./gateway/init-queue.ts";
 import { sourceFor } from "./gateway/local-address.ts";
@@ -29,7 +31,6 @@ import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
 import { canonicalAddress, familyOf, formatEndpoint } from "./ip-address.ts";
 import { outerTosTable } from "./ipsec/dscp.ts";
-import { IPV6_MIN_MTU, innerMtu } from "./ipsec/mtu.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
 import { IcmpSocket } from "./linux/icmp-socket.ts";
 import { routeTo } from "./linux/route.ts";
@@ -88,6 +89,7 @@ export class Gateway {
   readonly #lingering = new Set<NodeJS.Timeout>();
   readonly #icmp: IcmpSocket[] = [];
   readonly #pathMtus = new PathMtuWatch();
+  readonly #dummies = new DummyTraffic(randomInt);
   #parts: Parts | undefined;
   #stopping: Promise<void> | undefined;
   #settle: { resolve: () => void; reject: (reason: unknown) => void } = { resolve: () => {}, reject: () => {} };
@@ -242,6 +244,8 @@ export class Gateway {
         const holds = connection.start === "trap";
         tunnel.id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true, holds });
         plane.setOuterTos(tunnel.id, outerTosTable(child.dscp, child.ecn));
+        plane.setDf(tunnel.id, child.df);
+        if (child.dummies !== undefined) this.#dummies.add(tunnel.id, child.dummies, this.#clock.now());
       }
   }
 
@@ -290,6 +294,11 @@ export class Gateway {
     if (parts === undefined) return;
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event);
     this.#readIcmp();
+    this.#dummies.run(
+      this.#clock.now(),
+      (id) => [...this.#tunnels.values()].find((tunnel) => tunnel.id === id)?.lengths,
+      (id, length) => parts.plane.sendDummy(id, length),
+    );
     for (const remote of this.#pathMtus.expired(this.#clock.now())) this.#resize(remote);
     for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name), this.#clock.now()))
       this.#act((manager, now) => manager.trapped(connection, child, now));
@@ -347,7 +356,7 @@ export class Gateway {
   #resize(peer: string): void {
     for (const [spiIn, { tunnel, child }] of this.#installed)
       if (child.path.remote.address === peer && tunnel.pairs.has(spiIn)) {
-        tunnel.pairs.set(spiIn, this.#mtuFor(child));
+        this.#size(tunnel, child);
         tunnel.fit();
         this.#clampTo(tunnel);
       }
@@ -429,7 +438,7 @@ export class Gateway {
     plane.install(tunnel.id, { ...child, replayWindow });
     wipe(child.keyIn, child.keyOut);
     this.#installed.set(child.spiIn, { tunnel, child });
-    tunnel.pairs.set(child.spiIn, this.#mtuFor(child));
+    this.#size(tunnel, child);
     if (useNow) this.#use(child.spiIn);
   }
 
@@ -440,7 +449,7 @@ export class Gateway {
     const { tunnel, child } = installed;
     const { plane } = this.#running();
     plane.use(spiIn);
-    tunnel.pairs.set(spiIn, this.#mtuFor(child)); // the way to the peer may be another than when it was installed
+    this.#size(tunnel, child); // the way to the peer may be another than when it was installed
     tunnel.up(child.path.remote.address);
     this.#clampTo(tunnel);
   }
@@ -483,14 +492,12 @@ export class Gateway {
     this.#lingering.add(timer);
   }
 
-  /**
-   * The inner MTU of a child. One that carries IPv6 has at least what every IPv6 link must have: when its ESP packets do not
-   * fit the path then, the kernel fragments them (RFC 4301 §8.2.1, RFC 2473 §7.1).
-   */
-  #mtuFor({ suite, encap, path, local }: ChildSaParams): number {
-    const outer = this.#pathMtus.mtu(path.remote.address, linkMtu(path), this.#clock.now());
-    const inner = innerMtu(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
-    return local.some(({ first }) => first.length === 16) ? Math.max(IPV6_MIN_MTU, inner) : inner;
+  /** Let a live pair know what its path takes now, and its tunnel. */
+  #size(tunnel: TunnelInterface, child: ChildSaParams): void {
+    const outer = this.#pathMtus.mtu(child.path.remote.address, linkMtu(child.path), this.#clock.now());
+    const { mtu, size } = childSize(child, this.#childConfig(child.connection, child.child), outer);
+    tunnel.pairs.set(child.spiIn, { ...mtu, tfc: size.tfc });
+    this.#running().plane.setSize(child.spiIn, size);
   }
 
   #tunnelOf(connection: string, child: string): TunnelInterface {

@@ -195,13 +195,15 @@ const connectionOf = (
 
 const childOf = (
   name: string,
-  { replay_window, esn, lifebytes, lifepackets, interface: made, ...child }: ChildSettings,
+  { replay_window, esn, lifebytes, lifepackets, dummies, refuse_tfc, interface: made, ...child }: ChildSettings,
 ): Child => ({
   name,
   ...child,
   esn: replay_window === 0 && esn === "either" ? "no" : esn, // RFC 4303 §3.4.3
   lifebytes: lifebytes.count,
   lifepackets: lifepackets.count,
+  dummies: dummies.every,
+  refuseTfc: refuse_tfc,
   replayWindow: Math.ceil(replay_window / 32) * 32,
   interface: interfaceOf(made),
 });

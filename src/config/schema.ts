@@ -33,7 +33,9 @@ import {
   route,
   socketPath,
   text,
+  tfc,
   whole,
+  yesNo,
   yesNoEither,
   yesNoForce,
 } from "./scalars.ts";
@@ -134,6 +136,19 @@ export const childSettings = z.strictObject({
     "normal",
     "compatibility",
   ]).prefault("normal"),
+  df: oneOf(
+    "DF of outer IPv4 headers (RFC 4301 §8.1): the inner packet's, always, never; clear: who sends DF is not told of the MTU.",
+    ["copy", "set", "clear"],
+  ).prefault("copy"),
+  fragment: oneOf(
+    "A packet larger than its path is fragmented before it is sealed, or its sender told; after: its ESP packet is fragmented.",
+    ["before", "after"],
+  ).prefault("before"),
+  tfc: tfc(
+    "Packets are padded to a multiple of so many octets, or all to the MTU (RFC 4303 §2.7), if the peer takes it.",
+  ).prefault("none"),
+  dummies: durationOrOff("One dummy packet (RFC 4303 §2.6) is sent in each such time.", 40, HOUR).prefault("off"),
+  refuse_tfc: yesNo("The peer is asked to pad no packets (ESP_TFC_PADDING_NOT_SUPPORTED).").prefault(false),
   sas: autoOr(
     "Pairs of SAs with these selectors, each carried by a worker of its own (RFC 9611), if the peer agrees; auto: one a worker.",
     1,

@@ -19,6 +19,7 @@ import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
 import { Arena, INBOUND_BATCH, MAX_PACKET, OUTBOUND_BATCH } from "./arena.ts";
+import { Dummies } from "./dummies.ts";
 import { Fitting } from "./fitting.ts";
 import { Handoff } from "./handoff.ts";
 import { HandoffIntake } from "./handoff-intake.ts";
@@ -79,6 +80,7 @@ export class EspWorker {
   readonly #clamp: MssClamp;
   readonly #tos: OuterTos;
   readonly #fitting: Fitting;
+  readonly #dummies: Dummies;
   readonly #handoff: Handoff;
   readonly #intake: HandoffIntake;
   readonly #polls = new PollSet(MAX_WATCHED);
@@ -111,7 +113,9 @@ export class EspWorker {
     this.#owned = new OwnedSas(sad, this.#engine);
     const shared = { sad, spd, counters, owned: this.#owned, engine: this.#engine, ops };
     this.#inbound = new Inbound(Object.assign({ worker, workers, block: blocks.workerIn(worker) }, shared));
-    this.#outbound = new Outbound(Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared));
+    const out = Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared);
+    this.#outbound = new Outbound(out);
+    this.#dummies = new Dummies(this.#tables, out);
 
     const packetMemory = this.#arena.memory;
     this.#receiver = new Receiver(this.#arena);
@@ -307,9 +311,17 @@ export class EspWorker {
         packets += this.#open(inbound);
         if (this.#intake.isFromWorker) this.#reportMixed(inbound);
       }
-      if (outbound.count > 0) packets += this.#seal(outbound);
+      if (outbound.count === 0) continue;
+      if (this.#intake.isFromWorker) packets += this.#seal(outbound);
+      else this.#sealDummies(outbound); // control gives no packets to send but these
     }
     return packets;
+  }
+
+  #sealDummies(batch: OutboundBatch): void {
+    this.#dummies.seal(batch);
+    this.#sender.send(batch);
+    this.#dummies.settle(batch);
   }
 
   /**

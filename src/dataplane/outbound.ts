@@ -20,7 +20,7 @@ import { shapeOf } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
-const COUNTER_IV = 8;
+export const COUNTER_IV = 8;
 
 /** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 export class OutboundBatch {

@@ -93,6 +93,7 @@ export class Plane {
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
+  readonly #zeros = new Uint8Array(MAX_PACKET);
   #round = this.#pairs.values();
   #order = 0;
   #stopped: Promise<void> | undefined;
@@ -198,6 +199,17 @@ export class Plane {
     const source = addressBytes(remote.address);
     this.#handoff.giveSource(worker, packet.length, source, 0, source.length, remote.port);
     this.#handoff.publish();
+  }
+
+  /**
+   * Send a dummy packet (RFC 4303 §2.6) as long as a packet of `length` octets, on the pair that carries what others leave
+   * to it. Nothing happens where there is none, or where its worker has too much to do.
+   */
+  sendDummy(id: number, length: number): void {
+    if (!Number.isInteger(length) || length < 0 || length > MAX_PACKET)
+      throw usage(`a dummy packet has 0 to ${MAX_PACKET} octets, not ${length}`);
+    const worker = this.#memory.tunnels.fallback(this.#tunnel(id).id);
+    if (worker >= 0 && this.#handoff.give(worker, this.#zeros, 0, length, id)) this.#handoff.publish();
   }
 
   // SAs
@@ -322,7 +334,7 @@ export class Plane {
   }
 
   /** What a live pair has carried, or undefined: what liveness checks and lifetimes by volume ask. */
-  usage(spiIn: number): Pick<PairCounters, "packetsIn" | "packetsOut" | "bytesIn" | "bytesOut"> | undefined {
+  usage(spiIn: number): Omit<PairCounters, "drops"> | undefined {
     return this.counters(spiIn);
   }
 

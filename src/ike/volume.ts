@@ -13,6 +13,8 @@ import type { Turn } from "./turn.ts";
 export interface Volume {
   readonly packets: number;
   readonly bytes: number;
+  /** Sequence numbers used. */
+  readonly sequence: number;
 }
 
 export interface VolumeLimits {
@@ -22,7 +24,7 @@ export interface VolumeLimits {
 
 /** 32-bit sequence numbers are used up to 2^32 - 2^20; at nine tenths of that the pair is rekeyed. */
 export const LAST_SEQUENCE = 0xfff00000;
-export const REKEY_AT_PACKETS = 0.9 * LAST_SEQUENCE;
+export const REKEY_AT = 0.9 * LAST_SEQUENCE;
 
 /** How often at least: sequence numbers take minutes to end at any speed, a limit may be low; and how often at most, ms. */
 const SELDOM = { sequence: 10_000, configured: 1_000 } as const;
@@ -33,17 +35,17 @@ const AHEAD = 0.5;
 const ENDLESS = Number.POSITIVE_INFINITY;
 
 export const volumeLimits = (turn: Turn, { lifepackets, lifebytes }: ChildConfig, esn: boolean): VolumeLimits => {
-  const sequence = esn ? { soft: ENDLESS, hard: ENDLESS } : { soft: REKEY_AT_PACKETS, hard: LAST_SEQUENCE };
+  const sequence = esn ? { soft: ENDLESS, hard: ENDLESS } : { soft: REKEY_AT, hard: LAST_SEQUENCE };
   const soft = (limit: number | undefined): number => (limit === undefined ? ENDLESS : turn.jittered(limit, 0.1));
   const hard = (limit: number | undefined): number => (limit === undefined ? ENDLESS : limit * 1.1);
   return {
-    soft: { packets: Math.min(soft(lifepackets), sequence.soft), bytes: soft(lifebytes) },
-    hard: { packets: Math.min(hard(lifepackets), sequence.hard), bytes: hard(lifebytes) },
+    soft: { packets: soft(lifepackets), bytes: soft(lifebytes), sequence: sequence.soft },
+    hard: { packets: hard(lifepackets), bytes: hard(lifebytes), sequence: sequence.hard },
   };
 };
 
 export const hasVolumeLimit = ({ limits: { soft } }: ChildSa): boolean =>
-  soft.packets !== ENDLESS || soft.bytes !== ENDLESS;
+  soft.packets !== ENDLESS || soft.bytes !== ENDLESS || soft.sequence !== ENDLESS;
 
 /** Look at all pairs of an IKE SA, and say when to look again. */
 export const watchVolume = (turn: Turn, sa: IkeSa): void => {
@@ -71,20 +73,21 @@ export const watchSoon = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
 const seldom = ({ config: { lifebytes, lifepackets } }: ChildSa): number =>
   lifebytes === undefined && lifepackets === undefined ? SELDOM.sequence : SELDOM.configured;
 
-const volumeOf = ({ packetsIn, packetsOut, bytesIn, bytesOut }: Usage): Volume => ({
+const volumeOf = ({ packetsIn, packetsOut, bytesIn, bytesOut, seqIn, seqOut }: Usage): Volume => ({
   packets: Math.max(packetsIn, packetsOut),
   bytes: Math.max(bytesIn, bytesOut),
+  sequence: Math.max(seqIn, seqOut),
 });
 
 const reaches = (carried: Volume, limit: Volume): boolean =>
-  carried.packets >= limit.packets || carried.bytes >= limit.bytes;
+  carried.packets >= limit.packets || carried.bytes >= limit.bytes || carried.sequence >= limit.sequence;
 
 /** Rekey it once; where that is refused, it is tried again as after any refusal. */
 const wearOut = (turn: Turn, sa: IkeSa, child: ChildSa, carried: Volume): void => {
   if (child.isWornOut) return;
   child.isWornOut = true;
   const { name } = child.config;
-  const isSequence = !child.facts.esn && carried.packets >= REKEY_AT_PACKETS;
+  const isSequence = carried.sequence >= child.limits.soft.sequence;
   const text = isSequence ? "before its sequence numbers end" : "since it has carried its share";
   turn.log("info", isSequence ? "sequence-numbers-low" : "volume-used", sa, `child ${name}: rekeyed ${text}`, {
     child: name,
@@ -99,5 +102,9 @@ const timeLeft = (turn: Turn, { carried: last, limits, isWornOut }: ChildSa, car
   const past = Math.max(1, turn.now - last.at);
   const left = (now: number, before: number, end: number): number =>
     now <= before || end === ENDLESS ? ENDLESS : ((end - now) * past) / (now - before);
-  return Math.min(left(carried.packets, last.packets, limit.packets), left(carried.bytes, last.bytes, limit.bytes));
+  return Math.min(
+    left(carried.packets, last.packets, limit.packets),
+    left(carried.bytes, last.bytes, limit.bytes),
+    left(carried.sequence, last.sequence, limit.sequence),
+  );
 };

@@ -44,11 +44,14 @@ test("the defaults of the smallest configuration", () => {
           "childless": "allow",
           "children": [
             {
+              "df": "copy",
               "dscp": {
                 "kind": "copy",
               },
+              "dummies": undefined,
               "ecn": "normal",
               "esn": "either",
+              "fragment": "before",
               "interface": {
                 "addresses": [],
                 "mss": "auto",
@@ -68,12 +71,16 @@ test("the defaults of the smallest configuration", () => {
                 "aes256gcm16-aes128gcm16",
                 "aes256-aes128-sha256",
               ],
+              "refuseTfc": false,
               "remote": [
                 "0.0.0.0/0",
                 "::/0",
               ],
               "replayWindow": 1024,
               "sas": "auto",
+              "tfc": {
+                "kind": "none",
+              },
             },
           ],
           "duplicates": "contact",
