@@ -3,8 +3,15 @@ import { DummyClock, paddedLength } from "../ipsec/tfc.ts";
 
 /** A tunnel that wants them. */
 interface Wanting {
-  readonly id: number;
+  readonly tunnel: Sending;
   readonly clock: DummyClock;
+}
+
+interface Sending {
+  /** The data plane's number for it. */
+  readonly id: number;
+  /** Undefined while nothing can be sent there. */
+  readonly lengths: Lengths | undefined;
 }
 
 /** What packets of a tunnel look like: octets of the largest, and what they are padded to. */
@@ -25,16 +32,16 @@ export class DummyTraffic {
     this.#random = random;
   }
 
-  /** One dummy each `interval` ms for tunnel `id`, from now on. */
-  add(id: number, interval: number, now: number): void {
-    this.#wanting.push({ id, clock: new DummyClock(interval, now) });
+  /** One dummy each `interval` ms, from now on. */
+  add(tunnel: Sending, interval: number, now: number): void {
+    this.#wanting.push({ tunnel, clock: new DummyClock(interval, now) });
   }
 
-  /** Those that are due: `send` gets the tunnel and octets. `lengthsOf`: undefined while nothing can be sent there. */
-  run(now: number, lengthsOf: (id: number) => Lengths | undefined, send: (id: number, length: number) => void): void {
-    for (const { id, clock } of this.#wanting) {
+  /** Those that are due: `send` gets the tunnel's number and octets. */
+  run(now: number, send: (id: number, length: number) => void): void {
+    for (const { tunnel, clock } of this.#wanting) {
       if (!clock.take(now)) continue;
-      const lengths = lengthsOf(id);
+      const { id, lengths } = tunnel;
       if (lengths === undefined || lengths.mtu < SHORTEST) continue;
       const length = SHORTEST + this.#random(lengths.mtu - SHORTEST + 1);
       send(id, paddedLength(length, lengths.tfc, lengths.mtu));

@@ -6,13 +6,12 @@ const sentOver = (lengths: Lengths | undefined, ms: number): number[] => {
   const random = new SeededRandom(1);
   const dummies = new DummyTraffic((below) => random.integer(below));
   const sent: number[] = [];
-  dummies.add(3, 40, 0);
+  dummies.add({ id: 3, lengths }, 40, 0);
   for (let now = 0; now <= ms; now += 20)
-    dummies.run(
-      now,
-      (id) => (id === 3 ? lengths : undefined),
-      (_, length) => sent.push(length),
-    );
+    dummies.run(now, (id, length) => {
+      expect(id).toBe(3);
+      sent.push(length);
+    });
   return sent;
 };
 
