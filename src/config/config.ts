@@ -144,6 +144,23 @@ export interface Child {
   /** Pairs of SAs with these selectors; auto: one a worker. */
   readonly sas: number | "auto";
   readonly interface: InterfaceSettings;
+  /** Its SAs, where no IKE makes them: then those of all children of its connection are such. */
+  readonly manual: ManualSas | undefined;
+}
+
+/** A pair of SAs that nobody negotiates. */
+export interface ManualSas {
+  /** Name of the suite. */
+  readonly suite: string;
+  readonly in: ManualSa;
+  readonly out: ManualSa;
+}
+
+export interface ManualSa {
+  readonly spi: number;
+  readonly key: Secret;
+  /** Sequence numbers that are used up. */
+  readonly sequence: number;
 }
 
 export interface InterfaceSettings {

@@ -26,6 +26,8 @@ const describeDscp = (policy: DscpPolicy): string => {
     .join(" and ");
 };
 
+const hex = (spi: number): string => spi.toString(16).padStart(8, "0");
+
 const describeTfc = (tfc: TfcPadding): string => {
   if (tfc.kind === "none") return "not padded";
   return tfc.kind === "full" ? "padded to the MTU" : `padded to multiples of ${tfc.octets} octets`;
@@ -93,12 +95,15 @@ const describeChild = ({
   dummies,
   refuseTfc,
   sas,
+  manual,
   interface: made,
 }: Child): string[] => [
   `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
-  ...listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
-    (line) => `  ${line}`,
-  ),
+  ...(manual === undefined
+    ? listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
+        (line) => `  ${line}`,
+      )
+    : [`    manual keys for ${manual.suite}, SPIs ${hex(manual.in.spi)} to us and ${hex(manual.out.spi)} to the peer`]),
   `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}, DF ${df}`,
   `    fragmented ${fragment} sealing, ${describeTfc(tfc)}${describeDummies(dummies)}${refuseTfc ? ", the peer is to pad none" : ""}`,
   `    pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,

@@ -287,6 +287,14 @@ export const psk = (about: string) =>
     read: (value) => (typeof value === "string" ? parsePsk(value) : undefined),
   });
 
+export const hexKey = (about: string) =>
+  leaf({
+    expected: "a key: 0x and hex digits",
+    about,
+    secret: true,
+    read: (value) => (typeof value === "string" && /^0x/i.test(value) ? parsePsk(value) : undefined),
+  });
+
 /** Octets that a path of a Unix socket may have: sun_path less its final zero. */
 const SOCKET_PATH = 107;
 

@@ -20,6 +20,7 @@ import { Handoff } from "./handoff.ts";
 import { PlaneMemory } from "./plane-memory.ts";
 import {
   type PairCounters,
+  pairTraffic,
   reportPair,
   reportTunnel,
   reportWorker,
@@ -230,6 +231,22 @@ export class Plane {
     return spi;
   }
 
+  /**
+   * Reserve this very SPI, for an SA with manual keys. Its low bits (`slotBits`) name its slot, and so its worker: false when
+   * another SA has the slot.
+   */
+  claimSpi(id: number, spi: number): boolean {
+    const tunnel = this.#tunnel(id);
+    checkSpi(spi);
+    this.#reclaim();
+    if (!this.#slots.claim(spi)) return false;
+    const slot = spi & (this.slots - 1);
+    const resource = (this.workerOf(spi) - tunnel.home + this.workers) % this.workers;
+    this.#reserved.set(spi, { slot, tunnel, resource });
+    tunnel.reserved.add(spi);
+    return true;
+  }
+
   /** A reserved SPI that will not be installed. Ignores others. */
   releaseSpi(spiIn: number): void {
     const reserved = this.#reserved.get(spiIn);
@@ -331,6 +348,12 @@ export class Plane {
     const pair = this.#pairs.get(spiIn);
     if (pair === undefined) return undefined;
     return reportPair(this.#memory, pair.slot);
+  }
+
+  /** The same by direction. */
+  pairTraffic(spiIn: number): TunnelCounters | undefined {
+    const pair = this.#pairs.get(spiIn);
+    return pair === undefined ? undefined : pairTraffic(this.#memory, pair.slot);
   }
 
   /** What a live pair has carried, or undefined: what liveness checks and lifetimes by volume ask. */

@@ -3,11 +3,14 @@
  * the state of their tunnel's interface, with the MTU that the way to the peer leaves (RFC 4301 §8.2).
  */
 import { wipe } from "../bytes.ts";
+import { espSpiText } from "../control/status.ts";
 import { MAX_OUTER_MTU, type Plane } from "../dataplane/plane.ts";
+import { EspalierError } from "../errors.ts";
 import type { ChildSaParams, Path } from "../ike/effect.ts";
 import { routeTo } from "../linux/route.ts";
 import { childSize } from "./child-size.ts";
 import type { Clock } from "./clock.ts";
+import type { ManualPair } from "./manual-sas.ts";
 import { PathMtuWatch, type PathNews, type SendingSa } from "./path-mtu-watch.ts";
 import type { TunnelInterface } from "./tunnel-interface.ts";
 import type { Tunnels } from "./tunnels.ts";
@@ -53,15 +56,26 @@ export class Pairs {
     return this.#installed.has(spiIn);
   }
 
-  /** Its keys are wiped once the data plane has them. */
-  install(child: ChildSaParams, useNow: boolean): void {
+  /** Its keys are wiped once the data plane has them. `sequence`: numbers that are used up. */
+  install(child: ChildSaParams, useNow: boolean, sequence = { in: 0, out: 0 }): void {
     const tunnel = this.#tunnels.of(child.connection, child.child);
     const { replayWindow } = this.#tunnels.settingsOf(child.connection, child.child);
-    this.#plane.install(tunnel.id, { ...child, replayWindow });
+    this.#plane.install(tunnel.id, { ...child, replayWindow, sequence });
     wipe(child.keyIn, child.keyOut);
     this.#keep(tunnel, child);
     this.#size(tunnel, child);
     if (useNow) this.use(child.spiIn);
+  }
+
+  /** One with manual keys, for as long as the gateway runs. Throws ESPALIER_CONFIG where its SPI names a slot that is taken. */
+  installManual({ child, sequence }: ManualPair): void {
+    if (!this.#plane.claimSpi(this.#tunnels.of(child.connection, child.child).id, child.spiIn))
+      throw new EspalierError(
+        "ESPALIER_CONFIG",
+        `SPI ${espSpiText(child.spiIn)} of ${child.connection}/${child.child} ends like that of another SA`,
+        { remedy: `Give it other low ${this.#plane.slotBits} bits.` },
+      );
+    this.install(child, true, sequence);
   }
 
   /** Send on this pair from now on: its tunnel is up. */

@@ -51,6 +51,11 @@ export class Tunnels {
     return this.#byChild.values();
   }
 
+  childrenOf(connection: string): { readonly name: string; readonly tunnel: TunnelInterface }[] {
+    const found = this.#connections.find(({ name }) => name === connection);
+    return (found?.children ?? []).map(({ name }) => ({ name, tunnel: this.of(connection, name) }));
+  }
+
   /** Those whose first packet is to bring their connection up. */
   trapped(): Trapped[] {
     return this.#connections

@@ -66,6 +66,7 @@ test("the defaults of the smallest configuration", () => {
                 "0.0.0.0/0",
                 "::/0",
               ],
+              "manual": undefined,
               "name": "net",
               "proposals": [
                 "aes256gcm16-aes128gcm16",
