@@ -21,6 +21,8 @@ export interface AgreedChild {
   readonly spiIn: number;
   readonly spiOut: number;
   readonly suite: EspSuite;
+  /** The peer said ESP_TFC_PADDING_NOT_SUPPORTED. */
+  readonly tfcRefused: boolean;
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];
 }

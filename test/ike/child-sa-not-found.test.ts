@@ -60,6 +60,7 @@ const up = (wish: Wish, ...spis: number[]) => {
       suite: esp.suite,
       local: child.local,
       remote: child.remote,
+      tfcRefused: false,
     };
     return installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
   });
