@@ -33,8 +33,8 @@ interface Choosing {
 
 /**
  * The best of `children` for the offer in `payloads`: where there may be several pairs, one that has a pair with these very
- * selectors; then those that have none yet, then those whose selectors are offered as they are. Throws IkeError
- * TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
+ * selectors; then one whose selectors are offered and no others, for that is the peer's name of it; then those that have no
+ * pair yet, then those whose selectors are among those offered. Throws IkeError TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
  */
 export const chooseChild = (
   payloads: readonly Payload[],
@@ -59,7 +59,12 @@ export const chooseChild = (
     .map((fit) => {
       const pairs = pairsOf(fit.config);
       const isSibling = mayBeSeveral && pairs.some(({ facts }) => hasSelectors(offered, facts));
-      const rank = (isSibling ? 0 : 4) + (pairs.length === 0 ? 0 : 2) + (isExact(offered, fit.config) ? 0 : 1);
+      const isSame = hasSelectors(offered, fit.config);
+      const rank =
+        (isSibling ? 0 : 8) +
+        (isSame ? 0 : 4) +
+        (pairs.length === 0 ? 0 : 2) +
+        (includesAll(offered, fit.config) ? 0 : 1);
       return { fit, rank };
     })
     .reduce<Ranked | undefined>(
@@ -104,12 +109,14 @@ const readOffer = (payloads: readonly Payload[]): Offered => {
   return { proposals, tsi: tsi.selectors, tsr: tsr.selectors };
 };
 
-const isExact = ({ tsi, tsr }: Offered, { local, remote }: ChildConfig): boolean =>
+type Selectors = Pick<ChildConfig, "local" | "remote">;
+
+const includesAll = ({ tsi, tsr }: Offered, { local, remote }: Selectors): boolean =>
   includes(tsr, local) && includes(tsi, remote);
 
-/** Whether what is offered are the selectors of a pair, no more and no less. */
-const hasSelectors = ({ tsi, tsr }: Offered, { local, remote }: ChildSa["facts"]): boolean =>
-  includes(tsr, local) && includes(local, tsr) && includes(tsi, remote) && includes(remote, tsi);
+/** Whether what is offered are these selectors, no more and no less. */
+const hasSelectors = (offered: Offered, selectors: Selectors): boolean =>
+  includesAll(offered, selectors) && includes(selectors.local, offered.tsr) && includes(selectors.remote, offered.tsi);
 
 const includes = (some: readonly TrafficSelector[], wanted: readonly TrafficSelector[]): boolean =>
   wanted.every((own) => some.some((one) => equalSelectors(own, one)));
