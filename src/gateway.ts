@@ -283,6 +283,15 @@ export class Gateway {
       case "mixed-trains":
         this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
         break;
+      case "tun-refused": {
+        const name = [...this.#tunnels.values()].find(({ id }) => id === event.tunnel)?.name ?? "an interface";
+        this.#write(
+          "warn",
+          "tun-refused",
+          `${name} did not take a packet: ${event.errno}; others are counted as tun-error`,
+        );
+        break;
+      }
       case "replaced":
         this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);
         break;

@@ -13,6 +13,7 @@ import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { Df, type DfPolicy } from "../ipsec/outer-header.ts";
 import { ANY_SIZE, SaEvent, type SaSize } from "../ipsec/sad.ts";
 import { checkCpus } from "../linux/affinity.ts";
+import { errnoName } from "../linux/errno.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import type { WorkerInit } from "./esp-worker.ts";
@@ -69,6 +70,8 @@ export type PlaneEvent =
   | { readonly kind: "peer-moved"; readonly spiIn: number; readonly remote: Endpoint }
   /** Trains of this local address held SAs of several workers: from now on its datagrams come singly, and in order. */
   | { readonly kind: "mixed-trains"; readonly address: string }
+  /** An interface did not take a packet (drop `tun-error`), for this reason for the first time: `EIO` when it is down. */
+  | { readonly kind: "tun-refused"; readonly tunnel: number; readonly errno: string }
   /** A worker died, and another took over its SAs: what it had in hand is lost. */
   | { readonly kind: "replaced"; readonly worker: number; readonly message: string }
   /** A worker died again and again and stays dead: its SAs carry nothing any more. */
@@ -95,6 +98,8 @@ export class Plane {
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
   readonly #zeros = new Uint8Array(MAX_PACKET);
+  /** By tunnel: why its interface did not take packets, as far as it was told. */
+  readonly #refusals = new Map<number, Set<number>>();
   #round = this.#pairs.values();
   #order = 0;
   #stopped: Promise<void> | undefined;
@@ -146,6 +151,7 @@ export class Plane {
     counters.clear(blocks.tunnelEndedIn(id));
     counters.clear(blocks.tunnelEndedOut(id));
     for (let each = 0; each < this.workers; each++) counters.clear(blocks.tunnelOwn(id, each));
+    this.#refusals.set(id, new Set());
     this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, fds: tunFds, vnetHdr, holds }));
     this.#announce(TABLES_CHANGED);
     return id;
@@ -161,6 +167,7 @@ export class Plane {
     await this.#threads.until(() => this.#passed(revision));
     this.#reclaim();
     this.#tunnels.delete(id);
+    this.#refusals.delete(id);
   }
 
   /** What the outer header's TOS or traffic class is, by the inner one's: from `outerTosTable`. Default: the same. */
@@ -388,8 +395,17 @@ export class Plane {
     const events: PlaneEvent[] = [];
     for (let left = Math.min(this.#pairs.size, MOST_LOOKED_AT); left > 0; left--) this.#look(this.#nextPair(), events);
     for (const address of this.#sockets.endMixedTrains()) events.push({ kind: "mixed-trains", address });
+    for (let worker = 0; worker < this.workers; worker++) this.#lookAtRefusals(worker, events);
     events.push(...this.#threads.takeDeaths());
     return events;
+  }
+
+  #lookAtRefusals(worker: number, events: PlaneEvent[]): void {
+    const { errno, tunnel } = this.#memory.board.takeTunRefusal(worker);
+    const told = this.#refusals.get(tunnel);
+    if (errno === 0 || told === undefined || told.has(errno)) return;
+    told.add(errno);
+    events.push({ kind: "tun-refused", tunnel, errno: errnoName(errno) });
   }
 
   #look(pair: Pair, events: PlaneEvent[]): void {
