@@ -4,6 +4,7 @@ export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
 export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
+export { makeReport, type Report } from "./bench/report.ts";
 export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "./bench/result.ts";
 export { benchTunnel, type TunnelBenchOptions, type TunnelBenchResult } from "./bench/tunnel.ts";
 export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";
