@@ -284,7 +284,8 @@ export class Gateway {
         this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
         break;
       case "tun-refused": {
-        const name = [...this.#tunnels.values()].find(({ id }) => id === event.tunnel)?.name ?? "an interface";
+        const name =
+          [...this.#tunnels.all].find(({ tunnel }) => tunnel.id === event.tunnel)?.tunnel.name ?? "an interface";
         this.#write(
           "warn",
           "tun-refused",
