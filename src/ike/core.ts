@@ -5,6 +5,7 @@ import { CookieJar } from "./cookie.ts";
 import type { IkeEnvironment } from "./environment.ts";
 import { HalfOpen } from "./half-open.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { KeyWorks } from "./key-works.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
@@ -30,6 +31,10 @@ export interface IkeOptions {
   readonly decryptFailures: number;
   /** Rekeys that a peer may ask for on one IKE SA in a second; all its Child SAs at once in any case. */
   readonly rekeyRate: number;
+  /** Key exchange methods, by transform ID, that are not computed here but asked for as `key-work`. */
+  readonly slowKeyExchanges: ReadonlySet<number>;
+  /** Key exchanges that others have asked for and that are being computed: what needs more is dropped. */
+  readonly keyWorkLimit: number;
 }
 
 export const DEFAULT_OPTIONS: IkeOptions = {
@@ -42,6 +47,8 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   lastMessageId: 2 ** 32 - 1,
   decryptFailures: 30,
   rekeyRate: 5,
+  slowKeyExchanges: new Set(),
+  keyWorkLimit: 128,
 };
 
 export class Core {
@@ -59,6 +66,9 @@ export class Core {
   /** Answers to the last requests of SAs that are gone, by our SPI. */
   readonly lastAnswers = new LastAnswers();
   readonly halfOpen = new HalfOpen();
+  readonly keyWorks = new KeyWorks();
+  /** IKE_SA_INIT requests whose key exchange is being computed, by sender and SPI. */
+  readonly beginning = new Map<string, Uint8Array>();
   /** Who has timers, by the next of them. */
   readonly wakes: Wakes<IkeSa | Peering>;
   /** By event: what one attack provokes does not hide another. */

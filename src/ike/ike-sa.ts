@@ -140,6 +140,11 @@ export class IkeSa {
   /** Message ID that the peer's next request must have. */
   expectedId = 0;
   lastAnswered: Answered | undefined;
+  /** Key exchanges that are being computed, by number in `KeyWorks`: for the peer's request, and for its answer to ours. */
+  readonly awaited: { request: number | undefined; answer: number | undefined } = {
+    request: undefined,
+    answer: undefined,
+  };
   /** Messages with a wrong ICV since the last authentic one. */
   decryptFailures = 0;
   /** Rekeys that the peer asks for. */
