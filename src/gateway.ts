@@ -2,7 +2,7 @@
  * The gateway: the composition root. IKE decides (sans I/O), the data plane carries, and here what one wants of the other
  * becomes real: sockets, timers, the control socket; pairs of SAs and their interfaces in `gateway/pairs.ts`.
  */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import type { Config } from "./config/config.ts";
 import { toConnections } from "./config/connections.ts";
@@ -15,15 +15,18 @@ import { describeChoice, type EngineChoice } from "./crypto/select-engine.ts";
 import { Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
+import { DummyTraffic } from "./gateway/dummy-traffic.ts";
 import { chooseEngines } from "./gateway/engines.ts";
 import { InitQueue } from "./gateway/init-queue.ts";
+import { KeyPool } from "./gateway/key-pool.ts";
 import { sourceFor } from "./gateway/local-address.ts";
+import { type ManualPair, manualPairs, withoutManual } from "./gateway/manual-sas.ts";
 import { Pairs } from "./gateway/pairs.ts";
 import { reportEngines, reportStatus } from "./gateway/report.ts";
+import { slowKeyExchanges } from "./gateway/slow-key-exchanges.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
 import { Trap } from "./gateway/trap.ts";
 import { Tunnels } from "./gateway/tunnels.ts";
-import type { ConnectionConfig } from "./ike/connection.ts";
 import type { Effect } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
 import { familyOf, formatEndpoint } from "./ip-address.ts";
@@ -54,6 +57,7 @@ interface Parts {
   readonly plane: Plane;
   readonly manager: IkeManager;
   readonly pairs: Pairs;
+  readonly manual: readonly ManualPair[];
   readonly startedAt: number;
   trap: Trap;
   control: ControlServer | undefined;
@@ -71,8 +75,13 @@ export class Gateway {
     serve: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
     onDrop: () => this.#parts?.manager.drop("init-queue-full"),
   });
+  readonly #keyPool = new KeyPool({
+    onDone: (id, result) => this.#act((manager, now) => manager.keyWorkDone(id, result, now)),
+    onTrouble: (message) => this.#write("error", "key-threads-failed", `computed on the control thread: ${message}`),
+  });
   readonly #tunnels: Tunnels;
   readonly #icmp: IcmpSocket[] = [];
+  readonly #dummies = new DummyTraffic(randomInt);
   #parts: Parts | undefined;
   #stopping: Promise<void> | undefined;
   #settle: { resolve: () => void; reject: (reason: unknown) => void } = { resolve: () => {}, reject: () => {} };
@@ -117,7 +126,8 @@ export class Gateway {
   async #start(): Promise<void> {
     const { workers, affinity, poll, ports, control } = this.#config;
     requireCapabilities();
-    const connections = toConnections(this.#config, sourceFor);
+    const connections = toConnections(withoutManual(this.#config), sourceFor);
+    const manual = manualPairs(this.#config, sourceFor);
     const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
     const plane = await Plane.start({ workers, affinity, poll, engine: choice.plan });
@@ -130,7 +140,7 @@ export class Gateway {
         usage: (spi) => plane.usage(spi),
         pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
       },
-      { ports, ...this.#config.ike },
+      { ports, ...this.#config.ike, slowKeyExchanges: slowKeyExchanges(connections) },
     );
     const parts: Parts = {
       choice,
@@ -142,14 +152,21 @@ export class Gateway {
         clock: this.#clock,
         isTrapping: (connection) => manager.isTrapping(connection),
       }),
+      manual,
       startedAt: this.#clock.now(),
       trap: new Trap([]),
       control: undefined,
       beat: undefined,
     };
     this.#parts = parts;
-    await this.#openSockets(connections, plane);
+    const addresses = [
+      ...connections.map(({ local }) => local.address),
+      ...manual.map(({ child }) => child.path.local.address),
+    ];
+    await this.#openSockets(new Set(addresses), plane);
     this.#tunnels.open(plane);
+    for (const { tunnel, settings } of this.#tunnels.all)
+      if (settings.dummies !== undefined) this.#dummies.add(tunnel, settings.dummies, this.#clock.now());
     parts.trap = new Trap(this.#tunnels.trapped());
     parts.control = await serveControl(control, {
       status: () => this.status(),
@@ -159,6 +176,7 @@ export class Gateway {
     });
     parts.beat = setInterval(() => this.#onBeat(), BEAT);
     this.#write("info", "started", `${workers} ${workers === 1 ? "worker" : "workers"}, control socket ${control}`);
+    for (const pair of manual) parts.pairs.installManual(pair);
     this.#act((ike, now) => ike.start(now));
   }
 
@@ -174,7 +192,7 @@ export class Gateway {
   async #stop(): Promise<void> {
     if (this.#parts !== undefined) {
       const { manager } = this.#parts;
-      for (const { name } of this.#config.connections) this.#act((ike, now) => ike.terminate(name, now));
+      for (const { name } of withoutManual(this.#config).connections) this.#act((ike, now) => ike.terminate(name, now));
       const until = this.#clock.now() + FAREWELL; // a Delete that is lost is sent again meanwhile
       const isOpen = (): boolean => manager.status(this.#clock.now()).some(({ state }) => state !== "down");
       while (isOpen() && this.#clock.now() < until) await new Promise((wake) => setTimeout(wake, BEAT));
@@ -185,12 +203,13 @@ export class Gateway {
   }
 
   status(): GatewayStatus {
-    const { choice, plane, manager, startedAt } = this.#running();
+    const { choice, plane, manager, manual, startedAt } = this.#running();
     return reportStatus({
       clock: this.#clock,
       manager,
       plane,
-      tunnelOf: (connection, child) => this.#tunnels.of(connection, child),
+      tunnels: this.#tunnels,
+      manual,
       about: {
         version: VERSION,
         engine: reportEngines(choice),
@@ -219,8 +238,7 @@ export class Gateway {
 
   // Start and end
 
-  async #openSockets(connections: readonly ConnectionConfig[], plane: Plane): Promise<void> {
-    const addresses = new Set(connections.map(({ local }) => local.address));
+  async #openSockets(addresses: ReadonlySet<string>, plane: Plane): Promise<void> {
     for (const address of addresses)
       plane.addSockets(await this.#sockets.open(address, { workers: plane.workers, slotBits: plane.slotBits }));
     for (const family of new Set([...addresses].map(familyOf))) this.#icmp.push(new IcmpSocket(family));
@@ -231,6 +249,7 @@ export class Gateway {
     const parts = this.#parts;
     clearInterval(parts?.beat);
     this.#strangers.close();
+    await this.#keyPool.close();
     await parts?.control?.close();
     parts?.pairs.close();
     await parts?.plane.stop();
@@ -253,6 +272,7 @@ export class Gateway {
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event, parts.pairs);
     this.#readIcmp(parts.pairs);
     parts.pairs.renewPaths();
+    this.#dummies.run(this.#clock.now(), (id, length) => parts.plane.sendDummy(id, length));
     for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name), this.#clock.now()))
       this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
@@ -336,6 +356,12 @@ export class Gateway {
         break;
       case "resolve":
         this.#resolve(effect.connection, effect.host);
+        break;
+      case "key-work":
+        this.#keyPool.do(effect.id, effect.work);
+        break;
+      case "forget-key-work":
+        this.#keyPool.forget(effect.id);
         break;
       case "log":
         this.#log.write(effect);

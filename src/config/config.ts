@@ -4,6 +4,8 @@
  */
 import type { EngineName } from "../crypto/engine.ts";
 import type { DscpPolicy, EcnMode } from "../ipsec/dscp.ts";
+import type { DfPolicy } from "../ipsec/outer-header.ts";
+import type { TfcPadding } from "../ipsec/tfc.ts";
 import type { Secret } from "./secret.ts";
 
 export interface Config {
@@ -131,9 +133,34 @@ export interface Child {
   /** Of the outer header, by the inner one. */
   readonly dscp: DscpPolicy;
   readonly ecn: EcnMode;
+  readonly df: DfPolicy;
+  /** Whether a packet that is larger than its path is fragmented before it is sealed, or after. */
+  readonly fragment: "before" | "after";
+  readonly tfc: TfcPadding;
+  /** From one dummy packet to the next, ms; undefined: none are sent. */
+  readonly dummies: number | undefined;
+  /** The peer is asked for no padding. */
+  readonly refuseTfc: boolean;
   /** Pairs of SAs with these selectors; auto: one a worker. */
   readonly sas: number | "auto";
   readonly interface: InterfaceSettings;
+  /** Its SAs, where no IKE makes them: then those of all children of its connection are such. */
+  readonly manual: ManualSas | undefined;
+}
+
+/** A pair of SAs that nobody negotiates. */
+export interface ManualSas {
+  /** Name of the suite. */
+  readonly suite: string;
+  readonly in: ManualSa;
+  readonly out: ManualSa;
+}
+
+export interface ManualSa {
+  readonly spi: number;
+  readonly key: Secret;
+  /** Sequence numbers that are used up. */
+  readonly sequence: number;
 }
 
 export interface InterfaceSettings {

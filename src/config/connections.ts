@@ -73,7 +73,7 @@ const toLiveness = ({ interval, mode, retry }: LivenessSettings): Liveness => ({
 });
 
 const toChild = (child: Child, workers: number): ChildConfig => {
-  const { name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets, sas } = child;
+  const { name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets, refuseTfc, sas } = child;
   return {
     name,
     proposals: proposals.map((text) => parseEspProposal(text, esn)),
@@ -82,6 +82,7 @@ const toChild = (child: Child, workers: number): ChildConfig => {
     lifetime,
     lifebytes,
     lifepackets,
+    refuseTfc,
     sas: sas === "auto" ? workers : sas,
   };
 };

@@ -3,6 +3,7 @@ import { addressText, canonicalAddress, familyOf, parsePrefix, prefixRange } fro
 import { IPV6_MIN_MTU } from "../ipsec/mtu.ts";
 import { parseSelector } from "../ipsec/selector.ts";
 import { type Fault, isWithin } from "./complaints.ts";
+import { checkManual, isManual } from "./manual.ts";
 import { ANY } from "./scalars.ts";
 import type { ChildSettings, ConnectionSettings, KeyringEntrySettings, Settings } from "./schema.ts";
 import { formatPath, type Path } from "./source.ts";
@@ -27,6 +28,10 @@ export const brokenRules = (settings: Settings, known: readonly Path[]): Fault[]
     if (connection === undefined) continue;
     checkName(name, ["connections", name], complain);
     checkConnection(connection, ["connections", name], complain);
+    if (isManual(connection)) {
+      checkManual(connection, ["connections", name], complain);
+      continue;
+    }
     if (!known.some((place) => isAboutKeys(place, ["connections", name])))
       checkKeys(connection, ["connections", name], complain);
     const { keyring } = connection;
@@ -43,7 +48,7 @@ export const brokenRules = (settings: Settings, known: readonly Path[]): Fault[]
 const isAboutKeys = (place: Path, connection: Path): boolean =>
   isWithin(place, connection) && /^(psk|psk_file|local|remote)$/.test(String(place.at(-1)));
 
-type Complain = (path: Path, message: string) => void;
+export type Complain = (path: Path, message: string) => void;
 type Connections = NonNullable<Settings["connections"]>;
 
 /** Names are typed in commands and printed in logs. */

@@ -19,10 +19,10 @@ import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
 import { shapeOf } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 
-/** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
-const COUNTER_IV = 8;
+export const COUNTER_IV = 8;
 
+/** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 export class OutboundBatch {
   count = 0;
   readonly capacity: number;
@@ -35,8 +35,10 @@ export class OutboundBatch {
   readonly tunnelBlock: Int32Array;
   /** The reason why it is dropped unseen, or PASS. */
   readonly refused: Uint8Array;
-  /** TOS or traffic class of the outer header. */
-  readonly tos: Uint8Array;
+  /** Zeros behind it that are sealed with it (RFC 4303 §2.7). */
+  readonly padding: Uint16Array;
+  /** Of the outer header: see `outerMark`. */
+  readonly mark: Uint16Array;
 
   readonly verdict: Uint8Array;
   /** Counter block that it is counted in, of its SA or its tunnel. */
@@ -53,7 +55,8 @@ export class OutboundBatch {
     this.slot = new Int32Array(capacity);
     this.tunnelBlock = new Int32Array(capacity);
     this.refused = new Uint8Array(capacity);
-    this.tos = new Uint8Array(capacity);
+    this.padding = new Uint16Array(capacity);
+    this.mark = new Uint16Array(capacity);
     this.verdict = new Uint8Array(capacity);
     this.block = new Int32Array(capacity);
     this.sealedAt = new Int32Array(capacity);
@@ -152,6 +155,7 @@ export class Outbound {
       length: lengths,
       slot: slots,
       refused,
+      padding,
       verdict: verdicts,
       sa: sas,
       sealedAt,
@@ -217,7 +221,8 @@ export class Outbound {
       writeHeader(view, head, spi, top);
       if (ivLength === COUNTER_IV) writeCounterIv(view, at - ivLength, high, top);
       else if (ivLength !== 0) this.#ivs.take(view, at - ivLength);
-      const sealed = writeTrailer(view, at, length, shape.alignment, version === 4 ? NEXT_IPV4 : NEXT_IPV6);
+      const next = version === 4 ? NEXT_IPV4 : NEXT_IPV6;
+      const sealed = writeTrailer(view, at, length + padding[n]!, shape.alignment, next);
       sealedAt[n] = head;
       sealedLength[n] = headLength + sealed + shape.icvLength;
       verdicts[n] = Verdict.PASS;

@@ -6,6 +6,7 @@
  * of its own; one that has none leaves packets to the fallback, a worker that has (RFC 9611 §3). Control names a fallback
  * after it gave that worker a pair and before it takes it away, so who is named can send.
  */
+import { Df } from "../ipsec/outer-header.ts";
 import { MAX_WORKERS } from "./worker-board.ts";
 
 export const MAX_TUNNELS = 1024;
@@ -22,6 +23,7 @@ const FALLBACK = 4;
 const MSS_IPV4 = 5;
 const MSS_IPV6 = 6;
 const HOLDS = 7;
+const DF = 8;
 /** Behind the rows, octets: the outer TOS of each tunnel by the inner one. */
 const TOS = MAX_TUNNELS * ROW * 4;
 const TOS_VALUES = 256;
@@ -62,6 +64,7 @@ export class TunnelTable {
     }
     Atomics.store(this.#words, at + FALLBACK, -1);
     this.setMss(tunnel, 0, 0);
+    this.setDf(tunnel, Df.copy);
     for (let tos = 0; tos < TOS_VALUES; tos++) this.#tos[tunnel * TOS_VALUES + tos] = tos;
     Atomics.store(this.#words, at + STATE, 1);
   }
@@ -91,7 +94,16 @@ export class TunnelTable {
     this.#tos.set(table, tunnel * TOS_VALUES);
   }
 
+  /** `df`: of `Df`. Until then it is copied. */
+  setDf(tunnel: number, df: number): void {
+    Atomics.store(this.#words, tunnel * ROW + DF, df);
+  }
+
   // Workers
+
+  df(tunnel: number): number {
+    return this.#words[tunnel * ROW + DF]!;
+  }
 
   outerTos(tunnel: number, inner: number): number {
     return this.#tos[tunnel * TOS_VALUES + inner]!;

@@ -28,6 +28,7 @@ export class Tunnels {
         this.#byChild.set(keyOf(name, settings.name), { tunnel, settings });
         tunnel.id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true, holds: start === "trap" });
         plane.setOuterTos(tunnel.id, outerTosTable(settings.dscp, settings.ecn));
+        plane.setDf(tunnel.id, settings.df);
       }
   }
 
@@ -43,6 +44,16 @@ export class Tunnels {
 
   settingsOf(connection: string, child: string): ChildSettings {
     return this.#find(connection, child).settings;
+  }
+
+  /** All of them, with the settings of their children. */
+  get all(): Iterable<{ readonly tunnel: TunnelInterface; readonly settings: ChildSettings }> {
+    return this.#byChild.values();
+  }
+
+  childrenOf(connection: string): { readonly name: string; readonly tunnel: TunnelInterface }[] {
+    const found = this.#connections.find(({ name }) => name === connection);
+    return (found?.children ?? []).map(({ name }) => ({ name, tunnel: this.of(connection, name) }));
   }
 
   /** Those whose first packet is to bring their connection up. */

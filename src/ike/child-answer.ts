@@ -3,12 +3,14 @@
  * selectors (RFC 7296 §2.7, §2.9).
  */
 import { equalSelectors, narrow, type TrafficSelector } from "../ipsec/selector.ts";
-import { type AgreedChild, selectorsText } from "./child-offer.ts";
+import type { AgreedChild } from "./agreed-child.ts";
+import { selectorsText, tfcNotify } from "./child-offer.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
+import { hasNotify } from "./payloads.ts";
 import { chooseEsp, describeProposals, type EspSuite, type Proposal, spiBytes } from "./proposal.ts";
 
 export interface ChosenChild extends Omit<AgreedChild, "spiIn" | "resource"> {
@@ -66,7 +68,8 @@ export const chooseChild = (
     );
   if (best === undefined) throw noProposal(offered, fitting);
   const { config, local, remote, chosen, spi, suite } = best.fit;
-  return { config, local, remote, chosen, spiOut: spi, suite };
+  const tfcRefused = hasNotify(payloads, Notify.ESP_TFC_PADDING_NOT_SUPPORTED);
+  return { config, local, remote, chosen, spiOut: spi, suite, tfcRefused };
 };
 
 interface Ranked {
@@ -81,15 +84,16 @@ interface Ranked {
   };
 }
 
-/** SA of the answer, which bears the SPI that we receive on, and the narrowed TSi and TSr. */
+/** SA of the answer, which bears the SPI that we receive on, the narrowed TSi and TSr, and what is said of padding. */
 export const answeredPayloads = (
-  { chosen, local, remote }: ChosenChild,
+  { config, chosen, local, remote }: ChosenChild,
   spiIn: number,
 ): { sa: Payload; selectors: readonly Payload[] } => ({
   sa: { kind: "SA", value: [{ ...chosen, spi: spiBytes(spiIn) }] },
   selectors: [
     { kind: "TSi", value: { selectors: remote } },
     { kind: "TSr", value: { selectors: local } },
+    ...tfcNotify(config),
   ],
 });
 

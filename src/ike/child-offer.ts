@@ -3,42 +3,15 @@
  * the responder made of them (§2.7, §2.9).
  */
 import { covers, formatSelector, MAX_SELECTORS, type TrafficSelector } from "../ipsec/selector.ts";
+import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
 import type { ChildSaFacts } from "./child-sa.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
-import {
-  acceptEsp,
-  describeProposals,
-  type EspSuite,
-  espLike,
-  offerEsp,
-  type Proposal,
-  TransformType,
-} from "./proposal.ts";
+import { hasNotify, notifyPayload } from "./payloads.ts";
+import { acceptEsp, describeProposals, espLike, offerEsp, TransformType } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
-
-export interface ChildOffer {
-  readonly config: ChildConfig;
-  readonly resource: number;
-  /** Reserved: install it or release it. */
-  readonly spiIn: number;
-  readonly proposals: readonly Proposal[];
-  readonly local: readonly TrafficSelector[];
-  readonly remote: readonly TrafficSelector[];
-}
-
-/** What both sides agreed on, seen from ours. */
-export interface AgreedChild {
-  readonly config: ChildConfig;
-  readonly resource: number;
-  readonly spiIn: number;
-  readonly spiOut: number;
-  readonly suite: EspSuite;
-  readonly local: readonly TrafficSelector[];
-  readonly remote: readonly TrafficSelector[];
-}
 
 interface Offering {
   readonly resource: number;
@@ -61,8 +34,9 @@ export const offerChild = (
   return { config, resource, spiIn, proposals: offerEsp(wanted, spiIn, { withKe }), local, remote };
 };
 
-/** SA, TSi and TSr of the request. */
+/** SA, TSi and TSr of the request, and what it says of padding. */
 export const offeredPayloads = ({
+  config,
   proposals,
   local,
   remote,
@@ -71,8 +45,13 @@ export const offeredPayloads = ({
   selectors: [
     { kind: "TSi", value: { selectors: local } },
     { kind: "TSr", value: { selectors: remote } },
+    ...tfcNotify(config),
   ],
 });
+
+/** Behind the selectors: the peer is to pad no packets beyond what ESP needs (RFC 7296 §1.3.1). */
+export const tfcNotify = ({ refuseTfc = false }: ChildConfig): readonly Payload[] =>
+  refuseTfc ? [notifyPayload(Notify.ESP_TFC_PADDING_NOT_SUPPORTED)] : [];
 
 /** Throws IkeError when the answer is none to this offer. */
 export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[]): AgreedChild => {
@@ -93,6 +72,7 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
     spiIn,
     spiOut: accepted.spi,
     suite: accepted.suite,
+    tfcRefused: hasNotify(payloads, Notify.ESP_TFC_PADDING_NOT_SUPPORTED),
     local: tsi.selectors,
     remote: tsr.selectors,
   };

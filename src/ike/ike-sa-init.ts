@@ -19,6 +19,7 @@ import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
 import { sendIkeAuth } from "./ike-auth.ts";
 import { IkeError } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
+import type { InitAttempt } from "./init-attempt.ts";
 import { awaitForAnswer, awaitsAgreement, isSlow } from "./key-works.ts";
 import { deriveIkeKeys } from "./keymat.ts";
 import { checkContents, Exchange, emitMessage, find, notifies, type ParsedMessage } from "./message.ts";
@@ -27,21 +28,10 @@ import { Notify } from "./notify.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { errorNotify, groupOf, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
-import { acceptIke, describeProposals, offerIke, type Proposal } from "./proposal.ts";
+import { acceptIke, describeProposals, offerIke } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
 /** What is offered now. SPI and nonce stay the same through all retries. */
-export interface InitAttempt {
-  readonly ni: Uint8Array;
-  readonly keyPair: KeyPair;
-  readonly proposals: readonly Proposal[];
-  readonly cookie: Uint8Array | undefined;
-  /** How often a peer made us begin again. */
-  readonly restarts: number;
-  /** The request as it was sent last: AUTH covers this one (RFC 7296 §2.15). */
-  readonly request: Uint8Array;
-}
-
 /** A peer, or whoever pretends to be one, cannot make us begin again more often. */
 const MOST_RESTARTS = 6;
 const NO_SPI = new Uint8Array(8);

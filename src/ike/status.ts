@@ -36,7 +36,8 @@ export interface ChildSaStatus {
   readonly suite: string;
   readonly esn: boolean;
   readonly encap: boolean;
-  readonly rekeyAt: number;
+  /** Undefined: never. */
+  readonly rekeyAt: number | undefined;
   readonly local: readonly string[];
   readonly remote: readonly string[];
 }

@@ -49,6 +49,13 @@ const ROWS = {
     name: "ecn-drop",
     text: "marked on its way, and its sender does not know ECN (RFC 6040 §4.2)",
   },
+  MTU_EXCEEDED: {
+    number: 23,
+    name: "mtu-exceeded",
+    linux: "IpFragFails, Ip6InTooBigErrors",
+    text: "larger than its path takes, and not to be fragmented: its sender is told",
+  },
+  PART: { number: 24, name: "part", text: "a fragment after the first: the packet that it is of is counted" },
 } as const satisfies Record<string, Row>;
 
 type Rows = typeof ROWS;

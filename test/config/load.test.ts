@@ -44,11 +44,14 @@ test("the defaults of the smallest configuration", () => {
           "childless": "allow",
           "children": [
             {
+              "df": "copy",
               "dscp": {
                 "kind": "copy",
               },
+              "dummies": undefined,
               "ecn": "normal",
               "esn": "either",
+              "fragment": "before",
               "interface": {
                 "addresses": [],
                 "mss": "auto",
@@ -63,17 +66,22 @@ test("the defaults of the smallest configuration", () => {
                 "0.0.0.0/0",
                 "::/0",
               ],
+              "manual": undefined,
               "name": "net",
               "proposals": [
                 "aes256gcm16-aes128gcm16",
                 "aes256-aes128-sha256",
               ],
+              "refuseTfc": false,
               "remote": [
                 "0.0.0.0/0",
                 "::/0",
               ],
               "replayWindow": 1024,
               "sas": "auto",
+              "tfc": {
+                "kind": "none",
+              },
             },
           ],
           "duplicates": "contact",
