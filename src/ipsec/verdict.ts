@@ -49,6 +49,25 @@ const ROWS = {
     name: "ecn-drop",
     text: "marked on its way, and its sender does not know ECN (RFC 6040 §4.2)",
   },
+  NO_POLICY: { number: 23, name: "no-policy", linux: "XfrmInNoPols", text: "no policy selects it" },
+  POLICY_FRAGMENT: {
+    number: 24,
+    name: "policy-fragment",
+    text: "no policy selects it, as a later fragment shows no ports (RFC 4301 §7)",
+  },
+  POLICY_DISCARD: {
+    number: 25,
+    name: "policy-discard",
+    linux: "XfrmInPolBlock, XfrmOutPolBlock",
+    text: "its policy says discard",
+  },
+  POLICY_MISMATCH: {
+    number: 26,
+    name: "policy-mismatch",
+    linux: "XfrmInTmplMismatch",
+    text: "came on another SA than those of its policy",
+  },
+  BYPASS: { number: 27, name: "bypass", text: "sent in the clear, as its policy says: no error" },
 } as const satisfies Record<string, Row>;
 
 type Rows = typeof ROWS;
