@@ -4,6 +4,7 @@
  */
 import { covers, formatSelector, MAX_SELECTORS, type TrafficSelector } from "../ipsec/selector.ts";
 import type { ChildSaFacts } from "./child-sa.ts";
+import type { Path } from "./child-sa-params.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
@@ -17,6 +18,7 @@ import {
   type Proposal,
   TransformType,
 } from "./proposal.ts";
+import { type Mode, modeOf, modePayloads, selectorsFor } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
 
 export interface ChildOffer {
@@ -36,6 +38,7 @@ export interface AgreedChild {
   readonly spiIn: number;
   readonly spiOut: number;
   readonly suite: EspSuite;
+  readonly mode: Mode;
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];
 }
@@ -43,6 +46,8 @@ export interface AgreedChild {
 interface Offering {
   readonly resource: number;
   readonly withKe: boolean;
+  /** Of the IKE SA. */
+  readonly path: Path;
   /** A pair of the same child: the new one is to have its suite and selectors (RFC 9611 §4). */
   readonly like?: ChildSaFacts | undefined;
 }
@@ -52,21 +57,23 @@ export const offerChild = (
   turn: Turn,
   connection: string,
   config: ChildConfig,
-  { resource, withKe, like }: Offering,
+  { resource, withKe, path, like }: Offering,
 ): ChildOffer | undefined => {
   const spiIn = turn.core.env.reserveSpi(connection, config.name, resource);
   if (spiIn === 0) return undefined;
-  const { local, remote } = like ?? config;
+  const { local, remote } = like ?? selectorsFor(config, path);
   const wanted = like === undefined ? config.proposals : espLike(config.proposals, like);
   return { config, resource, spiIn, proposals: offerEsp(wanted, spiIn, { withKe }), local, remote };
 };
 
-/** SA, TSi and TSr of the request. */
+/** USE_TRANSPORT_MODE where it is wanted, SA, TSi and TSr of the request. */
 export const offeredPayloads = ({
+  config,
   proposals,
   local,
   remote,
-}: ChildOffer): { sa: Payload; selectors: readonly Payload[] } => ({
+}: ChildOffer): { mode: readonly Payload[]; sa: Payload; selectors: readonly Payload[] } => ({
+  mode: modePayloads(config.mode),
   sa: { kind: "SA", value: proposals },
   selectors: [
     { kind: "TSi", value: { selectors: local } },
@@ -85,6 +92,11 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
       context: `offered ${describeProposals(offer.proposals)}; peer chose ${describeProposals(sa)}`,
     });
   const { config, resource, spiIn } = offer;
+  const mode = modeOf(payloads);
+  if (mode !== (config.mode ?? "tunnel"))
+    throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, `the peer made it a ${mode} mode SA`, {
+      context: `expected ${config.mode ?? "tunnel"} mode (RFC 7296 §1.3.1)`,
+    });
   within(offer.local, tsi.selectors, "TSi");
   within(offer.remote, tsr.selectors, "TSr");
   return {
@@ -93,6 +105,7 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
     spiIn,
     spiOut: accepted.spi,
     suite: accepted.suite,
+    mode,
     local: tsi.selectors,
     remote: tsr.selectors,
   };

@@ -9,7 +9,7 @@
  */
 import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
 import { postponement } from "./backoff.ts";
-import { childFailed } from "./child-failure.ts";
+import { childFailed, noteProblem } from "./child-failure.ts";
 import {
   type AgreedChild,
   type ChildOffer,
@@ -33,6 +33,7 @@ import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload, notifyAbou
 import { Protocol, spiBytes } from "./proposal.ts";
 import { countedPairs, livePairs, mayAskFor, noteResources, resourcePayloads } from "./resources.ts";
 import type { Task } from "./task.ts";
+import { transportProblem } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
 import { wantChild, wantPairs } from "./want-children.ts";
 
@@ -87,7 +88,14 @@ export class CreateChild implements Task {
     // Meanwhile the peer may have done it, or deleted the pair.
     if (old === undefined ? !isMissing(sa, config, resource) : !this.#owns(old)) return undefined;
     const like = old === undefined ? livePairs(sa, config)[0]?.facts : undefined;
-    const offer = offerChild(turn, sa.connection ?? "", config, { resource, withKe: true, like });
+    const problem = transportProblem(config, sa.path, sa.encap);
+    if (problem !== undefined) {
+      noteProblem(turn, sa, config, problem);
+      this.#giveUp(turn, sa);
+      return undefined;
+    }
+    const { path } = sa;
+    const offer = offerChild(turn, sa.connection ?? "", config, { resource, withKe: true, path, like });
     if (offer === undefined) {
       turn.log("error", "no-spi", sa, `no room for child ${config.name}: too many Child SAs`, { child: config.name });
       this.#giveUp(turn, sa);
@@ -97,10 +105,11 @@ export class CreateChild implements Task {
     const keyPair = method && generateKeyPair(method);
     const ni = turn.random(NONCE_LENGTH);
     this.#sent = { offer, ni, keyPair, pairs: countedPairs(sa, config) };
-    const { sa: proposals, selectors } = offeredPayloads(offer);
+    const { mode, sa: proposals, selectors } = offeredPayloads(offer);
     return [
       ...(old === undefined ? [] : [notifyAboutSpi(Notify.REKEY_SA, Protocol.ESP, spiBytes(old.spiIn))]),
       ...resourcePayloads(config, resource),
+      ...mode,
       proposals,
       noncePayload(ni),
       ...(keyPair === undefined ? [] : [kePayload(keyPair.method.id, keyPair.publicValue)]),

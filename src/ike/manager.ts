@@ -20,7 +20,7 @@ import { showPeering } from "./show.ts";
 import type { ConnectionStatus } from "./status.ts";
 import { timersOf } from "./timers.ts";
 import { Turn } from "./turn.ts";
-import { wantChildren } from "./want-children.ts";
+import { wantChildren, wantPairs } from "./want-children.ts";
 
 export type { IkeOptions } from "./core.ts";
 
@@ -111,14 +111,14 @@ export class IkeManager {
   }
 
   /**
-   * Delete a connection's SAs at the peer. It is not begun again until `initiate`; one with `start: initiate` or `trap` does
+   * Delete a connection's SAs at the peer. It is not begun again until `initiate`; one with `start: initiate` or that traps does
    * not answer until then either, so that two such peers do not undo it. Throws ESPALIER_USAGE when the name is unknown.
    */
   terminate(name: string, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     const peering = this.#peering(name);
     peering.wish = "no";
-    peering.isHeldDown = peering.config.start !== "none";
+    peering.isHeldDown = peering.config.start !== "none" || peering.traps;
     peering.resolving = undefined;
     peering.retryAt = undefined;
     peering.lastError = undefined;
@@ -162,12 +162,20 @@ export class IkeManager {
   }
 
   /**
-   * A packet waits for this child of a connection with `start: trap`: begin it, unless it has just failed. May be said
-   * again and again while the packet waits.
+   * A packet is there for this child, which traps or is of a connection with `start: trap`: begin it, unless it has just
+   * failed. May be said again and again.
    */
   trapped(connection: string, child: string, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     const peering = this.#peering(connection);
+    const config = peering.config.children.find(({ name }) => name === child);
+    if (config?.trap === true && !peering.isHeldDown) {
+      peering.trap(child);
+      for (const sa of currentSas(peering)) {
+        if (peering.wish === "no") peering.wish = "once";
+        wantPairs(turn, sa, config);
+      }
+    }
     if (peering.isTrapped(now) && peering.host !== undefined) {
       peering.wish = "once";
       turn.log("info", "trapped", { connection }, `a packet for ${child} waits: initiating`, { child });

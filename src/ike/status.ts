@@ -36,6 +36,7 @@ export interface ChildSaStatus {
   readonly suite: string;
   readonly esn: boolean;
   readonly encap: boolean;
+  readonly mode: "tunnel" | "transport";
   readonly rekeyAt: number;
   readonly local: readonly string[];
   readonly remote: readonly string[];

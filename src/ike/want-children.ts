@@ -14,12 +14,15 @@ const CHILDREN_LATER = 5_000;
 
 /** Ask for all that the connection wants and has not. */
 export const wantChildren = (turn: Turn, sa: IkeSa): void => {
-  for (const config of sa.peering?.config.children ?? []) wantPairs(turn, sa, config);
+  for (const config of wanted(sa)) wantPairs(turn, sa, config);
 };
+
+const wanted = ({ peering }: IkeSa): readonly ChildConfig[] =>
+  peering === undefined ? [] : peering.config.children.filter((config) => peering.wants(config));
 
 /** As responder: the initiator asks for what it wants, we for what is left. */
 export const wantChildrenLater = (turn: Turn, sa: IkeSa): void => {
-  for (const config of sa.peering?.config.children ?? [])
+  for (const config of wanted(sa))
     for (const resource of missing(sa, config)) wantChild(turn, sa, config, resource, CHILDREN_LATER);
 };
 
