@@ -9,6 +9,7 @@ import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
 import { RateLimit } from "./rate-limit.ts";
+import { Wakes } from "./wakes.ts";
 
 export interface IkeOptions {
   /** Our UDP ports. */
@@ -58,12 +59,20 @@ export class Core {
   /** Answers to the last requests of SAs that are gone, by our SPI. */
   readonly lastAnswers = new LastAnswers();
   readonly halfOpen = new HalfOpen();
+  /** Who has timers, by the next of them. */
+  readonly wakes: Wakes<IkeSa | Peering>;
   /** By event: what one attack provokes does not hide another. */
   readonly unprovenLogs = new Map<string, LogAllowance>();
   /** Notifications to whom no IKE SA is known with, outside of IKE_SA_INIT (RFC 7296 §2.21.4). */
   readonly unprovenAnswers = new RateLimit(10, 1_000);
 
-  constructor(env: IkeEnvironment, options: IkeOptions, peerings: readonly Peering[]) {
+  constructor(
+    env: IkeEnvironment,
+    options: IkeOptions,
+    peerings: readonly Peering[],
+    wakes = new Wakes<IkeSa | Peering>(),
+  ) {
+    this.wakes = wakes;
     this.env = env;
     this.options = options;
     this.peerings = peerings;
@@ -81,6 +90,7 @@ export class Core {
   add(sa: IkeSa): void {
     this.sas.set(sa.spiText, sa);
     sa.peering?.sas.add(sa);
+    this.wakes.touch(sa);
   }
 
   /** The pair that we receive on by this SPI, and the IKE SA that it belongs to. */

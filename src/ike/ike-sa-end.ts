@@ -18,6 +18,7 @@ export const closeIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
   sa.arriving.requests.forget();
   sa.arriving.answers.forget();
   turn.core.sas.delete(sa.spiText);
+  turn.touch(sa);
   turn.core.halfOpen.delete(sa);
   sa.peering?.sas.delete(sa);
   if (sa.lastAnswered !== undefined)

@@ -12,14 +12,16 @@ import { Core, DEFAULT_OPTIONS, type IkeOptions } from "./core.ts";
 import { rekeyChild } from "./create-child-sa.ts";
 import type { Effect } from "./effect.ts";
 import type { IkeEnvironment } from "./environment.ts";
+import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa, sayGoodbye } from "./ike-sa-end.ts";
 import { Peering } from "./peering.ts";
 import { movePeer, receive } from "./receive.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import { showPeering } from "./show.ts";
 import type { ConnectionStatus } from "./status.ts";
-import { timersOf } from "./timers.ts";
+import { nextTimer } from "./timers.ts";
 import { Turn } from "./turn.ts";
+import type { Wakes } from "./wakes.ts";
 import { wantChildren, wantPairs } from "./want-children.ts";
 
 export type { IkeOptions } from "./core.ts";
@@ -27,8 +29,16 @@ export type { IkeOptions } from "./core.ts";
 export class IkeManager {
   readonly #core: Core;
 
-  /** Throws ESPALIER_CONFIG when two connections have one name, or one has no child. */
-  constructor(connections: readonly ConnectionConfig[], env: IkeEnvironment, options: Partial<IkeOptions> = {}) {
+  /**
+   * Throws ESPALIER_CONFIG when two connections have one name, or one has no child. A test may bring `wakes` that judge
+   * themselves.
+   */
+  constructor(
+    connections: readonly ConnectionConfig[],
+    env: IkeEnvironment,
+    options: Partial<IkeOptions> = {},
+    wakes?: Wakes<IkeSa | Peering>,
+  ) {
     const names = new Set<string>();
     for (const { name, children } of connections) {
       if (names.has(name)) throw new EspalierError("ESPALIER_CONFIG", `two connections are called ${name}`);
@@ -36,7 +46,7 @@ export class IkeManager {
       names.add(name);
     }
     const peerings = connections.map((connection) => new Peering(connection));
-    this.#core = new Core(env, { ...DEFAULT_OPTIONS, ...options }, peerings);
+    this.#core = new Core(env, { ...DEFAULT_OPTIONS, ...options }, peerings, wakes);
   }
 
   /** Datagrams dropped, by reason, and other events worth a number. */
@@ -76,16 +86,15 @@ export class IkeManager {
   tick(now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     for (;;) {
-      const [due] = timersOf(this.#core).filter(({ at }) => at <= now);
-      if (due === undefined) return turn.effects;
+      const due = nextTimer(this.#core);
+      if (due === undefined || due.at > now) return turn.effects;
       due.run(turn); // may change all the others
     }
   }
 
   /** When `tick` has work next; undefined: only a message or a command brings some. */
   nextWake(): number | undefined {
-    const next = timersOf(this.#core).reduce((least, { at }) => Math.min(least, at), Number.POSITIVE_INFINITY);
-    return next === Number.POSITIVE_INFINITY ? undefined : next;
+    return nextTimer(this.#core)?.at;
   }
 
   /**

@@ -107,6 +107,7 @@ export class Peering {
 
   /** An IKE SA ended: try again when it is wanted and was the last. */
   lost(turn: Turn): void {
+    turn.touch(this);
     if (this.isAlive) return;
     this.forgetChildren();
     const trapped = [...this.#trapped];
@@ -152,6 +153,7 @@ export class Peering {
    */
   retryChild(turn: Turn, child: string, resource: number, wait?: number): void {
     if (this.wish === "no") return;
+    turn.touch(this);
     const last = this.#childRetries.get(keyOf(child, resource));
     const isForgiven = last?.upSince !== undefined && turn.now - last.upSince >= FORGIVEN;
     const failures = last === undefined || isForgiven ? 0 : last.failures;

@@ -120,6 +120,7 @@ const receiveProtected = (turn: Turn, bytes: Uint8Array, message: ParsedMessage,
     turn.count("unknown-spi");
     return;
   }
+  turn.touch(sa);
   if (header.isResponse) receiveAnswer(turn, sa, bytes, message, path);
   else receiveRequest(turn, sa, bytes, message, path);
 };

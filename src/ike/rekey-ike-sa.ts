@@ -106,6 +106,7 @@ export class RekeyIkeSa implements Task {
       }
       const { keys, suite } = rival.state; // the peer deletes it; the guard does where it does not
       rival.become({ name: "replaced", keys, suite, by: fresh, guardAt: turn.now + DELETE_GUARD });
+      turn.touch(rival);
     }
     replaceBy(turn, sa, fresh);
     deleteIkeSa(turn, sa, "rekeyed");
@@ -214,6 +215,8 @@ export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
   for (const [spiIn, child] of sa.children) heir.children.set(spiIn, child);
   sa.children.clear();
   heir.usageAt = Math.min(heir.usageAt, sa.usageAt);
+  turn.touch(heir);
+  turn.touch(sa);
   if (sa.peering !== undefined) sa.peering.lastError = undefined;
   const { keys, suite } = sa.state;
   sa.become({ name: "replaced", keys, suite, by: heir, guardAt: turn.now + DELETE_GUARD });

@@ -43,6 +43,7 @@ export class Requests {
     const plan = task?.plan ?? sa.peering?.config.retransmit ?? DEFAULT_RETRANSMIT;
     this.#pending = begin(turn, { exchange, messageId: this.#nextId, request, plan }, task?.patience);
     this.#task = task;
+    turn.touch(sa);
     turn.sendAll(sa.path, request);
   }
 

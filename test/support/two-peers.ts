@@ -14,6 +14,7 @@ import { parseEspProposal, parseIkeProposal } from "../../src/ike/proposal.ts";
 import type { ConnectionStatus } from "../../src/ike/status.ts";
 import { parseSelector, type TrafficSelector } from "../../src/ipsec/selector.ts";
 import { Clock } from "./clock.ts";
+import { JudgedWakes } from "./judged-wakes.ts";
 import { type Datagram, Link } from "./link.ts";
 import { flowOf, MemoryDataPlane } from "./memory-data-plane.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -114,7 +115,7 @@ export class Peer {
       usage: (spiIn: number) => this.data.usage(spiIn),
       pathMtu: () => this.pathMtu,
     };
-    return new IkeManager(this.#connections, env, this.#options);
+    return new IkeManager(this.#connections, env, this.#options, new JudgedWakes());
   }
 
   /** Lose all state without a word, and begin anew. */

@@ -1,0 +1,196 @@
+/**
+ * The pairs of SAs in force, between the planes: what IKE installs, uses, moves and removes becomes SAs of the data plane and
+ * the state of their tunnel's interface, with the MTU that the way to the peer leaves (RFC 4301 §8.2).
+ */
+import { wipe } from "../bytes.ts";
+import { MAX_OUTER_MTU, type Plane } from "../dataplane/plane.ts";
+import type { ChildSaParams, Path } from "../ike/effect.ts";
+import { familyOf } from "../ip-address.ts";
+import { IPV6_MIN_MTU, innerMtu } from "../ipsec/mtu.ts";
+import { routeTo } from "../linux/route.ts";
+import type { Clock } from "./clock.ts";
+import { PathMtuWatch, type PathNews, type SendingSa } from "./path-mtu-watch.ts";
+import type { TunnelInterface } from "./tunnel-interface.ts";
+import type { Tunnels } from "./tunnels.ts";
+
+/** How long a pair that was replaced goes on receiving, ms. */
+const LINGER = 3000;
+/** Of Ethernet: for a peer that has no route at this moment. */
+const DEFAULT_MTU = 1500;
+
+interface Installed {
+  readonly tunnel: TunnelInterface;
+  readonly child: ChildSaParams;
+}
+
+interface Surroundings {
+  readonly plane: Plane;
+  readonly tunnels: Tunnels;
+  readonly clock: Clock;
+  /** Whether packets for a connection that is not up are to wait (`start: trap`). */
+  readonly isTrapping: (connection: string) => boolean;
+}
+
+export class Pairs {
+  readonly #plane: Plane;
+  readonly #tunnels: Tunnels;
+  readonly #clock: Clock;
+  readonly #isTrapping: (connection: string) => boolean;
+  /** By inbound SPI. */
+  readonly #installed = new Map<number, Installed>();
+  /** Inbound SPIs by the peer's address. */
+  readonly #byPeer = new Map<string, Set<number>>();
+  readonly #lingering = new Set<NodeJS.Timeout>();
+  readonly #pathMtus = new PathMtuWatch();
+
+  constructor({ plane, tunnels, clock, isTrapping }: Surroundings) {
+    this.#plane = plane;
+    this.#tunnels = tunnels;
+    this.#clock = clock;
+    this.#isTrapping = isTrapping;
+  }
+
+  has(spiIn: number): boolean {
+    return this.#installed.has(spiIn);
+  }
+
+  /** Its keys are wiped once the data plane has them. */
+  install(child: ChildSaParams, useNow: boolean): void {
+    const tunnel = this.#tunnels.of(child.connection, child.child);
+    const { replayWindow } = this.#tunnels.settingsOf(child.connection, child.child);
+    this.#plane.install(tunnel.id, { ...child, replayWindow });
+    wipe(child.keyIn, child.keyOut);
+    this.#keep(tunnel, child);
+    tunnel.pairs.set(child.spiIn, this.#mtuFor(child));
+    if (useNow) this.use(child.spiIn);
+  }
+
+  /** Send on this pair from now on: its tunnel is up. */
+  use(spiIn: number): void {
+    const installed = this.#installed.get(spiIn);
+    if (installed === undefined) return;
+    const { tunnel, child } = installed;
+    this.#plane.use(spiIn);
+    tunnel.pairs.set(spiIn, this.#mtuFor(child)); // the way to the peer may be another than when it was installed
+    tunnel.up(child.path.remote.address);
+    this.#clampTo(tunnel);
+  }
+
+  /** The peer is elsewhere now, or we are: the way there may have another MTU. */
+  move(spiIn: number, path: Path): void {
+    this.#plane.move(spiIn, path);
+    const installed = this.#installed.get(spiIn);
+    if (installed === undefined) return;
+    this.#forget(installed);
+    this.#keep(installed.tunnel, { ...installed.child, path });
+    this.#resize(path.remote.address);
+  }
+
+  /**
+   * The pair is gone for IKE. While its tunnel has others it still receives for a moment: packets that the peer's workers
+   * sealed before its Delete may be behind it on the wire (RFC 7296 §2.8).
+   */
+  remove(spiIn: number): void {
+    const installed = this.#installed.get(spiIn);
+    if (installed === undefined) return;
+    this.#forget(installed);
+    const { tunnel } = installed;
+    tunnel.pairs.delete(spiIn);
+    if (tunnel.pairs.size === 0) {
+      // Before its SA goes: nothing is routed into an interface that would drop it. One that holds its packets may stay up.
+      if (!this.#isTrapping(installed.child.connection)) tunnel.down();
+      this.#plane.remove(spiIn);
+      return;
+    }
+    this.#plane.rest(spiIn);
+    tunnel.fit();
+    this.#clampTo(tunnel);
+    const timer = setTimeout(() => {
+      this.#lingering.delete(timer);
+      this.#plane.remove(spiIn);
+    }, LINGER);
+    this.#lingering.add(timer);
+  }
+
+  /** The gateway ends: interfaces go down before their SAs go. */
+  close(): void {
+    for (const timer of this.#lingering) clearTimeout(timer);
+    this.#lingering.clear();
+    for (const { tunnel } of this.#installed.values()) tunnel.down();
+    this.#installed.clear();
+    this.#byPeer.clear();
+  }
+
+  /** An ICMP message as a raw socket gave it; undefined: not about the length of an ESP packet. */
+  takeIcmp(message: Uint8Array, family: 4 | 6): PathNews | undefined {
+    const told = this.#pathMtus.take(message, family, (spi, remote) => this.#sending(spi, remote), this.#clock.now());
+    if (told?.news === "lowered") this.#resize(told.remote);
+    return told;
+  }
+
+  /** What was learned of paths is not believed for ever. */
+  renewPaths(): void {
+    for (const remote of this.#pathMtus.expired(this.#clock.now())) this.#resize(remote);
+  }
+
+  /** The SA that sends to `peer` with this SPI. */
+  #sending(spiOut: number, peer: string): SendingSa | undefined {
+    for (const [spiIn, { child }] of this.#leadingTo(peer)) {
+      if (child.spiOut !== spiOut) continue;
+      const { local, remote } = child.path;
+      const top = this.#plane.counters(spiIn)?.seqOut ?? 0;
+      return { local: local.address, remote: remote.address, remotePort: child.encap ? remote.port : 0, top };
+    }
+    return undefined;
+  }
+
+  /** The path to this peer takes packets of another size: so do the tunnels that lead there. */
+  #resize(peer: string): void {
+    for (const [spiIn, { tunnel, child }] of this.#leadingTo(peer)) {
+      tunnel.pairs.set(spiIn, this.#mtuFor(child));
+      tunnel.fit();
+      this.#clampTo(tunnel);
+    }
+  }
+
+  #keep(tunnel: TunnelInterface, child: ChildSaParams): void {
+    const { address } = child.path.remote;
+    this.#installed.set(child.spiIn, { tunnel, child });
+    const spis = this.#byPeer.get(address) ?? new Set();
+    this.#byPeer.set(address, spis.add(child.spiIn));
+  }
+
+  #forget({ child: { spiIn, path } }: Installed): void {
+    this.#installed.delete(spiIn);
+    const { address } = path.remote;
+    const spis = this.#byPeer.get(address);
+    spis?.delete(spiIn);
+    if (spis?.size !== 0) return;
+    this.#byPeer.delete(address);
+    this.#pathMtus.forget(address);
+  }
+
+  #leadingTo(peer: string): [number, Installed][] {
+    return [...(this.#byPeer.get(peer) ?? [])].flatMap((spiIn) => {
+      const installed = this.#installed.get(spiIn);
+      return installed === undefined ? [] : [[spiIn, installed]];
+    });
+  }
+
+  #clampTo(tunnel: TunnelInterface): void {
+    this.#plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
+  }
+
+  /**
+   * The inner MTU of a child. One that carries IPv6 has at least what every IPv6 link must have: when its ESP packets do not
+   * fit the path then, the kernel fragments them (RFC 4301 §8.2.1, RFC 2473 §7.1).
+   */
+  #mtuFor({ suite, encap, path, local }: ChildSaParams): number {
+    const outer = this.#pathMtus.mtu(path.remote.address, linkMtu(path), this.#clock.now());
+    const inner = innerMtu(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
+    return local.some(({ first }) => first.length === 16) ? Math.max(IPV6_MIN_MTU, inner) : inner;
+  }
+}
+
+/** MTU of the interface that leads to the peer, or what its route says. */
+const linkMtu = ({ remote }: Path): number => Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);
