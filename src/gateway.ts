@@ -38,6 +38,9 @@ const MOST_ERRORS = 16;
 /** How long `stop` waits for peers to answer its Deletes, ms. */
 const FAREWELL = 1500;
 
+/** Octets of memory for so many policies, and for as many to take their place; what is not used is never touched. */
+const policyRoom = (policies: number): number => (4 << 20) + 8192 * policies;
+
 export interface GatewayOptions {
   /** Default: as the configuration says, to standard error. */
   readonly log?: Log;
@@ -85,11 +88,12 @@ export class Gateway {
       this.#settle = { resolve, reject };
     });
     this.closed.catch(() => {}); // whoever awaits it hears of it; nobody has to
-    this.#tunnels = new Tunnels(config.connections);
+    this.#tunnels = new Tunnels(config);
     this.#sockets = new GatewaySockets({
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
       dscp: config.ike.dscp,
+      mark: config.mark,
       onMessage: (bytes, path) => {
         if (!this.#strangers.take(bytes, path)) this.#act((manager, now) => manager.receive(bytes, path, now));
       },
@@ -115,20 +119,26 @@ export class Gateway {
   }
 
   async #start(): Promise<void> {
-    const { workers, affinity, poll, ports, control } = this.#config;
+    const { workers, affinity, poll, ports, control, mark, interfaces } = this.#config;
     requireCapabilities();
-    const connections = toConnections(this.#config, sourceFor);
+    const connections = toConnections(this.#config, (remote) => sourceFor(remote, mark));
     const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
-    const plane = await Plane.start({ workers, affinity, poll, engine: choice.plan });
+    const plane = await Plane.start({
+      workers,
+      affinity,
+      poll,
+      engine: choice.plan,
+      policyOctets: policyRoom(interfaces.reduce((sum, { policies }) => sum + policies.length, 0)),
+    });
     const manager = new IkeManager(
       connections,
       {
         random: (length) => new Uint8Array(randomBytes(length)),
-        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnels.of(connection, child).id, resource),
+        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnels.idOf(connection, child), resource),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
-        pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
+        pathMtu: ({ remote }) => routeTo(remote.address, { mark })?.mtu,
       },
       { ports, ...this.#config.ike },
     );
@@ -140,7 +150,8 @@ export class Gateway {
         plane,
         tunnels: this.#tunnels,
         clock: this.#clock,
-        isTrapping: (connection) => manager.isTrapping(connection),
+        isTrapping: (connection, child) => manager.isTrapping(connection, child),
+        mark,
       }),
       startedAt: this.#clock.now(),
       trap: new Trap([]),
@@ -253,7 +264,10 @@ export class Gateway {
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event, parts.pairs);
     this.#readIcmp(parts.pairs);
     parts.pairs.renewPaths();
-    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name), this.#clock.now()))
+    for (const { connection, child } of parts.trap.look(
+      (name, of) => parts.manager.isTrapping(name, of),
+      this.#clock.now(),
+    ))
       this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
     if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));
@@ -267,6 +281,11 @@ export class Gateway {
       case "peer-moved":
         if (pairs.has(event.spiIn)) this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
         break;
+      case "wanted": {
+        const wanted = this.#tunnels.childOf(event.tunnel);
+        if (wanted !== undefined) this.#act((manager, now) => manager.trapped(wanted.connection, wanted.child, now));
+        break;
+      }
       case "mixed-trains":
         this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
         break;

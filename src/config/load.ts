@@ -17,6 +17,7 @@ import type {
   KeyringSettings,
 } from "./config.ts";
 import { exposure, type FoundKeyring, type FoundKeys, findKeyrings, findKeys, strengthOf } from "./keys.ts";
+import { sharedOf } from "./policies.ts";
 import { brokenRules } from "./rules.ts";
 import { ANY } from "./scalars.ts";
 import {
@@ -79,7 +80,7 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
 
   const connections = read.connections ?? {};
   const warnings = [
-    ...adviceOn(connections),
+    ...adviceOn(read),
     ...keys.flatMap(({ warnings }) => warnings),
     ...exposure(
       file,
@@ -97,6 +98,8 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
     log: read.log,
     ports: read.ports,
     ike: ikeOf(read.ike),
+    mark: read.mark === 0 ? undefined : read.mark,
+    interfaces: Object.entries(read.interfaces ?? {}).map(([name, shared]) => sharedOf(name, shared, connections)),
     keyrings: keyrings.map((keyring) => keyringOf(keyring, read.keyrings?.[keyring.name] ?? [])),
     connections: Object.entries(connections).map(([name, connection]) =>
       connectionOf(name, connection, found.get(name)?.keys),
@@ -195,7 +198,7 @@ const connectionOf = (
 
 const childOf = (
   name: string,
-  { replay_window, esn, lifebytes, lifepackets, interface: made, ...child }: ChildSettings,
+  { replay_window, esn, lifebytes, lifepackets, interface: made, shares, ...child }: ChildSettings,
 ): Child => ({
   name,
   ...child,
@@ -203,7 +206,7 @@ const childOf = (
   lifebytes: lifebytes.count,
   lifepackets: lifepackets.count,
   replayWindow: Math.ceil(replay_window / 32) * 32,
-  interface: interfaceOf(made),
+  interface: shares ?? interfaceOf(made),
 });
 
 const interfaceOf = (made: ChildSettings["interface"]): InterfaceSettings => ({

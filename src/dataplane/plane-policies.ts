@@ -27,12 +27,6 @@ const compileList = (policies: readonly PlanePolicy[]): { entries: Uint32Array; 
   };
 };
 
-/** Octets of room that a list takes. */
-export const listOctets = (policies: readonly PlanePolicy[]): number => {
-  const { entries, compiled } = compileList(policies);
-  return (1 + entries.length + compiled.length) * 4 + 64;
-};
-
 export class PlanePolicies {
   readonly #memory: PolicyMemory;
   readonly #room: PolicyRoom;

@@ -6,7 +6,7 @@ import { wipe } from "../bytes.ts";
 import { MAX_OUTER_MTU, type Plane } from "../dataplane/plane.ts";
 import type { ChildSaParams, Path } from "../ike/effect.ts";
 import { familyOf } from "../ip-address.ts";
-import { IPV6_MIN_MTU, innerMtu } from "../ipsec/mtu.ts";
+import { IPV6_MIN_MTU, innerMtu, transportMtu } from "../ipsec/mtu.ts";
 import { routeTo } from "../linux/route.ts";
 import type { Clock } from "./clock.ts";
 import { PathMtuWatch, type PathNews, type SendingSa } from "./path-mtu-watch.ts";
@@ -27,15 +27,18 @@ interface Surroundings {
   readonly plane: Plane;
   readonly tunnels: Tunnels;
   readonly clock: Clock;
-  /** Whether packets for a connection that is not up are to wait (`start: trap`). */
-  readonly isTrapping: (connection: string) => boolean;
+  /** Whether packets for a child that is not up are to wait (`start: trap`). */
+  readonly isTrapping: (connection: string, child: string) => boolean;
+  /** Of packets that the gateway itself sends. */
+  readonly mark: number | undefined;
 }
 
 export class Pairs {
   readonly #plane: Plane;
   readonly #tunnels: Tunnels;
   readonly #clock: Clock;
-  readonly #isTrapping: (connection: string) => boolean;
+  readonly #isTrapping: (connection: string, child: string) => boolean;
+  readonly #mark: number | undefined;
   /** By inbound SPI. */
   readonly #installed = new Map<number, Installed>();
   /** Inbound SPIs by the peer's address. */
@@ -43,7 +46,8 @@ export class Pairs {
   readonly #lingering = new Set<NodeJS.Timeout>();
   readonly #pathMtus = new PathMtuWatch();
 
-  constructor({ plane, tunnels, clock, isTrapping }: Surroundings) {
+  constructor({ plane, tunnels, clock, isTrapping, mark }: Surroundings) {
+    this.#mark = mark;
     this.#plane = plane;
     this.#tunnels = tunnels;
     this.#clock = clock;
@@ -58,7 +62,7 @@ export class Pairs {
   install(child: ChildSaParams, useNow: boolean): void {
     const tunnel = this.#tunnels.of(child.connection, child.child);
     const { replayWindow } = this.#tunnels.settingsOf(child.connection, child.child);
-    this.#plane.install(tunnel.id, { ...child, replayWindow });
+    this.#plane.install(this.#tunnels.idOf(child.connection, child.child), { ...child, replayWindow });
     wipe(child.keyIn, child.keyOut);
     this.#keep(tunnel, child);
     tunnel.pairs.set(child.spiIn, this.#mtuFor(child));
@@ -72,7 +76,7 @@ export class Pairs {
     const { tunnel, child } = installed;
     this.#plane.use(spiIn);
     tunnel.pairs.set(spiIn, this.#mtuFor(child)); // the way to the peer may be another than when it was installed
-    tunnel.up(child.path.remote.address);
+    tunnel.up(child.path.remote.address, child.mode === "transport" ? child.path.local.address : undefined);
     this.#clampTo(tunnel);
   }
 
@@ -98,7 +102,7 @@ export class Pairs {
     tunnel.pairs.delete(spiIn);
     if (tunnel.pairs.size === 0) {
       // Before its SA goes: nothing is routed into an interface that would drop it. One that holds its packets may stay up.
-      if (!this.#isTrapping(installed.child.connection)) tunnel.down();
+      if (!this.#isTrapping(installed.child.connection, installed.child.child)) tunnel.down();
       this.#plane.remove(spiIn);
       return;
     }
@@ -178,19 +182,21 @@ export class Pairs {
   }
 
   #clampTo(tunnel: TunnelInterface): void {
-    this.#plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
+    for (const id of tunnel.ids) this.#plane.setMss(id, tunnel.mss(4), tunnel.mss(6));
   }
 
   /**
    * The inner MTU of a child. One that carries IPv6 has at least what every IPv6 link must have: when its ESP packets do not
    * fit the path then, the kernel fragments them (RFC 4301 §8.2.1, RFC 2473 §7.1).
    */
-  #mtuFor({ suite, encap, path, local }: ChildSaParams): number {
-    const outer = this.#pathMtus.mtu(path.remote.address, linkMtu(path), this.#clock.now());
-    const inner = innerMtu(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
+  #mtuFor({ suite, encap, path, local, mode }: ChildSaParams): number {
+    const outer = this.#pathMtus.mtu(path.remote.address, linkMtu(path, this.#mark), this.#clock.now());
+    const mtuOf = mode === "transport" ? transportMtu : innerMtu;
+    const inner = mtuOf(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
     return local.some(({ first }) => first.length === 16) ? Math.max(IPV6_MIN_MTU, inner) : inner;
   }
 }
 
 /** MTU of the interface that leads to the peer, or what its route says. */
-const linkMtu = ({ remote }: Path): number => Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);
+const linkMtu = ({ remote }: Path, mark: number | undefined): number =>
+  Math.min(routeTo(remote.address, { mark })?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);

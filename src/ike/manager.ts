@@ -193,10 +193,11 @@ export class IkeManager {
     return turn.effects;
   }
 
-  /** Whether packets for this connection, which is not up, are to wait for `trapped` to bring it up. */
-  isTrapping(connection: string): boolean {
-    const peering = this.#peering(connection);
-    return peering.config.start === "trap" && !peering.isHeldDown;
+  /** Whether packets for this child, which is not up, are to wait for `trapped` to bring it up. */
+  isTrapping(connection: string, child: string): boolean {
+    const { config, isHeldDown } = this.#peering(connection);
+    const traps = config.start === "trap" || config.children.some(({ name, trap }) => name === child && trap === true);
+    return traps && !isHeldDown;
   }
 
   /** Authenticated ESP came from another address or port: a NAT has a new mapping (RFC 7296 §2.23). */
