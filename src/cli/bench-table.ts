@@ -17,6 +17,7 @@ const ESP_COLUMNS: readonly Column[] = [
   { title: "Gbit/s", right: true },
   { title: "CPU ns/packet", right: true },
   { title: "drops", right: true },
+  { title: "of the engine", right: true },
   { title: "of the ceiling", right: true },
 ];
 
@@ -36,6 +37,7 @@ export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readon
     row.gbps.toFixed(2),
     row.cpuNsPerPacket === null ? "-" : row.cpuNsPerPacket.toFixed(0),
     row.drops === 0 ? "0" : paint.red(packets(row.drops)),
+    row.engineShare === null ? "-" : `${(row.engineShare * 100).toFixed(0)} %`,
     row.share === null ? "-" : `${(row.share * 100).toFixed(0)} % of ${packets(row.ceilingPps ?? 0)}`,
   ]);
   const names = [...new Set(rows.flatMap(({ ceiling }) => (ceiling === null ? [] : [ceiling])))];

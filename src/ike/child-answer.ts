@@ -3,7 +3,8 @@
  * selectors (RFC 7296 §2.7, §2.9).
  */
 import { equalSelectors, narrow, type TrafficSelector } from "../ipsec/selector.ts";
-import { type AgreedChild, selectorsText } from "./child-offer.ts";
+import type { AgreedChild } from "./agreed-child.ts";
+import { selectorsText } from "./child-offer.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { Path } from "./child-sa-params.ts";
 import type { ChildConfig } from "./connection.ts";

@@ -1,5 +1,6 @@
 /** A Child SA that could not be had: say what was offered, and try again later. */
-import { type ChildOffer, selectorsText } from "./child-offer.ts";
+import type { ChildOffer } from "./agreed-child.ts";
+import { selectorsText } from "./child-offer.ts";
 import type { ChildConfig } from "./connection.ts";
 import type { IkeError } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";

@@ -3,45 +3,16 @@
  * the responder made of them (§2.7, §2.9).
  */
 import { covers, formatSelector, MAX_SELECTORS, type TrafficSelector } from "../ipsec/selector.ts";
+import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
 import type { ChildSaFacts } from "./child-sa.ts";
 import type { Path } from "./child-sa-params.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
-import {
-  acceptEsp,
-  describeProposals,
-  type EspSuite,
-  espLike,
-  offerEsp,
-  type Proposal,
-  TransformType,
-} from "./proposal.ts";
-import { type Mode, modeOf, modePayloads, selectorsFor } from "./transport-mode.ts";
+import { acceptEsp, describeProposals, espLike, offerEsp, TransformType } from "./proposal.ts";
+import { modeOf, modePayloads, selectorsFor } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
-
-export interface ChildOffer {
-  readonly config: ChildConfig;
-  readonly resource: number;
-  /** Reserved: install it or release it. */
-  readonly spiIn: number;
-  readonly proposals: readonly Proposal[];
-  readonly local: readonly TrafficSelector[];
-  readonly remote: readonly TrafficSelector[];
-}
-
-/** What both sides agreed on, seen from ours. */
-export interface AgreedChild {
-  readonly config: ChildConfig;
-  readonly resource: number;
-  readonly spiIn: number;
-  readonly spiOut: number;
-  readonly suite: EspSuite;
-  readonly mode: Mode;
-  readonly local: readonly TrafficSelector[];
-  readonly remote: readonly TrafficSelector[];
-}
 
 interface Offering {
   readonly resource: number;

@@ -3,6 +3,7 @@
  * The new pair receives at once; we go on sending on the old one until the peer uses the new one or deletes the old.
  */
 import { generateKeyPair, kexById } from "../crypto/kex.ts";
+import type { Answer } from "./answer.ts";
 import { answeredPayloads, type ChosenChild, chooseChild } from "./child-answer.ts";
 import { refuseChild } from "./child-failure.ts";
 import { type ChildSa, spiText, USE_GUARD } from "./child-sa.ts";
@@ -16,7 +17,6 @@ import { Notify } from "./notify.ts";
 import { groupData, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyAboutSpi } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
 import { RateLimit } from "./rate-limit.ts";
-import type { Answer } from "./receive.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
 import { livePairs, noRoom, noteResources, resourceFor, resourcePayloads } from "./resources.ts";

@@ -8,24 +8,17 @@
  * Make before break: the old pair is deleted once traffic has moved to the new one.
  */
 import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
+import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
 import { postponement } from "./backoff.ts";
 import { childFailed, noteProblem } from "./child-failure.ts";
-import {
-  type AgreedChild,
-  type ChildOffer,
-  firstGroup,
-  groupsOf,
-  offerChild,
-  offeredPayloads,
-  readChildAnswer,
-} from "./child-offer.ts";
+import { firstGroup, groupsOf, offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { type ChildSa, spiText } from "./child-sa.ts";
 import { installChild, isChildUp, removeChild, replacedBy } from "./children.ts";
 import type { ChildConfig } from "./connection.ts";
+import { DeleteUninstalled, deleteChild } from "./delete-child-sa.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { deleteIkeSa } from "./ike-sa-end.ts";
-import { DeleteUninstalled, deleteChild } from "./informational.ts";
 import { losesTo, lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
@@ -35,7 +28,7 @@ import { countedPairs, livePairs, mayAskFor, noteResources, resourcePayloads } f
 import type { Task } from "./task.ts";
 import { transportProblem } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
-import { wantChild, wantPairs } from "./want-children.ts";
+import { missing, wantChild, wanted } from "./want-children.ts";
 
 interface Sent {
   readonly offer: ChildOffer;
@@ -274,18 +267,13 @@ const agree = ({ keyPair }: Sent, { suite }: AgreedChild, payloads: readonly Pay
   return shared;
 };
 
-/** Rekey a pair: it carries traffic until the new one does. */
-export const rekeyChild = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
-  if (child.state.name !== "installed") return;
-  const task = new CreateChild(child.config, { resource: child.resource, old: child });
-  child.become({ name: "rekeying", task });
-  sa.requests.add(turn, sa, task);
+/** Ask for all that the connection wants and has not. */
+export const wantChildren = (turn: Turn, sa: IkeSa): void => {
+  for (const config of wanted(sa)) wantPairs(turn, sa, config);
 };
 
-/** The hard end of a pair: delete it, and ask for another where it is wanted. */
-export const expireChild = (turn: Turn, sa: IkeSa, child: ChildSa, why: string): void => {
-  const fields = { child: child.config.name, spiIn: spiText(child.spiIn) };
-  turn.log("warn", "child-sa-expired", sa, `child ${child.config.name}: ${why}`, fields);
-  deleteChild(turn, sa, child, why);
-  wantChild(turn, sa, child.config, child.resource);
+/** Ask for all pairs of a child that are not there. */
+export const wantPairs = (turn: Turn, sa: IkeSa, config: ChildConfig): void => {
+  if (sa.peering === undefined || sa.peering.wish === "no") return;
+  for (const resource of missing(sa, config)) sa.requests.add(turn, sa, new CreateChild(config, { resource }));
 };

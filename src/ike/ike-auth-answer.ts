@@ -2,6 +2,8 @@
  * IKE_AUTH as its responder, RFC 7296 §1.2: find the connection by the identity that the initiator claims, check its proof,
  * prove ourselves, make the first Child SA.
  */
+
+import type { Answer } from "./answer.ts";
 import { checkPskAuth, pskAuth } from "./auth.ts";
 import { answeredPayloads, chooseChild } from "./child-answer.ts";
 import { refuseChild } from "./child-failure.ts";
@@ -23,7 +25,6 @@ import { hasNotify, notifyPayload } from "./payloads.ts";
 import { closenessOf, formatPeerId, isExpected } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { chooseIke, describeProposals, Protocol, TransformType } from "./proposal.ts";
-import type { Answer } from "./receive.ts";
 import { livePairs, noteResources, resourcePayloads } from "./resources.ts";
 import type { Turn } from "./turn.ts";
 import { wantChildrenLater } from "./want-children.ts";

@@ -8,18 +8,21 @@
  *
  * A refused child leaves the IKE SA up; it is asked for again by CREATE_CHILD_SA, later each time.
  */
+
+import type { ChildOffer } from "./agreed-child.ts";
 import { checkPskAuth, pskAuth } from "./auth.ts";
 import { childFailed } from "./child-failure.ts";
-import { type ChildOffer, offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
+import { offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { installChild } from "./children.ts";
 import { expectedPeer, keysFor } from "./connection.ts";
+import { wantChildren } from "./create-child-sa.ts";
+import { DeleteUninstalled } from "./delete-child-sa.ts";
 import { formatIdentity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState, Opening } from "./ike-sa.ts";
-import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
+import { closeIkeSa, deleteIkeSa, ReportError } from "./ike-sa-end.ts";
 import { establish } from "./ike-sa-established.ts";
 import { settleTwins } from "./ike-sa-twins.ts";
-import { DeleteUninstalled, ReportError } from "./informational.ts";
 import type { IkeKeys } from "./keymat.ts";
 import { lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
@@ -33,7 +36,6 @@ import { describeProposals, type IkeSuite } from "./proposal.ts";
 import { noteResources, resourcePayloads } from "./resources.ts";
 import { transportProblem } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
-import { wantChildren } from "./want-children.ts";
 
 type AuthSent = Extract<IkeSaState, { name: "auth-sent" }>;
 

@@ -1,9 +1,13 @@
 /** How an IKE SA ends: with a Delete that the peer answers, or at once (RFC 7296 §1.4.1, §2.4). */
 import { isSamePeer, removeChild } from "./children.ts";
+import { deletion } from "./deletion.ts";
 import type { IkeSa } from "./ike-sa.ts";
-import { DeleteIkeSa } from "./informational.ts";
-import { Exchange } from "./message.ts";
+import { Exchange, type Payload } from "./message.ts";
+import { notifyName } from "./notify.ts";
 import { seal } from "./outgoing.ts";
+import { notifyPayload } from "./payloads.ts";
+import { Protocol } from "./proposal.ts";
+import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
 import { wantChildrenLater } from "./want-children.ts";
 
@@ -62,3 +66,45 @@ export const sayGoodbye = (turn: Turn, sa: IkeSa): void => {
   const header = sa.header(Exchange.INFORMATIONAL, false, id);
   turn.sendAll(sa.path, seal(turn, sa, header, new DeleteIkeSa().request()));
 };
+
+/** Delete the IKE SA: its SPIs are in the header. */
+class DeleteIkeSa implements Task {
+  readonly kind = "delete-ike-sa";
+  readonly exchange = Exchange.INFORMATIONAL;
+
+  request(): readonly Payload[] {
+    return [deletion(Protocol.IKE, [])];
+  }
+
+  answer(turn: Turn, sa: IkeSa): void {
+    closeIkeSa(turn, sa, "deleted");
+  }
+
+  abandon(): void {
+    // Nothing was taken.
+  }
+}
+
+/** Tell the peer that we do not accept its IKE_AUTH answer: both ends forget the SA (RFC 7296 §2.21.2). */
+export class ReportError implements Task {
+  readonly kind = "report-error";
+  readonly exchange = Exchange.INFORMATIONAL;
+  readonly #notify: number;
+
+  constructor(notify: number) {
+    this.#notify = notify;
+  }
+
+  /** Those that do not know what the notification means here know what the Delete means. */
+  request(): readonly Payload[] {
+    return [notifyPayload(this.#notify), deletion(Protocol.IKE, [])];
+  }
+
+  answer(turn: Turn, sa: IkeSa): void {
+    closeIkeSa(turn, sa, notifyName(this.#notify));
+  }
+
+  abandon(): void {
+    // Nothing was taken.
+  }
+}

@@ -9,7 +9,7 @@
  * Nothing vouches for an answer: one that hurts is remembered and the request goes on being sent (§2.21.1).
  */
 import { equalBytes } from "../bytes.ts";
-import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
+import { generateKeyPair, kexById } from "../crypto/kex.ts";
 import { prfById } from "../crypto/prf.ts";
 import { formatEndpoint } from "../ip-address.ts";
 import { firstGroup, groupsOf } from "./child-offer.ts";
@@ -18,6 +18,7 @@ import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
 import { sendIkeAuth } from "./ike-auth.ts";
 import { IkeError } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
+import type { InitAttempt } from "./init-attempt.ts";
 import { deriveIkeKeys } from "./keymat.ts";
 import { checkContents, Exchange, emitMessage, find, notifies, type ParsedMessage } from "./message.ts";
 import { findNat, firstPath, floated, natPayloads } from "./nat.ts";
@@ -25,21 +26,10 @@ import { Notify } from "./notify.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { errorNotify, groupOf, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
-import { acceptIke, describeProposals, offerIke, type Proposal } from "./proposal.ts";
+import { acceptIke, describeProposals, offerIke } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
 /** What is offered now. SPI and nonce stay the same through all retries. */
-export interface InitAttempt {
-  readonly ni: Uint8Array;
-  readonly keyPair: KeyPair;
-  readonly proposals: readonly Proposal[];
-  readonly cookie: Uint8Array | undefined;
-  /** How often a peer made us begin again. */
-  readonly restarts: number;
-  /** The request as it was sent last: AUTH covers this one (RFC 7296 §2.15). */
-  readonly request: Uint8Array;
-}
-
 /** A peer, or whoever pretends to be one, cannot make us begin again more often. */
 const MOST_RESTARTS = 6;
 const NO_SPI = new Uint8Array(8);

@@ -10,21 +10,21 @@
  */
 import { toHex } from "../bytes.ts";
 import { formatEndpoint } from "../ip-address.ts";
-import type { ChildOffer } from "./child-offer.ts";
+import type { ChildOffer } from "./agreed-child.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { Path } from "./child-sa-params.ts";
 import type { ConnectionConfig } from "./connection.ts";
 import type { Identity } from "./identity.ts";
-import type { InitAttempt } from "./ike-sa-init.ts";
+import type { InitAttempt } from "./init-attempt.ts";
 import type { DirectionKeys, IkeKeys } from "./keymat.ts";
 import type { HeaderFields } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
+import { PeerResources } from "./peer-resources.ts";
 import type { Peering } from "./peering.ts";
 import type { IkeSuite } from "./proposal.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import { Reassembly } from "./reassembly.ts";
 import { Requests } from "./requests.ts";
-import { PeerResources } from "./resources.ts";
 
 export type Role = "initiator" | "responder";
 

@@ -5,13 +5,15 @@
 import { EspalierError } from "../errors.ts";
 import type { Endpoint } from "../ip-address.ts";
 import { attempt, resolved } from "./attempt.ts";
+import { rekeyChild } from "./child-life.ts";
 import type { Path } from "./child-sa-params.ts";
 import { startUsing } from "./children.ts";
 import type { ConnectionConfig } from "./connection.ts";
-import { Core, DEFAULT_OPTIONS, type IkeOptions } from "./core.ts";
-import { rekeyChild } from "./create-child-sa.ts";
+import { Core } from "./core.ts";
+import { wantChildren, wantPairs } from "./create-child-sa.ts";
 import type { Effect } from "./effect.ts";
 import type { IkeEnvironment } from "./environment.ts";
+import { DEFAULT_OPTIONS, type IkeOptions } from "./ike-options.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa, sayGoodbye } from "./ike-sa-end.ts";
 import { Peering } from "./peering.ts";
@@ -22,9 +24,8 @@ import type { ConnectionStatus } from "./status.ts";
 import { nextTimer } from "./timers.ts";
 import { Turn } from "./turn.ts";
 import type { Wakes } from "./wakes.ts";
-import { wantChildren, wantPairs } from "./want-children.ts";
 
-export type { IkeOptions } from "./core.ts";
+export type { IkeOptions } from "./ike-options.ts";
 
 export class IkeManager {
   readonly #core: Core;

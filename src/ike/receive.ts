@@ -3,6 +3,7 @@
  * What is not authentic changes no IKE SA; it is counted by reason.
  */
 import { equalBytes, toHex } from "../bytes.ts";
+import type { Answer } from "./answer.ts";
 import type { Path } from "./child-sa-params.ts";
 import { answerCreateChildSa } from "./create-child-sa-answer.ts";
 import { openFragment } from "./fragment.ts";
@@ -33,12 +34,6 @@ import { cutLike, learnPath, seal, sealLike } from "./outgoing.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
 import { openProtected } from "./sk.ts";
 import type { Turn } from "./turn.ts";
-
-/** The payloads of an answer, and what is to happen once it was sent. */
-export interface Answer {
-  readonly payloads: readonly Payload[];
-  readonly after?: () => void;
-}
 
 /** `bytes` must stay as they are: what is read keeps views of them. */
 export const receive = (turn: Turn, bytes: Uint8Array, path: Path): void => {

@@ -1,12 +1,12 @@
 /** Rekeying the IKE SA as the responder of the exchange, RFC 7296 §1.3.2, §2.25.2. */
 import { generateKeyPair, kexById } from "../crypto/kex.ts";
+import type { Answer } from "./answer.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { groupData, kePayload, NONCE_LENGTH, noncePayload } from "./payloads.ts";
 import { chooseIke, describeProposals } from "./proposal.ts";
-import type { Answer } from "./receive.ts";
 import { addRekeyed, RekeyIkeSa, replaceBy } from "./rekey-ike-sa.ts";
 import { concernsChild } from "./task.ts";
 import type { Turn } from "./turn.ts";
