@@ -292,7 +292,9 @@ export class Plane {
     spd.set(slot, child.local, child.remote);
     counters.clear(blocks.record(slot));
     counters.clear(blocks.record(sad.outbound(slot)));
-    const both = { suite: child.suite, esn: child.esn, encap: child.encap, tunnel: id, window, path };
+    const transport = child.mode === "transport";
+    if (transport && child.encap) throw usage("transport mode does not go in UDP");
+    const both = { suite: child.suite, transport, esn: child.esn, encap: child.encap, tunnel: id, window, path };
     sad.publish(sad.outbound(slot), { ...both, spi: child.spiOut, key: child.keyOut });
     sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn });
     this.#reserved.delete(child.spiIn);

@@ -68,6 +68,11 @@ const ROWS = {
     text: "came on another SA than those of its policy",
   },
   BYPASS: { number: 27, name: "bypass", text: "sent in the clear, as its policy says: no error" },
+  UNSUP_TRANSPORT: {
+    number: 28,
+    name: "unsup-transport",
+    text: "a fragment, or with options or extension headers, or in UDP: transport mode takes none",
+  },
 } as const satisfies Record<string, Row>;
 
 type Rows = typeof ROWS;

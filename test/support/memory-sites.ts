@@ -81,6 +81,7 @@ export interface PairOptions {
   readonly suite?: Suite;
   readonly esn?: boolean;
   readonly encap?: boolean;
+  readonly mode?: "tunnel" | "transport";
   /** RFC 9611: which of the tunnel's pairs; default 0. */
   readonly resource?: number;
   /** As the first site sees them. */
@@ -107,7 +108,7 @@ export const installPair = (
     local: { address: from.address, port: from.udp.port },
     remote: { address: to.address, port: to.udp.port },
   });
-  const common = { suite, esn: options.esn ?? false, encap: options.encap ?? true };
+  const common = { suite, esn: options.esn ?? false, encap: options.encap ?? true, mode: options.mode ?? "tunnel" };
   const atA: ChildSa = {
     ...common,
     spiIn: spiA,
