@@ -65,7 +65,9 @@ test.each(SUITES.flatMap((suite) => ([4, 6] as const).map((family) => ({ name: s
     expect(sealed.map((packet) => packet.length + header)).toEqual(
       packets.map(({ length }) => transportLength(suite, { family, udp: false }, length)),
     );
-    opener.open(sealed).forEach(({ packet }, n) => expectArrived(packet, packets[n]!, family));
+    opener.open(sealed).forEach(({ packet }, n) => {
+      expectArrived(packet, packets[n]!, family);
+    });
     sealer.close();
     opener.close();
   },
