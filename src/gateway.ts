@@ -2,7 +2,7 @@
  * The gateway: the composition root. IKE decides (sans I/O), the data plane carries, and here what one wants of the other
  * becomes real: sockets, timers, the control socket; pairs of SAs and their interfaces in `gateway/pairs.ts`.
  */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import type { Config } from "./config/config.ts";
 import { toConnections } from "./config/connections.ts";
@@ -15,15 +15,16 @@ import { describeChoice, type EngineChoice } from "./crypto/select-engine.ts";
 import { Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
+import { DummyTraffic } from "./gateway/dummy-traffic.ts";
 import { chooseEngines } from "./gateway/engines.ts";
 import { InitQueue } from "./gateway/init-queue.ts";
 import { sourceFor } from "./gateway/local-address.ts";
+import { type ManualPair, manualPairs, withoutManual } from "./gateway/manual-sas.ts";
 import { Pairs } from "./gateway/pairs.ts";
 import { reportEngines, reportStatus } from "./gateway/report.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
 import { Trap } from "./gateway/trap.ts";
 import { Tunnels } from "./gateway/tunnels.ts";
-import type { ConnectionConfig } from "./ike/connection.ts";
 import type { Effect } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
 import { familyOf, formatEndpoint } from "./ip-address.ts";
@@ -57,6 +58,7 @@ interface Parts {
   readonly plane: Plane;
   readonly manager: IkeManager;
   readonly pairs: Pairs;
+  readonly manual: readonly ManualPair[];
   readonly startedAt: number;
   trap: Trap;
   control: ControlServer | undefined;
@@ -76,6 +78,7 @@ export class Gateway {
   });
   readonly #tunnels: Tunnels;
   readonly #icmp: IcmpSocket[] = [];
+  readonly #dummies = new DummyTraffic(randomInt);
   #parts: Parts | undefined;
   #stopping: Promise<void> | undefined;
   #settle: { resolve: () => void; reject: (reason: unknown) => void } = { resolve: () => {}, reject: () => {} };
@@ -121,7 +124,9 @@ export class Gateway {
   async #start(): Promise<void> {
     const { workers, affinity, poll, ports, control, mark, interfaces } = this.#config;
     requireCapabilities();
-    const connections = toConnections(this.#config, (remote) => sourceFor(remote, mark));
+    const source = (remote: string): string => sourceFor(remote, mark);
+    const connections = toConnections(withoutManual(this.#config), source);
+    const manual = manualPairs(this.#config, source);
     const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
     const plane = await Plane.start({
@@ -153,14 +158,21 @@ export class Gateway {
         isTrapping: (connection, child) => manager.isTrapping(connection, child),
         mark,
       }),
+      manual,
       startedAt: this.#clock.now(),
       trap: new Trap([]),
       control: undefined,
       beat: undefined,
     };
     this.#parts = parts;
-    await this.#openSockets(connections, plane);
+    const addresses = [
+      ...connections.map(({ local }) => local.address),
+      ...manual.map(({ child }) => child.path.local.address),
+    ];
+    await this.#openSockets(new Set(addresses), plane);
     this.#tunnels.open(plane);
+    for (const { id, tunnel, settings } of this.#tunnels.all)
+      if (settings.dummies !== undefined) this.#dummies.add(id, tunnel, settings.dummies, this.#clock.now());
     parts.trap = new Trap(this.#tunnels.trapped());
     parts.control = await serveControl(control, {
       status: () => this.status(),
@@ -170,6 +182,7 @@ export class Gateway {
     });
     parts.beat = setInterval(() => this.#onBeat(), BEAT);
     this.#write("info", "started", `${workers} ${workers === 1 ? "worker" : "workers"}, control socket ${control}`);
+    for (const pair of manual) parts.pairs.installManual(pair);
     this.#act((ike, now) => ike.start(now));
   }
 
@@ -185,7 +198,7 @@ export class Gateway {
   async #stop(): Promise<void> {
     if (this.#parts !== undefined) {
       const { manager } = this.#parts;
-      for (const { name } of this.#config.connections) this.#act((ike, now) => ike.terminate(name, now));
+      for (const { name } of withoutManual(this.#config).connections) this.#act((ike, now) => ike.terminate(name, now));
       const until = this.#clock.now() + FAREWELL; // a Delete that is lost is sent again meanwhile
       const isOpen = (): boolean => manager.status(this.#clock.now()).some(({ state }) => state !== "down");
       while (isOpen() && this.#clock.now() < until) await new Promise((wake) => setTimeout(wake, BEAT));
@@ -196,12 +209,13 @@ export class Gateway {
   }
 
   status(): GatewayStatus {
-    const { choice, plane, manager, startedAt } = this.#running();
+    const { choice, plane, manager, manual, startedAt } = this.#running();
     return reportStatus({
       clock: this.#clock,
       manager,
       plane,
-      tunnelOf: (connection, child) => this.#tunnels.of(connection, child),
+      tunnels: this.#tunnels,
+      manual,
       about: {
         version: VERSION,
         engine: reportEngines(choice),
@@ -230,8 +244,7 @@ export class Gateway {
 
   // Start and end
 
-  async #openSockets(connections: readonly ConnectionConfig[], plane: Plane): Promise<void> {
-    const addresses = new Set(connections.map(({ local }) => local.address));
+  async #openSockets(addresses: ReadonlySet<string>, plane: Plane): Promise<void> {
     for (const address of addresses)
       plane.addSockets(await this.#sockets.open(address, { workers: plane.workers, slotBits: plane.slotBits }));
     for (const family of new Set([...addresses].map(familyOf))) this.#icmp.push(new IcmpSocket(family));
@@ -264,6 +277,7 @@ export class Gateway {
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event, parts.pairs);
     this.#readIcmp(parts.pairs);
     parts.pairs.renewPaths();
+    this.#dummies.run(this.#clock.now(), (id, length) => parts.plane.sendDummy(id, length));
     for (const { connection, child } of parts.trap.look(
       (name, of) => parts.manager.isTrapping(name, of),
       this.#clock.now(),

@@ -16,11 +16,13 @@ export { DEFAULT_CONTROL } from "./config/schema.ts";
 export { callControl } from "./control/client.ts";
 export { createLog, type Log, type LogEntry } from "./control/log.ts";
 export type {
+  ChildReport,
   ChildSaReport,
   ConnectionReport,
   Counters,
   GatewayStatus,
   IkeSaReport,
+  Traffic,
   WorkerReport,
 } from "./control/status.ts";
 export { VERSION } from "./control/version.ts";

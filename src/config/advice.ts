@@ -7,6 +7,9 @@ import { ANY } from "./scalars.ts";
 import type { Settings } from "./schema.ts";
 import type { Path } from "./source.ts";
 
+const MANUAL =
+  "for tests and benchmarks alone: nobody is authenticated, keys stay for ever, and their counters begin anew with each start, which breaks counter mode ciphers";
+
 export const adviceOn = ({ connections = {}, mark }: Settings): Fault[] => {
   const advice: Fault[] = [];
   for (const [name, connection] of Object.entries(connections)) {
@@ -26,7 +29,8 @@ export const adviceOn = ({ connections = {}, mark }: Settings): Fault[] => {
       });
     advice.push(...sha1(proposals, [...path, "proposals"]));
   }
-  for (const [path, { proposals, remote, interface: settings }] of childrenOf(connections)) {
+  for (const [path, { proposals, remote, manual, interface: settings }] of childrenOf(connections)) {
+    if (manual !== undefined) advice.push({ path: [...path, "manual"], message: MANUAL });
     advice.push(...sha1(proposals, [...path, "proposals"]));
     const peer = connections[String(path[1])]?.remote.address;
     settings?.routes.forEach((route, index) => {

@@ -4,6 +4,8 @@
  */
 import type { EngineName } from "../crypto/engine.ts";
 import type { DscpPolicy, EcnMode } from "../ipsec/dscp.ts";
+import type { DfPolicy } from "../ipsec/outer-header.ts";
+import type { TfcPadding } from "../ipsec/tfc.ts";
 import type { Secret } from "./secret.ts";
 
 export interface Config {
@@ -135,6 +137,14 @@ export interface Child {
   /** Of the outer header, by the inner one. */
   readonly dscp: DscpPolicy;
   readonly ecn: EcnMode;
+  readonly df: DfPolicy;
+  /** Whether a packet that is larger than its path is fragmented before it is sealed, or after. */
+  readonly fragment: "before" | "after";
+  readonly tfc: TfcPadding;
+  /** From one dummy packet to the next, ms; undefined: none are sent. */
+  readonly dummies: number | undefined;
+  /** The peer is asked for no padding. */
+  readonly refuseTfc: boolean;
   /** Pairs of SAs with these selectors; auto: one a worker. */
   readonly sas: number | "auto";
   readonly mode: "tunnel" | "transport";
@@ -142,6 +152,8 @@ export interface Child {
   readonly start: "connection" | "trap";
   /** Its own, or the name of the one of `interfaces` that it shares. */
   readonly interface: InterfaceSettings | string;
+  /** Its SAs, where no IKE makes them: then those of all children of its connection are such. */
+  readonly manual: ManualSas | undefined;
 }
 
 /** An interface of several children; its policies say which packet is whose. */
@@ -157,6 +169,21 @@ export interface PolicySettings {
   /** Traffic selectors as text. */
   readonly local: readonly string[];
   readonly remote: readonly string[];
+}
+
+/** A pair of SAs that nobody negotiates. */
+export interface ManualSas {
+  /** Name of the suite. */
+  readonly suite: string;
+  readonly in: ManualSa;
+  readonly out: ManualSa;
+}
+
+export interface ManualSa {
+  readonly spi: number;
+  readonly key: Secret;
+  /** Sequence numbers that are used up. */
+  readonly sequence: number;
 }
 
 export interface InterfaceSettings {

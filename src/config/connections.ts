@@ -73,7 +73,7 @@ const toLiveness = ({ interval, mode, retry }: LivenessSettings): Liveness => ({
 });
 
 const toChild = (child: Child, workers: number): ChildConfig => {
-  const { name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets, sas, mode, start } = child;
+  const { name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets, refuseTfc, sas, mode, start } = child;
   return {
     name,
     mode,
@@ -84,6 +84,7 @@ const toChild = (child: Child, workers: number): ChildConfig => {
     lifetime,
     lifebytes,
     lifepackets,
+    refuseTfc,
     sas: sas === "auto" ? workers : sas,
   };
 };

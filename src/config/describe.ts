@@ -1,6 +1,7 @@
 /** What a configuration would run, for a person to read before it does. */
 
 import type { DscpPolicy } from "../ipsec/dscp.ts";
+import type { TfcPadding } from "../ipsec/tfc.ts";
 import type { Child, Config, Connection, InterfaceSettings, SharedInterface } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { formatComplaint } from "./load.ts";
@@ -25,6 +26,16 @@ const describeDscp = (policy: DscpPolicy): string => {
     .map(([inner, outer]) => `${inner} as ${outer}`)
     .join(" and ");
 };
+
+const hex = (spi: number): string => spi.toString(16).padStart(8, "0");
+
+const describeTfc = (tfc: TfcPadding): string => {
+  if (tfc.kind === "none") return "not padded";
+  return tfc.kind === "full" ? "padded to the MTU" : `padded to multiples of ${tfc.octets} octets`;
+};
+
+const describeDummies = (interval: number | undefined): string =>
+  interval === undefined ? "" : `, a dummy each ${formatDuration(interval)}`;
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
@@ -79,16 +90,25 @@ const describeChild = ({
   replayWindow,
   dscp,
   ecn,
+  df,
+  fragment,
+  tfc,
+  dummies,
+  refuseTfc,
   sas,
   mode,
   start,
+  manual,
   interface: made,
 }: Child): string[] => [
   `  ${name}: ${mode === "tunnel" ? "" : "transport mode, "}${start === "trap" ? "with its first packet, " : ""}${local.join(", ")} === ${remote.join(", ")}`,
-  ...listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
-    (line) => `  ${line}`,
-  ),
-  `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}`,
+  ...(manual === undefined
+    ? listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
+        (line) => `  ${line}`,
+      )
+    : [`    manual keys for ${manual.suite}, SPIs ${hex(manual.in.spi)} to us and ${hex(manual.out.spi)} to the peer`]),
+  `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}, DF ${df}`,
+  `    fragmented ${fragment} sealing, ${describeTfc(tfc)}${describeDummies(dummies)}${refuseTfc ? ", the peer is to pad none" : ""}`,
   `    pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,
   ...(typeof made === "string" ? [`    shares interface ${made}`] : describeDevice(made).map((line) => `    ${line}`)),
 ];

@@ -17,6 +17,7 @@ import type {
   KeyringSettings,
 } from "./config.ts";
 import { exposure, type FoundKeyring, type FoundKeys, findKeyrings, findKeys, strengthOf } from "./keys.ts";
+import { isManual } from "./manual.ts";
 import { sharedOf } from "./policies.ts";
 import { brokenRules } from "./rules.ts";
 import { ANY } from "./scalars.ts";
@@ -84,7 +85,7 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
     ...keys.flatMap(({ warnings }) => warnings),
     ...exposure(
       file,
-      Object.values(connections).some(holdsKey) ||
+      Object.values(connections).some((connection) => holdsKey(connection) || isManual(connection)) ||
         Object.values(read.keyrings ?? {}).some((ring) => ring.some(holdsKey)),
     ),
   ];
@@ -198,16 +199,43 @@ const connectionOf = (
 
 const childOf = (
   name: string,
-  { replay_window, esn, lifebytes, lifepackets, interface: made, shares, ...child }: ChildSettings,
+  {
+    replay_window,
+    esn,
+    lifebytes,
+    lifepackets,
+    dummies,
+    refuse_tfc,
+    manual,
+    interface: made,
+    shares,
+    ...child
+  }: ChildSettings,
 ): Child => ({
   name,
   ...child,
   esn: replay_window === 0 && esn === "either" ? "no" : esn, // RFC 4303 §3.4.3
   lifebytes: lifebytes.count,
   lifepackets: lifepackets.count,
+  dummies: dummies.every,
+  refuseTfc: refuse_tfc,
   replayWindow: Math.ceil(replay_window / 32) * 32,
   interface: shares ?? interfaceOf(made),
+  manual: manualOf(manual),
 });
+
+/** The rules have seen to it that all is there. */
+const manualOf = (manual: ChildSettings["manual"]): Child["manual"] => {
+  if (manual?.suite === undefined) return undefined;
+  const { in: inbound, out } = manual;
+  if (inbound.spi === undefined || inbound.key === undefined) return undefined;
+  if (out.spi === undefined || out.key === undefined) return undefined;
+  return {
+    suite: manual.suite,
+    in: { spi: inbound.spi, key: inbound.key, sequence: inbound.sequence },
+    out: { spi: out.spi, key: out.key, sequence: out.sequence },
+  };
+};
 
 const interfaceOf = (made: ChildSettings["interface"]): InterfaceSettings => ({
   name: made?.name ?? "",

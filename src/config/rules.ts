@@ -4,6 +4,7 @@ import { IPV6_MIN_MTU } from "../ipsec/mtu.ts";
 import { parseSelector } from "../ipsec/selector.ts";
 import { type Complain, type Connections, childrenOf } from "./children.ts";
 import { type Fault, isWithin } from "./complaints.ts";
+import { checkManual, isManual } from "./manual.ts";
 import { checkMark, checkShared } from "./policies.ts";
 import { ANY } from "./scalars.ts";
 import type {
@@ -35,6 +36,10 @@ export const brokenRules = (settings: Settings, known: readonly Path[]): Fault[]
     if (connection === undefined) continue;
     checkName(name, ["connections", name], complain);
     checkConnection(connection, ["connections", name], complain);
+    if (isManual(connection)) {
+      checkManual(connection, ["connections", name], complain);
+      continue;
+    }
     if (!known.some((place) => isAboutKeys(place, ["connections", name])))
       checkKeys(connection, ["connections", name], complain);
     const { keyring } = connection;

@@ -3,6 +3,7 @@
  * the rules, so that a file with many mistakes is told all of them at once.
  */
 import { z } from "zod";
+import { suiteByName } from "../crypto/suites.ts";
 import { parseIdentity } from "../ike/identity.ts";
 import { MOST_ENTRIES } from "../ike/keyring.ts";
 import { parsePeerId } from "../ike/peer-id.ts";
@@ -19,6 +20,7 @@ import {
   dscp,
   duration,
   durationOrOff,
+  hexKey,
   host,
   hostOrAny,
   interfaceAddress,
@@ -33,7 +35,9 @@ import {
   route,
   socketPath,
   text,
+  tfc,
   whole,
+  yesNo,
   yesNoEither,
   yesNoForce,
 } from "./scalars.ts";
@@ -132,6 +136,22 @@ export const sharedInterface = z.strictObject({
   policies: z.array(policySettings).max(MOST_POLICIES, `expected at most ${MOST_POLICIES} policies`).optional(),
 });
 
+const spi = (about: string) => whole(about, 256, 0xffff_ffff);
+
+const manualSa = (which: string) =>
+  z.strictObject({
+    spi: spi(`Required. SPI of packets ${which}; of those to us, the lowest 12 bits are its own.`).optional(),
+    key: hexKey("Required. Encryption key, then salt or integrity key.").optional(),
+    sequence: whole(`Sequence number that packets ${which} have used up.`, 0, Number.MAX_SAFE_INTEGER).prefault(0),
+  });
+
+/** SAs that nobody negotiates (RFC 4301 §4.5.1). */
+const manualSettings = z.strictObject({
+  suite: parsed("an ESP suite such as aes256gcm16 or aes128-sha256", "Required. Of both SAs.", suiteByName).optional(),
+  in: manualSa("to us").prefault({}),
+  out: manualSa("to the peer").prefault({}),
+});
+
 export const childSettings = z.strictObject({
   proposals: listOf(espProposal, 1).prefault([...DEFAULT_ESP_PROPOSALS]),
   esn: yesNoEither("Extended sequence numbers (RFC 4304); either: as the peer likes.").prefault("either"),
@@ -158,6 +178,19 @@ export const childSettings = z.strictObject({
     "normal",
     "compatibility",
   ]).prefault("normal"),
+  df: oneOf(
+    "DF of outer IPv4 headers (RFC 4301 §8.1): the inner packet's, always, never; clear: who sends DF is not told of the MTU.",
+    ["copy", "set", "clear"],
+  ).prefault("copy"),
+  fragment: oneOf(
+    "A packet larger than its path is fragmented before it is sealed, or its sender told; after: its ESP packet is fragmented.",
+    ["before", "after"],
+  ).prefault("before"),
+  tfc: tfc(
+    "Packets are padded to a multiple of so many octets, or all to the MTU (RFC 4303 §2.7), if the peer takes it.",
+  ).prefault("none"),
+  dummies: durationOrOff("One dummy packet (RFC 4303 §2.6) is sent in each such time.", 40, HOUR).prefault("off"),
+  refuse_tfc: yesNo("The peer is asked to pad no packets (ESP_TFC_PADDING_NOT_SUPPORTED).").prefault(false),
   sas: autoOr(
     "Pairs of SAs with these selectors, each carried by a worker of its own (RFC 9611), if the peer agrees; auto: one a worker.",
     1,
@@ -171,6 +204,7 @@ export const childSettings = z.strictObject({
     "connection",
     "trap",
   ]).prefault("connection"),
+  manual: manualSettings.optional(),
   interface: interfaceSettings.optional(),
   shares: interfaceName("Name of an entry of `interfaces` whose device it uses instead of one of its own.").optional(),
 });

@@ -20,10 +20,10 @@ import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
 import { shapeOf } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 
-/** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
-const COUNTER_IV = 8;
+export const COUNTER_IV = 8;
 
+/** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 export class OutboundBatch {
   count = 0;
   readonly capacity: number;
@@ -36,8 +36,10 @@ export class OutboundBatch {
   readonly tunnelBlock: Int32Array;
   /** The reason why it is dropped unseen, or PASS. */
   readonly refused: Uint8Array;
-  /** TOS or traffic class of the outer header. */
-  readonly tos: Uint8Array;
+  /** Zeros behind it that are sealed with it (RFC 4303 §2.7). */
+  readonly padding: Uint16Array;
+  /** Of the outer header: see `outerMark`. */
+  readonly mark: Uint16Array;
 
   readonly verdict: Uint8Array;
   /** Counter block that it is counted in, of its SA or its tunnel. */
@@ -54,7 +56,8 @@ export class OutboundBatch {
     this.slot = new Int32Array(capacity);
     this.tunnelBlock = new Int32Array(capacity);
     this.refused = new Uint8Array(capacity);
-    this.tos = new Uint8Array(capacity);
+    this.padding = new Uint16Array(capacity);
+    this.mark = new Uint16Array(capacity);
     this.verdict = new Uint8Array(capacity);
     this.block = new Int32Array(capacity);
     this.sealedAt = new Int32Array(capacity);
@@ -153,6 +156,7 @@ export class Outbound {
       length: lengths,
       slot: slots,
       refused,
+      padding,
       verdict: verdicts,
       sa: sas,
       sealedAt,
@@ -225,7 +229,7 @@ export class Outbound {
       writeHeader(view, head, spi, top);
       if (ivLength === COUNTER_IV) writeCounterIv(view, text - ivLength, high, top);
       else if (ivLength !== 0) this.#ivs.take(view, text - ivLength);
-      const sealed = writeTrailer(view, text, length - skipped, shape.alignment, next);
+      const sealed = writeTrailer(view, text, length - skipped + padding[n]!, shape.alignment, next);
       sealedAt[n] = head;
       sealedLength[n] = headLength + sealed + shape.icvLength;
       verdicts[n] = Verdict.PASS;

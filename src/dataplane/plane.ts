@@ -10,7 +10,8 @@ import { EspalierError } from "../errors.ts";
 import { addressBytes, addressText, type Endpoint } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
 import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
-import { SaEvent } from "../ipsec/sad.ts";
+import { Df, type DfPolicy } from "../ipsec/outer-header.ts";
+import { ANY_SIZE, SaEvent, type SaSize } from "../ipsec/sad.ts";
 import { checkCpus } from "../linux/affinity.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
@@ -20,6 +21,7 @@ import { PlaneMemory } from "./plane-memory.ts";
 import { PlanePolicies, type PlanePolicy } from "./plane-policies.ts";
 import {
   type PairCounters,
+  pairTraffic,
   reportPair,
   reportTunnel,
   reportWorker,
@@ -109,6 +111,7 @@ export class Plane {
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
+  readonly #zeros = new Uint8Array(MAX_PACKET);
   #round = this.#pairs.values();
   #order = 0;
   #stopped: Promise<void> | undefined;
@@ -220,6 +223,11 @@ export class Plane {
     this.#memory.tunnels.setOuterTos(this.#tunnel(id).id, table);
   }
 
+  /** DF of the outer IPv4 header. Default: copied from the inner one. */
+  setDf(id: number, df: DfPolicy): void {
+    this.#memory.tunnels.setDf(this.#tunnel(id).id, Df[df]);
+  }
+
   /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
   setMss(id: number, mss4: number, mss6: number): void {
     this.#memory.tunnels.setMss(this.#tunnel(id).id, mss4, mss6);
@@ -249,6 +257,17 @@ export class Plane {
     this.#handoff.publish();
   }
 
+  /**
+   * Send a dummy packet (RFC 4303 §2.6) as long as a packet of `length` octets, on the pair that carries what others leave
+   * to it. Nothing happens where there is none, or where its worker has too much to do.
+   */
+  sendDummy(id: number, length: number): void {
+    if (!Number.isInteger(length) || length < 0 || length > MAX_PACKET)
+      throw usage(`a dummy packet has 0 to ${MAX_PACKET} octets, not ${length}`);
+    const worker = this.#memory.tunnels.fallback(this.#tunnel(id).id);
+    if (worker >= 0 && this.#handoff.give(worker, this.#zeros, 0, length, id)) this.#handoff.publish();
+  }
+
   // SAs
 
   /**
@@ -265,6 +284,22 @@ export class Plane {
     this.#reserved.set(spi, { slot: spi & (this.slots - 1), tunnel, resource });
     tunnel.reserved.add(spi);
     return spi;
+  }
+
+  /**
+   * Reserve this very SPI, for an SA with manual keys. Its low bits (`slotBits`) name its slot, and so its worker: false when
+   * another SA has the slot.
+   */
+  claimSpi(id: number, spi: number): boolean {
+    const tunnel = this.#tunnel(id);
+    checkSpi(spi);
+    this.#reclaim();
+    if (!this.#slots.claim(spi)) return false;
+    const slot = spi & (this.slots - 1);
+    const resource = (this.workerOf(spi) - tunnel.home + this.workers) % this.workers;
+    this.#reserved.set(spi, { slot, tunnel, resource });
+    tunnel.reserved.add(spi);
+    return true;
   }
 
   /** A reserved SPI that will not be installed. Ignores others. */
@@ -294,9 +329,10 @@ export class Plane {
     counters.clear(blocks.record(sad.outbound(slot)));
     const transport = child.mode === "transport";
     if (transport && child.encap) throw usage("transport mode does not go in UDP");
-    const both = { suite: child.suite, transport, esn: child.esn, encap: child.encap, tunnel: id, window, path };
-    sad.publish(sad.outbound(slot), { ...both, spi: child.spiOut, key: child.keyOut });
-    sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn });
+    const { suite, esn, encap, size = ANY_SIZE, sequence = { in: 0, out: 0 } } = child;
+    const both = { suite, transport, esn, encap, tunnel: id, window, path };
+    sad.publish(sad.outbound(slot), { ...both, spi: child.spiOut, key: child.keyOut, size, top: sequence.out });
+    sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn, top: sequence.in });
     this.#reserved.delete(child.spiIn);
     tunnel.reserved.delete(child.spiIn);
     const pair: Pair = {
@@ -346,6 +382,12 @@ export class Plane {
     this.#slots.retire(slot, this.#announce(slot));
   }
 
+  /** The path of a pair takes packets of another size, or they are to be padded otherwise. */
+  setSize(spiIn: number, size: SaSize): void {
+    const { sad } = this.#memory;
+    sad.setSize(sad.outbound(this.#pair(spiIn).slot), size);
+  }
+
   /** The peer's authenticated address or port changed. */
   move(spiIn: number, path: EspPath): void {
     const pair = this.#pair(spiIn);
@@ -365,8 +407,14 @@ export class Plane {
     return reportPair(this.#memory, pair.slot);
   }
 
+  /** The same by direction. */
+  pairTraffic(spiIn: number): TunnelCounters | undefined {
+    const pair = this.#pairs.get(spiIn);
+    return pair === undefined ? undefined : pairTraffic(this.#memory, pair.slot);
+  }
+
   /** What a live pair has carried, or undefined: what liveness checks and lifetimes by volume ask. */
-  usage(spiIn: number): Pick<PairCounters, "packetsIn" | "packetsOut" | "bytesIn" | "bytesOut"> | undefined {
+  usage(spiIn: number): Omit<PairCounters, "drops"> | undefined {
     return this.counters(spiIn);
   }
 

@@ -6,6 +6,7 @@
  * of its own; one that has none leaves packets to the fallback, a worker that has (RFC 9611 §3). Control names a fallback
  * after it gave that worker a pair and before it takes it away, so who is named can send.
  */
+import { Df } from "../ipsec/outer-header.ts";
 import { MAX_WORKERS } from "./worker-board.ts";
 
 export const MAX_TUNNELS = 1024;
@@ -22,10 +23,11 @@ const FALLBACK = 4;
 const MSS_IPV4 = 5;
 const MSS_IPV6 = 6;
 const HOLDS = 7;
-const TRAPS = 8;
-const WANTED = 9;
-const BYPASS_IPV4 = 10;
-const BYPASS_IPV6 = 11;
+const DF = 8;
+const TRAPS = 9;
+const WANTED = 10;
+const BYPASS_IPV4 = 11;
+const BYPASS_IPV6 = 12;
 /** READER of a child whose packets are read from the queues of another: all read theirs, but those. */
 const ALL = -1;
 const NOBODY = -2;
@@ -94,6 +96,7 @@ export class TunnelTable {
     }
     Atomics.store(this.#words, at + FALLBACK, -1);
     this.setMss(tunnel, 0, 0);
+    this.setDf(tunnel, Df.copy);
     for (let tos = 0; tos < TOS_VALUES; tos++) this.#tos[tunnel * TOS_VALUES + tos] = tos;
     Atomics.store(this.#words, at + STATE, 1);
   }
@@ -128,6 +131,11 @@ export class TunnelTable {
     return Atomics.exchange(this.#words, tunnel * ROW + WANTED, 0) === 1;
   }
 
+  /** `df`: of `Df`. Until then it is copied. */
+  setDf(tunnel: number, df: number): void {
+    Atomics.store(this.#words, tunnel * ROW + DF, df);
+  }
+
   // Workers
 
   /** A packet of this tunnel is there, and no SA. */
@@ -139,6 +147,10 @@ export class TunnelTable {
   /** Socket for packets of this version that bypass, or -1. */
   bypassFd(tunnel: number, version: number): number {
     return this.#words[tunnel * ROW + (version === 4 ? BYPASS_IPV4 : BYPASS_IPV6)]!;
+  }
+
+  df(tunnel: number): number {
+    return this.#words[tunnel * ROW + DF]!;
   }
 
   outerTos(tunnel: number, inner: number): number {

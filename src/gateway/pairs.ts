@@ -3,12 +3,14 @@
  * the state of their tunnel's interface, with the MTU that the way to the peer leaves (RFC 4301 §8.2).
  */
 import { wipe } from "../bytes.ts";
+import { espSpiText } from "../control/status.ts";
 import { MAX_OUTER_MTU, type Plane } from "../dataplane/plane.ts";
+import { EspalierError } from "../errors.ts";
 import type { ChildSaParams, Path } from "../ike/effect.ts";
-import { familyOf } from "../ip-address.ts";
-import { IPV6_MIN_MTU, innerMtu, transportMtu } from "../ipsec/mtu.ts";
 import { routeTo } from "../linux/route.ts";
+import { childSize } from "./child-size.ts";
 import type { Clock } from "./clock.ts";
+import type { ManualPair } from "./manual-sas.ts";
 import { PathMtuWatch, type PathNews, type SendingSa } from "./path-mtu-watch.ts";
 import type { TunnelInterface } from "./tunnel-interface.ts";
 import type { Tunnels } from "./tunnels.ts";
@@ -58,15 +60,27 @@ export class Pairs {
     return this.#installed.has(spiIn);
   }
 
-  /** Its keys are wiped once the data plane has them. */
-  install(child: ChildSaParams, useNow: boolean): void {
+  /** Its keys are wiped once the data plane has them. `sequence`: numbers that are used up. */
+  install(child: ChildSaParams, useNow: boolean, sequence = { in: 0, out: 0 }): void {
     const tunnel = this.#tunnels.of(child.connection, child.child);
     const { replayWindow } = this.#tunnels.settingsOf(child.connection, child.child);
-    this.#plane.install(this.#tunnels.idOf(child.connection, child.child), { ...child, replayWindow });
+    const id = this.#tunnels.idOf(child.connection, child.child);
+    this.#plane.install(id, { ...child, replayWindow, sequence });
     wipe(child.keyIn, child.keyOut);
     this.#keep(tunnel, child);
-    tunnel.pairs.set(child.spiIn, this.#mtuFor(child));
+    this.#size(tunnel, child);
     if (useNow) this.use(child.spiIn);
+  }
+
+  /** One with manual keys, for as long as the gateway runs. Throws ESPALIER_CONFIG where its SPI names a slot that is taken. */
+  installManual({ child, sequence }: ManualPair): void {
+    if (!this.#plane.claimSpi(this.#tunnels.idOf(child.connection, child.child), child.spiIn))
+      throw new EspalierError(
+        "ESPALIER_CONFIG",
+        `SPI ${espSpiText(child.spiIn)} of ${child.connection}/${child.child} ends like that of another SA`,
+        { remedy: `Give it other low ${this.#plane.slotBits} bits.` },
+      );
+    this.install(child, true, sequence);
   }
 
   /** Send on this pair from now on: its tunnel is up. */
@@ -75,7 +89,7 @@ export class Pairs {
     if (installed === undefined) return;
     const { tunnel, child } = installed;
     this.#plane.use(spiIn);
-    tunnel.pairs.set(spiIn, this.#mtuFor(child)); // the way to the peer may be another than when it was installed
+    this.#size(tunnel, child); // the way to the peer may be another than when it was installed
     tunnel.up(child.path.remote.address, child.mode === "transport" ? child.path.local.address : undefined);
     this.#clampTo(tunnel);
   }
@@ -150,8 +164,8 @@ export class Pairs {
 
   /** The path to this peer takes packets of another size: so do the tunnels that lead there. */
   #resize(peer: string): void {
-    for (const [spiIn, { tunnel, child }] of this.#leadingTo(peer)) {
-      tunnel.pairs.set(spiIn, this.#mtuFor(child));
+    for (const [, { tunnel, child }] of this.#leadingTo(peer)) {
+      this.#size(tunnel, child);
       tunnel.fit();
       this.#clampTo(tunnel);
     }
@@ -185,15 +199,12 @@ export class Pairs {
     for (const id of tunnel.ids) this.#plane.setMss(id, tunnel.mss(4), tunnel.mss(6));
   }
 
-  /**
-   * The inner MTU of a child. One that carries IPv6 has at least what every IPv6 link must have: when its ESP packets do not
-   * fit the path then, the kernel fragments them (RFC 4301 §8.2.1, RFC 2473 §7.1).
-   */
-  #mtuFor({ suite, encap, path, local, mode }: ChildSaParams): number {
-    const outer = this.#pathMtus.mtu(path.remote.address, linkMtu(path, this.#mark), this.#clock.now());
-    const mtuOf = mode === "transport" ? transportMtu : innerMtu;
-    const inner = mtuOf(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
-    return local.some(({ first }) => first.length === 16) ? Math.max(IPV6_MIN_MTU, inner) : inner;
+  /** Let a live pair and its tunnel know what its path takes now. */
+  #size(tunnel: TunnelInterface, child: ChildSaParams): void {
+    const outer = this.#pathMtus.mtu(child.path.remote.address, linkMtu(child.path, this.#mark), this.#clock.now());
+    const { mtu, size } = childSize(child, this.#tunnels.settingsOf(child.connection, child.child), outer);
+    tunnel.pairs.set(child.spiIn, { ...mtu, tfc: size.tfc });
+    this.#plane.setSize(child.spiIn, size);
   }
 }
 

@@ -25,6 +25,16 @@ const QUEUE_LENGTH = 4000;
 /** Twice the interval of unsolicited reports (RFC 3810 §9.11), and a little more, ms. */
 const SETTLING = 2_500;
 
+/** Octets of inner packets on one pair of SAs. */
+export interface PairMtu {
+  /** What its suite and path leave: a packet of so many octets fits as it is. */
+  readonly fits: number;
+  /** What the interface may give: more, where the system is to fragment ESP packets. */
+  readonly takes: number;
+  /** What its packets are padded to: see `paddedLength`. */
+  readonly tfc: number;
+}
+
 export interface TunnelPlace {
   /** Mark of the gateway's own packets, and table of the routes. */
   readonly mark?: number | undefined;
@@ -40,14 +50,16 @@ export class TunnelInterface {
   readonly #place: TunnelPlace;
   readonly #table: { readonly table?: number };
   #mtu = 0;
+  /** Octets of a packet that fits all its pairs. */
+  #fits = 0;
   #up = false;
   #source: string | undefined;
   /** When it has said all that it says by itself, and routes may lead into it; undefined: they do, or it is down. */
   #settlesAt: number | undefined;
   /** The data plane's numbers for its children. */
   readonly ids: number[] = [];
-  /** Inbound SPIs of its live pairs, each with the inner MTU that its suite and path leave. */
-  readonly pairs = new Map<number, number>();
+  /** By inbound SPI: its live pairs. */
+  readonly pairs = new Map<number, PairMtu>();
 
   private constructor(settings: InterfaceSettings, device: TunDevice, place: TunnelPlace) {
     this.#settings = settings;
@@ -98,7 +110,13 @@ export class TunnelInterface {
   mss(family: Family): number {
     const { mss } = this.#settings;
     if (mss === "off") return 0;
-    return mss === "auto" ? mssFor(this.#mtu, family) : mss;
+    return mss === "auto" ? mssFor(Math.min(this.#mtu, this.#fits), family) : mss;
+  }
+
+  /** Of packets that it may carry at this moment; undefined: none. */
+  get lengths(): { readonly mtu: number; readonly tfc: number } | undefined {
+    const [pair] = this.pairs.values();
+    return pair === undefined ? undefined : { mtu: this.#fits, tfc: pair.tfc };
   }
 
   get isUp(): boolean {
@@ -181,7 +199,10 @@ export class TunnelInterface {
 
   /** Set the MTU anew, after its pairs have changed. */
   fit(): void {
-    if (this.pairs.size > 0) this.#setMtu(Math.min(...this.pairs.values()));
+    if (this.pairs.size === 0) return;
+    const pairs = [...this.pairs.values()];
+    this.#fits = Math.min(...pairs.map(({ fits }) => fits));
+    this.#setMtu(Math.min(...pairs.map(({ takes }) => takes)));
   }
 
   #setMtu(computed: number): void {

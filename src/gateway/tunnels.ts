@@ -88,11 +88,12 @@ export class Tunnels {
     return tunnel;
   }
 
-  #keep(plane: Plane, { name }: Connection, { name: child, dscp, ecn }: ChildSettings, place: Place): void {
+  #keep(plane: Plane, { name }: Connection, { name: child, dscp, ecn, df }: ChildSettings, place: Place): void {
     this.#byChild.set(keyOf(name, child), place);
     this.#byId.set(place.id, { connection: name, child });
     place.tunnel.ids.push(place.id);
     plane.setOuterTos(place.id, outerTosTable(dscp, ecn));
+    plane.setDf(place.id, df);
   }
 
   #addRules(): void {
@@ -142,6 +143,16 @@ export class Tunnels {
 
   settingsOf(connection: string, child: string): ChildSettings {
     return this.#find(connection, child).settings;
+  }
+
+  /** All of them, with the settings of their children. */
+  get all(): Iterable<Place> {
+    return this.#byChild.values();
+  }
+
+  childrenOf(connection: string): { readonly name: string; readonly place: Place }[] {
+    const found = this.#config.connections.find(({ name }) => name === connection);
+    return (found?.children ?? []).map(({ name }) => ({ name, place: this.#find(connection, name) }));
   }
 
   /** Those with an interface of their own whose first packet waits there, and is to bring them up. */

@@ -22,6 +22,8 @@ export interface AgreedChild {
   readonly spiOut: number;
   readonly suite: EspSuite;
   readonly mode: "tunnel" | "transport";
+  /** The peer said ESP_TFC_PADDING_NOT_SUPPORTED. */
+  readonly tfcRefused: boolean;
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];
 }

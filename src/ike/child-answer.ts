@@ -4,13 +4,14 @@
  */
 import { equalSelectors, narrow, type TrafficSelector } from "../ipsec/selector.ts";
 import type { AgreedChild } from "./agreed-child.ts";
-import { selectorsText } from "./child-offer.ts";
+import { selectorsText, tfcNotify } from "./child-offer.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { Path } from "./child-sa-params.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
+import { hasNotify } from "./payloads.ts";
 import { chooseEsp, describeProposals, type EspSuite, type Proposal, spiBytes } from "./proposal.ts";
 import { type Mode, modeOf, modePayloads, selectorsFor, transportProblem } from "./transport-mode.ts";
 
@@ -80,7 +81,8 @@ export const chooseChild = (
     );
   if (best === undefined) throw noProposal(offered, fitting);
   const { config, mode, local, remote, chosen, spi, suite } = best.fit;
-  return { config, mode, local, remote, chosen, spiOut: spi, suite };
+  const tfcRefused = hasNotify(payloads, Notify.ESP_TFC_PADDING_NOT_SUPPORTED);
+  return { config, mode, local, remote, chosen, spiOut: spi, suite, tfcRefused };
 };
 
 interface Ranked {
@@ -96,9 +98,12 @@ interface Ranked {
   };
 }
 
-/** USE_TRANSPORT_MODE where it is agreed, SA of the answer, which bears the SPI that we receive on, the narrowed TSi and TSr. */
+/**
+ * USE_TRANSPORT_MODE where it is agreed, SA of the answer, which bears the SPI that we receive on, the narrowed TSi and TSr,
+ * and what is said of padding.
+ */
 export const answeredPayloads = (
-  { chosen, mode, local, remote }: ChosenChild,
+  { config, chosen, mode, local, remote }: ChosenChild,
   spiIn: number,
 ): { mode: readonly Payload[]; sa: Payload; selectors: readonly Payload[] } => ({
   mode: modePayloads(mode),
@@ -106,6 +111,7 @@ export const answeredPayloads = (
   selectors: [
     { kind: "TSi", value: { selectors: remote } },
     { kind: "TSr", value: { selectors: local } },
+    ...tfcNotify(config),
   ],
 });
 

@@ -10,6 +10,7 @@ import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
+import { hasNotify, notifyPayload } from "./payloads.ts";
 import { acceptEsp, describeProposals, espLike, offerEsp, TransformType } from "./proposal.ts";
 import { modeOf, modePayloads, selectorsFor } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
@@ -37,7 +38,7 @@ export const offerChild = (
   return { config, resource, spiIn, proposals: offerEsp(wanted, spiIn, { withKe }), local, remote };
 };
 
-/** USE_TRANSPORT_MODE where it is wanted, SA, TSi and TSr of the request. */
+/** USE_TRANSPORT_MODE where it is wanted, SA, TSi and TSr of the request, and what it says of padding. */
 export const offeredPayloads = ({
   config,
   proposals,
@@ -49,8 +50,13 @@ export const offeredPayloads = ({
   selectors: [
     { kind: "TSi", value: { selectors: local } },
     { kind: "TSr", value: { selectors: remote } },
+    ...tfcNotify(config),
   ],
 });
+
+/** Behind the selectors: the peer is to pad no packets beyond what ESP needs (RFC 7296 §1.3.1). */
+export const tfcNotify = ({ refuseTfc = false }: ChildConfig): readonly Payload[] =>
+  refuseTfc ? [notifyPayload(Notify.ESP_TFC_PADDING_NOT_SUPPORTED)] : [];
 
 /** Throws IkeError when the answer is none to this offer. */
 export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[]): AgreedChild => {
@@ -77,6 +83,7 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
     spiOut: accepted.spi,
     suite: accepted.suite,
     mode,
+    tfcRefused: hasNotify(payloads, Notify.ESP_TFC_PADDING_NOT_SUPPORTED),
     local: tsi.selectors,
     remote: tsr.selectors,
   };

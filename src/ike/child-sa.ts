@@ -73,7 +73,7 @@ export class ChildSa {
     this.inUse = options.inUse;
     this.expiresAt = options.expiresAt;
     this.limits = options.limits;
-    this.carried = { packets: 0, bytes: 0, at: options.now };
+    this.carried = { packets: 0, bytes: 0, sequence: 0, at: options.now };
     this.#state = { name: "installed", rekeyAt: options.rekeyAt };
   }
 

@@ -27,7 +27,7 @@ interface Installing {
 
 export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): ChildSa => {
   const { agreed, keys, ni, nr, shared, weInitiated, use, replaces } = installing;
-  const { config, mode, resource, spiIn, spiOut, local, remote, suite } = agreed;
+  const { config, mode, resource, spiIn, spiOut, local, remote, suite, tfcRefused } = agreed;
   const { initiatorToResponder, responderToInitiator } = deriveChildKeys({
     prf: keys.prf,
     skD: keys.skD,
@@ -45,6 +45,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     mode,
     local,
     remote,
+    tfcRefused,
     encap: sa.encap,
     proposal: suite.name,
     replaces: replaces?.spiIn,

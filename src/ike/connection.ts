@@ -73,6 +73,8 @@ export interface ChildConfig {
   /** The same in octets and in packets, of whichever of its SAs has more; undefined: no such limit. */
   readonly lifebytes?: number | undefined;
   readonly lifepackets?: number | undefined;
+  /** Tell the peer that it is to pad no packets beyond what ESP needs (RFC 7296 §1.3.1); default no. */
+  readonly refuseTfc?: boolean;
 }
 
 export interface Liveness {

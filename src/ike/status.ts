@@ -37,7 +37,8 @@ export interface ChildSaStatus {
   readonly esn: boolean;
   readonly encap: boolean;
   readonly mode: "tunnel" | "transport";
-  readonly rekeyAt: number;
+  /** Undefined: never. */
+  readonly rekeyAt: number | undefined;
   readonly local: readonly string[];
   readonly remote: readonly string[];
 }

@@ -17,9 +17,10 @@ import { hasNotify, notifyPayload } from "./payloads.ts";
 export type Mode = "tunnel" | "transport";
 
 type Selectors = Pick<ChildConfig, "local" | "remote">;
+type Wanted = Selectors & Pick<ChildConfig, "mode">;
 
 /** The selectors of a child between the hosts of `path`: in transport mode their own addresses. */
-export const selectorsFor = (child: ChildConfig, path: Path): Selectors =>
+export const selectorsFor = (child: Wanted, path: Path): Selectors =>
   child.mode !== "transport"
     ? child
     : {

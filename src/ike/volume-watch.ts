@@ -4,7 +4,7 @@ import { type ChildSa, spiText } from "./child-sa.ts";
 import type { Usage } from "./environment.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import type { Turn } from "./turn.ts";
-import { ENDLESS, hasVolumeLimit, REKEY_AT_PACKETS, SELDOM, seldom, type Volume } from "./volume.ts";
+import { ENDLESS, hasVolumeLimit, SELDOM, seldom, type Volume } from "./volume.ts";
 
 /** How often at most, ms. */
 const OFTEN = 200;
@@ -29,20 +29,21 @@ export const watchVolume = (turn: Turn, sa: IkeSa): void => {
   sa.usageAt = turn.now + Math.max(OFTEN, next);
 };
 
-const volumeOf = ({ packetsIn, packetsOut, bytesIn, bytesOut }: Usage): Volume => ({
+const volumeOf = ({ packetsIn, packetsOut, bytesIn, bytesOut, seqIn, seqOut }: Usage): Volume => ({
   packets: Math.max(packetsIn, packetsOut),
   bytes: Math.max(bytesIn, bytesOut),
+  sequence: Math.max(seqIn, seqOut),
 });
 
 const reaches = (carried: Volume, limit: Volume): boolean =>
-  carried.packets >= limit.packets || carried.bytes >= limit.bytes;
+  carried.packets >= limit.packets || carried.bytes >= limit.bytes || carried.sequence >= limit.sequence;
 
 /** Rekey it once; where that is refused, it is tried again as after any refusal. */
 const wearOut = (turn: Turn, sa: IkeSa, child: ChildSa, carried: Volume): void => {
   if (child.isWornOut) return;
   child.isWornOut = true;
   const { name } = child.config;
-  const isSequence = !child.facts.esn && carried.packets >= REKEY_AT_PACKETS;
+  const isSequence = carried.sequence >= child.limits.soft.sequence;
   const text = isSequence ? "before its sequence numbers end" : "since it has carried its share";
   turn.log("info", isSequence ? "sequence-numbers-low" : "volume-used", sa, `child ${name}: rekeyed ${text}`, {
     child: name,
@@ -57,5 +58,9 @@ const timeLeft = (turn: Turn, { carried: last, limits, isWornOut }: ChildSa, car
   const past = Math.max(1, turn.now - last.at);
   const left = (now: number, before: number, end: number): number =>
     now <= before || end === ENDLESS ? ENDLESS : ((end - now) * past) / (now - before);
-  return Math.min(left(carried.packets, last.packets, limit.packets), left(carried.bytes, last.bytes, limit.bytes));
+  return Math.min(
+    left(carried.packets, last.packets, limit.packets),
+    left(carried.bytes, last.bytes, limit.bytes),
+    left(carried.sequence, last.sequence, limit.sequence),
+  );
 };

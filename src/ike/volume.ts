@@ -8,6 +8,8 @@ import type { ChildConfig } from "./connection.ts";
 export interface Volume {
   readonly packets: number;
   readonly bytes: number;
+  /** Sequence numbers used. */
+  readonly sequence: number;
 }
 
 export interface VolumeLimits {
@@ -17,7 +19,7 @@ export interface VolumeLimits {
 
 /** 32-bit sequence numbers are used up to 2^32 - 2^20; at nine tenths of that the pair is rekeyed. */
 export const LAST_SEQUENCE = 0xfff00000;
-export const REKEY_AT_PACKETS = 0.9 * LAST_SEQUENCE;
+export const REKEY_AT = 0.9 * LAST_SEQUENCE;
 
 /** How often at least it is looked at, ms: sequence numbers take minutes to end at any speed, a limit may be low. */
 export const SELDOM = { sequence: 10_000, configured: 1_000 } as const;
@@ -30,16 +32,17 @@ export const volumeLimits = (
   { lifepackets, lifebytes }: ChildConfig,
   esn: boolean,
 ): VolumeLimits => {
-  const sequence = esn ? { soft: ENDLESS, hard: ENDLESS } : { soft: REKEY_AT_PACKETS, hard: LAST_SEQUENCE };
+  const sequence = esn ? { soft: ENDLESS, hard: ENDLESS } : { soft: REKEY_AT, hard: LAST_SEQUENCE };
   const soft = (limit: number | undefined): number => (limit === undefined ? ENDLESS : jittered(limit, 0.1));
   const hard = (limit: number | undefined): number => (limit === undefined ? ENDLESS : limit * 1.1);
   return {
-    soft: { packets: Math.min(soft(lifepackets), sequence.soft), bytes: soft(lifebytes) },
-    hard: { packets: Math.min(hard(lifepackets), sequence.hard), bytes: hard(lifebytes) },
+    soft: { packets: soft(lifepackets), bytes: soft(lifebytes), sequence: sequence.soft },
+    hard: { packets: hard(lifepackets), bytes: hard(lifebytes), sequence: sequence.hard },
   };
 };
 
-export const hasVolumeLimit = ({ soft }: VolumeLimits): boolean => soft.packets !== ENDLESS || soft.bytes !== ENDLESS;
+export const hasVolumeLimit = ({ soft }: VolumeLimits): boolean =>
+  soft.packets !== ENDLESS || soft.bytes !== ENDLESS || soft.sequence !== ENDLESS;
 
 /** How often at least a pair of this child is looked at, ms. */
 export const seldom = ({ lifebytes, lifepackets }: ChildConfig): number =>

@@ -44,11 +44,14 @@ test("the defaults of the smallest configuration", () => {
           "childless": "allow",
           "children": [
             {
+              "df": "copy",
               "dscp": {
                 "kind": "copy",
               },
+              "dummies": undefined,
               "ecn": "normal",
               "esn": "either",
+              "fragment": "before",
               "interface": {
                 "addresses": [],
                 "mss": "auto",
@@ -63,12 +66,14 @@ test("the defaults of the smallest configuration", () => {
                 "0.0.0.0/0",
                 "::/0",
               ],
+              "manual": undefined,
               "mode": "tunnel",
               "name": "net",
               "proposals": [
                 "aes256gcm16-aes128gcm16",
                 "aes256-aes128-sha256",
               ],
+              "refuseTfc": false,
               "remote": [
                 "0.0.0.0/0",
                 "::/0",
@@ -76,6 +81,9 @@ test("the defaults of the smallest configuration", () => {
               "replayWindow": 1024,
               "sas": "auto",
               "start": "connection",
+              "tfc": {
+                "kind": "none",
+              },
             },
           ],
           "duplicates": "contact",

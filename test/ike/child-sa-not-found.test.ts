@@ -61,6 +61,7 @@ const up = (wish: Wish, ...spis: number[]) => {
       mode: "tunnel" as const,
       local: child.local,
       remote: child.remote,
+      tfcRefused: false,
     };
     return installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
   });
