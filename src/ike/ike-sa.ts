@@ -144,6 +144,11 @@ export class IkeSa {
   lastAnswered: Answered | undefined;
   /** How often the peer is told that its message IDs are out of order. */
   readonly complaints = new RateLimit(1, 10_000);
+  /** Key exchanges that are being computed, by number in `KeyWorks`: for the peer's request, and for its answer to ours. */
+  readonly awaited: { request: number | undefined; answer: number | undefined } = {
+    request: undefined,
+    answer: undefined,
+  };
   /** Messages with a wrong ICV since the last authentic one. */
   decryptFailures = 0;
   /** Rekeys that the peer asks for. */

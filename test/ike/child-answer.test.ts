@@ -18,10 +18,16 @@ const offer = (tsi: readonly TrafficSelector[], tsr = tsi): Payload[] => [
   { kind: "TSr", value: { selectors: tsr } },
 ];
 
+const PATH = {
+  local: { address: "192.0.2.1", port: 500 },
+  remote: { address: "192.0.2.2", port: 500 },
+};
+
 /** The child that is chosen while those of `up` have a pair. */
 const chosen = (payloads: Payload[], children: readonly ChildConfig[], ...up: readonly ChildConfig[]): string => {
   const pairsOf = (config: ChildConfig) => (up.includes(config) ? [{ facts: config } as unknown as ChildSa] : []);
-  return chooseChild(payloads, children, { withKe: true, pairsOf, mayBeSeveral: false }).config.name;
+  return chooseChild(payloads, children, { withKe: true, path: PATH, encap: false, pairsOf, mayBeSeveral: false })
+    .config.name;
 };
 
 test.each([[[wide, narrow]], [[narrow, wide]]])("the one whose selectors are offered, whatever is up", (children) => {

@@ -5,6 +5,7 @@
  *   a.initiate("net");      // IKE_SA_INIT, IKE_AUTH -->
  *   run(1_000);
  */
+import { doKeyWork, type KeyResult, type KeyWork } from "../../src/crypto/key-work.ts";
 import type { ChildConfig, ConnectionConfig } from "../../src/ike/connection.ts";
 import type { Effect } from "../../src/ike/effect.ts";
 import { parseIdentity } from "../../src/ike/identity.ts";
@@ -79,6 +80,11 @@ export class Peer {
   readonly logs: LogLine[] = [];
   readonly address: string;
   keepalives = 0;
+  forgottenWorks = 0;
+  /** Key exchanges that were asked for, and what they came to. */
+  readonly works: { readonly work: KeyWork; readonly result: KeyResult }[] = [];
+  /** How long the next of them takes, ms. */
+  keyWorkTime = (): number => 5;
   /** What the resolver knows. */
   readonly names = new Map<string, readonly string[]>();
   /** What the system says of the MTU of the way to the other. */
@@ -133,8 +139,20 @@ export class Peer {
       else if (effect.kind === "log") this.logs.push({ ...effect, at: this.#clock.now });
       else if (effect.kind === "keepalive") this.keepalives++;
       else if (effect.kind === "resolve") this.#resolve(effect.connection, effect.host);
+      else if (effect.kind === "key-work") this.#compute(effect.id, effect.work);
+      else if (effect.kind === "forget-key-work") this.forgottenWorks++;
       else this.data.apply(effect);
     }
+  }
+
+  /** Elsewhere, in no order: also what is not wanted any more comes back. */
+  #compute(id: number, work: KeyWork): void {
+    const { manager } = this; // one that has crashed hears no more
+    const result = doKeyWork(work);
+    this.works.push({ work, result });
+    this.#clock.at(this.#clock.now + this.keyWorkTime(), () => {
+      if (manager === this.manager) this.apply(manager.keyWorkDone(id, result, this.#clock.now));
+    });
   }
 
   #resolve(connection: string, host: string): void {
