@@ -235,7 +235,10 @@ test("a peer that says anything, under the right keys, spoils its own IKE SA at 
       pairs: at.b.data.pairs.size,
       wrong: [...disagreements(at), ...gaps(at).filter((gap) => gap.startsWith("a"))],
     };
-    expect({ seed, left }).toEqual({ seed, left: { ikeSas: { halfOpen: 0, all: 1 }, pairs: 1, wrong: [] } });
+    expect({ seed, left }).toEqual({
+      seed,
+      left: { ikeSas: { halfOpen: 0, all: 1, keyWorks: 0 }, pairs: 1, wrong: [] },
+    });
   }
 });
 
