@@ -8,6 +8,7 @@ export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork } from "./benc
 export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
 export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "./bench/result.ts";
+export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
 export { benchTunnel, type TunnelBenchOptions, type TunnelBenchResult } from "./bench/tunnel.ts";
 export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";
 export { describeConfig } from "./config/describe.ts";

@@ -16,6 +16,7 @@ import {
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
 import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
+import { addSpd } from "./bench-spd.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
@@ -40,6 +41,7 @@ export const addBench = (program: Command, terminal: Terminal): void => {
   addTunnel(bench, terminal);
   addCompare(bench, terminal);
   addIke(bench, terminal);
+  addSpd(bench, terminal);
 };
 
 const addEsp = (bench: Command, terminal: Terminal): void => {
