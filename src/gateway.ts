@@ -18,10 +18,12 @@ import { type Clock, systemClock } from "./gateway/clock.ts";
 import { DummyTraffic } from "./gateway/dummy-traffic.ts";
 import { chooseEngines } from "./gateway/engines.ts";
 import { InitQueue } from "./gateway/init-queue.ts";
+import { KeyPool } from "./gateway/key-pool.ts";
 import { sourceFor } from "./gateway/local-address.ts";
 import { type ManualPair, manualPairs, withoutManual } from "./gateway/manual-sas.ts";
 import { Pairs } from "./gateway/pairs.ts";
 import { reportEngines, reportStatus } from "./gateway/report.ts";
+import { slowKeyExchanges } from "./gateway/slow-key-exchanges.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
 import { Trap } from "./gateway/trap.ts";
 import { Tunnels } from "./gateway/tunnels.ts";
@@ -75,6 +77,10 @@ export class Gateway {
   readonly #strangers = new InitQueue({
     serve: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
     onDrop: () => this.#parts?.manager.drop("init-queue-full"),
+  });
+  readonly #keyPool = new KeyPool({
+    onDone: (id, result) => this.#act((manager, now) => manager.keyWorkDone(id, result, now)),
+    onTrouble: (message) => this.#write("error", "key-threads-failed", `computed on the control thread: ${message}`),
   });
   readonly #tunnels: Tunnels;
   readonly #icmp: IcmpSocket[] = [];
@@ -145,7 +151,7 @@ export class Gateway {
         usage: (spi) => plane.usage(spi),
         pathMtu: ({ remote }) => routeTo(remote.address, { mark })?.mtu,
       },
-      { ports, ...this.#config.ike },
+      { ports, ...this.#config.ike, slowKeyExchanges: slowKeyExchanges(connections) },
     );
     const parts: Parts = {
       choice,
@@ -255,6 +261,7 @@ export class Gateway {
     const parts = this.#parts;
     clearInterval(parts?.beat);
     this.#strangers.close();
+    await this.#keyPool.close();
     await parts?.control?.close();
     parts?.pairs.close();
     await parts?.plane.stop();
@@ -303,6 +310,15 @@ export class Gateway {
       case "mixed-trains":
         this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
         break;
+      case "tun-refused": {
+        const name = [...this.#tunnels.all].find(({ id }) => id === event.tunnel)?.tunnel.name ?? "an interface";
+        this.#write(
+          "warn",
+          "tun-refused",
+          `${name} did not take a packet: ${event.errno}; others are counted as tun-error`,
+        );
+        break;
+      }
       case "replaced":
         this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);
         break;
@@ -369,6 +385,12 @@ export class Gateway {
         break;
       case "resolve":
         this.#resolve(effect.connection, effect.host);
+        break;
+      case "key-work":
+        this.#keyPool.do(effect.id, effect.work);
+        break;
+      case "forget-key-work":
+        this.#keyPool.forget(effect.id);
         break;
       case "log":
         this.#log.write(effect);

@@ -4,9 +4,10 @@ export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
 export { benchIke } from "./bench/ike.ts";
 export { benchIdle, type IdleBenchOptions, type IdleBenchResult, type IdleSide } from "./bench/ike-idle.ts";
-export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork } from "./bench/ike-rows.ts";
+export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork, Stall } from "./bench/ike-rows.ts";
 export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
+export { makeReport, type Report } from "./bench/report.ts";
 export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "./bench/result.ts";
 export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
 export { benchTunnel, type TunnelBenchOptions, type TunnelBenchResult } from "./bench/tunnel.ts";
@@ -23,6 +24,7 @@ export type {
   Counters,
   GatewayStatus,
   IkeSaReport,
+  InterfaceReport,
   Traffic,
   WorkerReport,
 } from "./control/status.ts";

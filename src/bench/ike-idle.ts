@@ -55,29 +55,32 @@ export const benchIdle = async (options: IdleBenchOptions = {}): Promise<IdleBen
   const kex = kexName(options.kex ?? "x25519");
   refuseTypeScript();
   const began = performance.now();
-  return withPair({ connections: tunnels, kex, pfs: false, liveness: liveness * 1000 }, async (pair) => {
-    const setUpSeconds = (performance.now() - began) / 1000;
-    const before = { initiator: await pair.initiator.look(true), responder: await pair.responder.look(true) };
-    await new Promise((wake) => setTimeout(wake, idle * 1000));
-    const after = { initiator: await pair.initiator.look(), responder: await pair.responder.look() };
-    const resent = (looked: Looked): number => looked.counters[RESENT] ?? 0;
-    for (const role of ["initiator", "responder"] as const)
-      if (after[role].pairs !== tunnels)
-        throw new EspalierError("ESPALIER_PLATFORM", `${role}: ${after[role].pairs} of ${tunnels} tunnels are up`);
-    return {
-      ...{ tunnels, kex, livenessSeconds: liveness, setUpSeconds, seconds: after.initiator.seconds },
-      initiator: sideOf(after.initiator),
-      responder: sideOf(after.responder),
-      retransmissions:
-        resent(after.initiator) + resent(after.responder) - resent(before.initiator) - resent(before.responder),
-    };
-  });
+  return withPair(
+    { connections: tunnels, kex, pfs: false, liveness: liveness * 1000, keyThreads: true },
+    async (pair) => {
+      const setUpSeconds = (performance.now() - began) / 1000;
+      const before = { initiator: await pair.initiator.look(true), responder: await pair.responder.look(true) };
+      await new Promise((wake) => setTimeout(wake, idle * 1000));
+      const after = { initiator: await pair.initiator.look(), responder: await pair.responder.look() };
+      const resent = (looked: Looked): number => looked.counters[RESENT] ?? 0;
+      for (const role of ["initiator", "responder"] as const)
+        if (after[role].pairs !== tunnels)
+          throw new EspalierError("ESPALIER_PLATFORM", `${role}: ${after[role].pairs} of ${tunnels} tunnels are up`);
+      return {
+        ...{ tunnels, kex, livenessSeconds: liveness, setUpSeconds, seconds: after.initiator.seconds },
+        initiator: sideOf(after.initiator),
+        responder: sideOf(after.responder),
+        retransmissions:
+          resent(after.initiator) + resent(after.responder) - resent(before.initiator) - resent(before.responder),
+      };
+    },
+  );
 };
 
-const sideOf = ({ cpu, seconds, resident, heapUsed, longestStall, pairs }: Looked): IdleSide => ({
+const sideOf = ({ cpu, seconds, resident, heapUsed, stall, pairs }: Looked): IdleSide => ({
   cpuPercent: cpu / seconds / 10,
   residentBytes: resident,
   heapBytes: heapUsed,
-  longestStallMs: longestStall,
+  longestStallMs: stall.longest,
   tunnels: pairs,
 });

@@ -11,6 +11,9 @@ export class IkeLoad {
   /** What to do next, once the core has done its step. */
   #due: (() => void)[] = [];
   #isOver = false;
+  #work: IkeWork = "handshake";
+  /** Connections that are done, where `begin` says when the next begins. */
+  #free: number[] = [];
 
   constructor(site: IkeSite) {
     this.#site = site;
@@ -31,11 +34,17 @@ export class IkeLoad {
     return this.#begun.size;
   }
 
-  /** Begin each of the connections, again and again until `end`. For rekeys they must be up. */
-  repeat(work: IkeWork, connections: number): void {
+  /**
+   * Begin each of the connections, again and again until `end`; with a rate only when `begin` is called. For rekeys they must
+   * be up.
+   */
+  repeat(work: IkeWork, connections: number, rate?: number): void {
     this.#isOver = false;
+    this.#work = work;
+    this.#free = rate === undefined ? [] : Array.from({ length: connections }, (_, connection) => connection);
     const again = (connection: number): void => {
-      if (!this.#isOver) this.#due.push(() => this.#again(connection, work));
+      if (rate !== undefined) this.#free.push(connection);
+      else if (!this.#isOver) this.#due.push(() => this.#again(connection, work));
     };
     const isHandshake = work === "handshake";
     this.#site.events = {
@@ -53,7 +62,14 @@ export class IkeLoad {
         again(connection);
       },
     };
+    if (rate !== undefined) return;
     for (let connection = 0; connection < connections; connection++) this.#again(connection, work);
+  }
+
+  /** One more, if a connection is free. */
+  begin(): void {
+    const connection = this.#free.shift();
+    if (connection !== undefined) this.#again(connection, this.#work);
   }
 
   /** No more are begun. */

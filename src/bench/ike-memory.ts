@@ -25,7 +25,13 @@ export const measureInMemory = async (task: IkeTask): Promise<IkeBenchRow> => {
   const { kex, work, concurrency, seconds } = task;
   const messages: Message[] = [];
   const spent = { initiator: 0, responder: 0 };
-  const both = { addresses: ADDRESSES, ports: { ike: 500, natt: 4500 }, connections: concurrency, kex };
+  const both = {
+    addresses: ADDRESSES,
+    ports: { ike: 500, natt: 4500 },
+    connections: concurrency,
+    kex,
+    keyThreads: false,
+  };
   const open = (role: Role, to: Role): Promise<IkeSite> =>
     IkeSite.open({ ...both, role, pfs: work === "rekey-child-pfs", liveness: undefined }, ({ local, remote }, bytes) =>
       messages.push({ to, path: { local: remote, remote: local }, bytes }),
@@ -83,7 +89,7 @@ export const measureInMemory = async (task: IkeTask): Promise<IkeBenchRow> => {
       perSecond: count / took,
       latencyMs: { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) },
       cpuMs: { initiator: spent.initiator / count, responder: spent.responder / count },
-      longestStallMs: null,
+      ...{ rate: null, keyThreads: false, stallMs: null },
       retransmissions: countOf(sites.initiator, "retransmissions"),
       cookies: countOf(sites.responder, "cookies-sent"),
     };

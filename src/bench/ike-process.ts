@@ -7,7 +7,7 @@ import { IkeSockets } from "../gateway/ike-sockets.ts";
 import { InitQueue } from "../gateway/init-queue.ts";
 import { openIkePort } from "../linux/ike-port.ts";
 import { IkeLoad } from "./ike-load.ts";
-import type { IkeWork } from "./ike-rows.ts";
+import type { IkeWork, Stall } from "./ike-rows.ts";
 import { IkeSite, type IkeSiteOptions, type PairProof } from "./ike-site.ts";
 
 export type Order =
@@ -15,7 +15,12 @@ export type Order =
   /** Initiator: bring so many connections up. Answered when they are. */
   | { readonly order: "connect"; readonly connections: number; readonly atOnce: number }
   /** Initiator: begin the work and go on with it until `look`. */
-  | { readonly order: "repeat"; readonly work: IkeWork; readonly connections: number }
+  | {
+      readonly order: "repeat";
+      readonly work: IkeWork;
+      readonly connections: number;
+      readonly rate: number | undefined;
+    }
   | { readonly order: "proofs" }
   /** What has been since the last look. `stop`: begin no more. */
   | { readonly order: "look"; readonly stop: boolean }
@@ -27,8 +32,7 @@ export interface Looked {
   readonly seconds: number;
   /** ms of processor time of this process. */
   readonly cpu: number;
-  /** Longest time between two turns of the event loop, ms, beyond what a timer takes. */
-  readonly longestStall: number;
+  readonly stall: Stall;
   /** Octets of memory that are resident. */
   readonly resident: number;
   readonly heapUsed: number;
@@ -54,6 +58,7 @@ class IkeProcess {
   readonly #delays = monitorEventLoopDelay({ resolution: 1 });
   readonly #beat: NodeJS.Timeout;
   #next: NodeJS.Immediate | undefined;
+  #pace: NodeJS.Timeout | undefined;
   #since = { at: performance.now(), cpu: process.cpuUsage() };
 
   private constructor(site: IkeSite, sockets: IkeSockets, queue: InitQueue) {
@@ -99,7 +104,8 @@ class IkeProcess {
         return { kind: "done" };
       case "repeat":
         this.#site.prove(undefined);
-        this.#load.repeat(order.work, order.connections);
+        this.#load.repeat(order.work, order.connections, order.rate);
+        if (order.rate !== undefined) this.#pace = setInterval(() => this.#load.begin(), 1000 / order.rate);
         return { kind: "done" };
       case "proofs": {
         const proofs = new Map(this.#site.proofs);
@@ -107,7 +113,7 @@ class IkeProcess {
         return { kind: "proofs", proofs };
       }
       case "look":
-        if (order.stop) this.#load.end();
+        if (order.stop) this.#stop();
         return { kind: "looked", looked: this.#look() };
       case "close":
         await this.#close();
@@ -145,7 +151,7 @@ class IkeProcess {
       latencies: this.#load.latencies.splice(0),
       seconds: (performance.now() - at) / 1000,
       cpu: (spent.user + spent.system) / 1000,
-      longestStall: this.#delays.max / 1e6,
+      stall: { p99: this.#delays.percentile(99) / 1e6, longest: this.#delays.max / 1e6 },
       resident: rss,
       heapUsed,
       pairs: this.#site.pairs,
@@ -156,8 +162,14 @@ class IkeProcess {
     return looked;
   }
 
+  #stop(): void {
+    clearInterval(this.#pace);
+    this.#load.end();
+  }
+
   async #close(): Promise<void> {
     clearInterval(this.#beat);
+    clearInterval(this.#pace);
     clearImmediate(this.#next);
     this.#delays.disable();
     this.#queue.close();

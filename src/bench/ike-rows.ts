@@ -22,8 +22,18 @@ export interface IkeBenchOptions {
   readonly concurrency?: number;
   /** Rekeys as well as handshakes; default false. */
   readonly rekeys?: boolean;
+  /** Begun a second, 0.1 to 100000, over UDP; default as many as can be. */
+  readonly rate?: number;
+  /** Over UDP: what takes long is computed in threads, as the gateway does; default true. */
+  readonly keyThreads?: boolean;
   /** Default both. */
   readonly transports?: readonly IkeTransport[];
+}
+
+/** ms between two turns of the event loop, looked at every ms: what others wait. */
+export interface Stall {
+  readonly p99: number;
+  readonly longest: number;
 }
 
 export interface IkeBenchRow {
@@ -32,6 +42,10 @@ export interface IkeBenchRow {
   readonly auth: "psk";
   readonly transport: IkeTransport;
   readonly concurrency: number;
+  /** That was asked for; null: as many as can be. */
+  readonly rate: number | null;
+  /** Whether there were threads for key exchanges that take long. */
+  readonly keyThreads: boolean;
   /** Timed. */
   readonly seconds: number;
   readonly count: number;
@@ -43,8 +57,8 @@ export interface IkeBenchRow {
    * core of the one and the other.
    */
   readonly cpuMs: { readonly initiator: number; readonly responder: number };
-  /** Longest time for which the event loop of each side was held up, ms; null in memory. */
-  readonly longestStallMs: { readonly initiator: number; readonly responder: number } | null;
+  /** How long the event loop of each side was held up; null in memory. */
+  readonly stallMs: { readonly initiator: Stall; readonly responder: Stall } | null;
   /** Messages that were sent again, and IKE SAs that were asked for a cookie: part of the figure where they are not 0. */
   readonly retransmissions: number;
   readonly cookies: number;
@@ -56,6 +70,8 @@ export interface IkeTask {
   readonly transport: IkeTransport;
   readonly concurrency: number;
   readonly seconds: number;
+  readonly rate: number | undefined;
+  readonly keyThreads: boolean;
 }
 
 const refuse = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
@@ -79,12 +95,14 @@ export const ikeTasks = (options: IkeBenchOptions): IkeTask[] => {
   if (auth !== "psk") throw refuse(`authentication is psk, not ${auth}`);
   const seconds = within(options.seconds ?? 3, 0.1, 600, "seconds");
   const concurrency = whole(options.concurrency ?? 8, 1, 256, "concurrency");
+  const { keyThreads = true } = options;
+  const rate = options.rate === undefined ? undefined : within(options.rate, 0.1, 100_000, "rate");
   for (const transport of transports)
     if (transport !== "udp" && transport !== "memory") throw refuse(`transports are udp and memory, not ${transport}`);
   const names = kex.map(kexName);
   return names.flatMap((name) =>
     (options.rekeys === true ? ALL : HANDSHAKES).flatMap((work) =>
-      transports.map((transport) => ({ work, kex: name, transport, concurrency, seconds })),
+      transports.map((transport) => ({ work, kex: name, transport, concurrency, seconds, rate, keyThreads })),
     ),
   );
 };

@@ -6,6 +6,9 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { wipe } from "../bytes.ts";
 import { Plane } from "../dataplane/plane.ts";
+import { EspalierError } from "../errors.ts";
+import { KeyPool } from "../gateway/key-pool.ts";
+import { slowKeyExchanges } from "../gateway/slow-key-exchanges.ts";
 import type { ConnectionConfig } from "../ike/connection.ts";
 import type { Effect, Path } from "../ike/effect.ts";
 import { parseIdentity } from "../ike/identity.ts";
@@ -29,6 +32,8 @@ export interface IkeSiteOptions {
   readonly pfs: boolean;
   /** ms; undefined: nobody asks. */
   readonly liveness: number | undefined;
+  /** Key exchanges that take long are computed in threads, as the gateway does. */
+  readonly keyThreads: boolean;
 }
 
 /** Keys of a connection's pair as this side has them: proofs that tell nothing but whether they are equal. */
@@ -105,6 +110,7 @@ export class IkeSite {
   readonly #send: (path: Path, bytes: Uint8Array) => void;
   /** While it is there, keys are proven by it. */
   #proofKey: string | undefined;
+  readonly #works: KeyPool;
   readonly #proofs = new Map<number, PairProof>();
 
   private constructor(options: IkeSiteOptions, plane: Plane, send: (path: Path, bytes: Uint8Array) => void) {
@@ -113,8 +119,10 @@ export class IkeSite {
     this.#tun = openEventfd(); // nothing ever comes from it
     this.#tunnel = plane.addTunnel({ tunFds: [this.#tun] });
     plane.addSockets({ address: options.addresses[options.role], udp: [], raw: [] });
+    const connections = Array.from({ length: options.connections }, (_, n) => connectionOf(options, n));
+    const slow = options.keyThreads ? slowKeyExchanges(connections.slice(0, 1)) : new Set<number>();
     this.manager = new IkeManager(
-      Array.from({ length: options.connections }, (_, n) => connectionOf(options, n)),
+      connections,
       {
         random: (length) => new Uint8Array(randomBytes(length)),
         reserveSpi: () => plane.reserveSpi(this.#tunnel),
@@ -122,8 +130,14 @@ export class IkeSite {
         usage: (spi) => plane.usage(spi),
         pathMtu: () => undefined,
       },
-      { ports: options.ports, rekeyRate: 1_000_000 },
+      { ports: options.ports, rekeyRate: 1_000_000, slowKeyExchanges: slow },
     );
+    this.#works = new KeyPool({
+      onDone: (id, result) => this.act((ike, now) => ike.keyWorkDone(id, result, now)),
+      onTrouble: (message) => {
+        throw new EspalierError("ESPALIER_PLATFORM", `the threads for key exchanges: ${message}`);
+      },
+    });
   }
 
   /** `send` brings a message to the other side. */
@@ -162,6 +176,7 @@ export class IkeSite {
   }
 
   async close(): Promise<void> {
+    await this.#works.close();
     await this.#plane.stop();
     close(this.#tun);
   }
@@ -195,6 +210,12 @@ export class IkeSite {
       case "log":
         if (effect.event === "ike-sa-closed" && effect.connection !== undefined)
           this.events.closed(Number(effect.connection));
+        break;
+      case "key-work":
+        this.#works.do(effect.id, effect.work);
+        break;
+      case "forget-key-work":
+        this.#works.forget(effect.id);
         break;
       default:
         break; // keepalives and moves: nobody is behind a NAT; nothing is resolved: peers are addresses

@@ -69,7 +69,7 @@ export interface Pair {
 
 /** Start both, bring all connections up, check that both sides have the same keys, act, and end both whatever happens. */
 export const withPair = async <T>(
-  site: Pick<IkeSiteOptions, "connections" | "kex" | "pfs" | "liveness">,
+  site: Pick<IkeSiteOptions, "connections" | "kex" | "pfs" | "liveness" | "keyThreads">,
   act: (pair: Pair) => Promise<T>,
 ): Promise<T> => {
   const pair = { initiator: new Child(), responder: new Child() };
@@ -86,10 +86,18 @@ export const withPair = async <T>(
   }
 };
 
-export const measureOverUdp = ({ kex, work, concurrency, seconds }: IkeTask): Promise<IkeBenchRow> =>
-  withPair({ connections: concurrency, kex, pfs: work === "rekey-child-pfs", liveness: undefined }, async (pair) => {
+export const measureOverUdp = ({
+  kex,
+  work,
+  concurrency,
+  seconds,
+  rate,
+  keyThreads,
+}: IkeTask): Promise<IkeBenchRow> => {
+  const site = { connections: concurrency, kex, pfs: work === "rekey-child-pfs", liveness: undefined, keyThreads };
+  return withPair(site, async (pair) => {
     const { initiator, responder } = pair;
-    await initiator.obey({ order: "repeat", work, connections: concurrency });
+    await initiator.obey({ order: "repeat", work, connections: concurrency, rate });
     await pause(WARM_UP);
     const before = { initiator: await initiator.look(), responder: await responder.look() };
     await pause(seconds * 1000);
@@ -104,8 +112,10 @@ export const measureOverUdp = ({ kex, work, concurrency, seconds }: IkeTask): Pr
       perSecond: count / after.initiator.seconds,
       latencyMs: { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) },
       cpuMs: { initiator: after.initiator.cpu / count, responder: after.responder.cpu / count },
-      longestStallMs: { initiator: after.initiator.longestStall, responder: after.responder.longestStall },
+      ...{ rate: rate ?? null, keyThreads },
+      stallMs: { initiator: after.initiator.stall, responder: after.responder.stall },
       retransmissions: since("initiator", "retransmissions") + since("responder", "retransmissions"),
       cookies: since("responder", "cookies-sent"),
     };
   });
+};

@@ -9,6 +9,7 @@ import {
   type IkeBenchRow,
   type IkeTransport,
   loadAverage,
+  type Stall,
 } from "../index.ts";
 import { machineLine } from "./bench-table.ts";
 import { type Column, plainTable } from "./plain-table.ts";
@@ -20,6 +21,8 @@ interface IkeOptions {
   readonly seconds?: number;
   readonly concurrency?: number;
   readonly rekeys?: boolean;
+  readonly rate?: number;
+  readonly keyThreads?: boolean;
   readonly transport?: readonly IkeTransport[];
   readonly tunnels?: number;
   readonly idle?: number;
@@ -35,6 +38,8 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
     .option("--seconds <number>", "that are timed for each row (3)", number)
     .option("--concurrency <number>", "connections at once (8)", number)
     .option("--rekeys", "rekeys of Child SAs, with and without PFS, and of IKE SAs as well")
+    .option("--rate <number>", "begun a second, over UDP (as many as can be)", number)
+    .option("--no-key-threads", "compute key exchanges that take long on the control thread, too")
     .option("--transport <list>", "udp: two processes and sockets; memory: neither (udp,memory)", words)
     .option("--tunnels <number>", "bring up so many and let them be idle, with liveness checks every 30 s", number)
     .option("--idle <seconds>", "that the idle tunnels are measured (60)", number)
@@ -80,7 +85,8 @@ const COLUMNS: readonly Column[] = [
   { title: "p99 ms", right: true },
   { title: "initiator, CPU ms", right: true },
   { title: "responder, CPU ms", right: true },
-  { title: "longest stall, ms", right: true },
+  { title: "stalls p99, longest ms: initiator", right: true },
+  { title: "responder", right: true },
   { title: "sent again", right: true },
 ];
 
@@ -88,7 +94,7 @@ const COLUMNS: readonly Column[] = [
 export const ikeBenchTable = (rows: readonly IkeBenchRow[], { colour }: { readonly colour: boolean }): string =>
   plainTable(
     COLUMNS,
-    rows.map(({ work, kex, auth, transport, perSecond, latencyMs, cpuMs, longestStallMs, retransmissions }) => [
+    rows.map(({ work, kex, auth, transport, perSecond, latencyMs, cpuMs, stallMs, retransmissions }) => [
       work,
       kex,
       auth,
@@ -98,11 +104,15 @@ export const ikeBenchTable = (rows: readonly IkeBenchRow[], { colour }: { readon
       latencyMs.p99.toFixed(2),
       cpuMs.initiator.toFixed(2),
       cpuMs.responder.toFixed(2),
-      longestStallMs === null ? "-" : `${longestStallMs.initiator.toFixed(0)}, ${longestStallMs.responder.toFixed(0)}`,
+      stallText(stallMs?.initiator),
+      stallText(stallMs?.responder),
       `${retransmissions}`,
     ]),
     { colour },
   );
+
+const stallText = (stall: Stall | undefined): string =>
+  stall === undefined ? "-" : `${stall.p99.toFixed(1)}, ${stall.longest.toFixed(1)}`;
 
 const side = (name: string, { cpuPercent, residentBytes, heapBytes, longestStallMs }: IdleSide): string => {
   const megabytes = (octets: number): string => `${(octets / 1e6).toFixed(0)} MB`;

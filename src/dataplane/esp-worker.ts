@@ -129,7 +129,7 @@ export class EspWorker {
     this.#read = new OutboundBatch(OUTBOUND_BATCH);
     this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
-    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables, worker, this.#arena.sum, this.#ring);
     this.#clamp = new MssClamp(slab, this.#tables);
     this.#tos = new OuterTos(slab, this.#tables);
     this.#outboundPolicy = new OutboundPolicy(slab, this.#tables);

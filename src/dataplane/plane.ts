@@ -13,6 +13,7 @@ import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { Df, type DfPolicy } from "../ipsec/outer-header.ts";
 import { ANY_SIZE, SaEvent, type SaSize } from "../ipsec/sad.ts";
 import { checkCpus } from "../linux/affinity.ts";
+import { errnoName } from "../linux/errno.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import type { WorkerInit } from "./esp-worker.ts";
@@ -85,6 +86,8 @@ export type PlaneEvent =
   | { readonly kind: "wanted"; readonly tunnel: number }
   /** Trains of this local address held SAs of several workers: from now on its datagrams come singly, and in order. */
   | { readonly kind: "mixed-trains"; readonly address: string }
+  /** An interface did not take a packet (drop `tun-error`), for this reason for the first time: `EIO` when it is down. */
+  | { readonly kind: "tun-refused"; readonly tunnel: number; readonly errno: string }
   /** A worker died, and another took over its SAs: what it had in hand is lost. */
   | { readonly kind: "replaced"; readonly worker: number; readonly message: string }
   /** A worker died again and again and stays dead: its SAs carry nothing any more. */
@@ -112,6 +115,8 @@ export class Plane {
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
   readonly #zeros = new Uint8Array(MAX_PACKET);
+  /** By tunnel: why its interface did not take packets, as far as it was told. */
+  readonly #refusals = new Map<number, Set<number>>();
   #round = this.#pairs.values();
   #order = 0;
   #stopped: Promise<void> | undefined;
@@ -178,6 +183,7 @@ export class Plane {
     counters.clear(blocks.tunnelEndedIn(id));
     counters.clear(blocks.tunnelEndedOut(id));
     for (let each = 0; each < this.workers; each++) counters.clear(blocks.tunnelOwn(id, each));
+    this.#refusals.set(id, new Set());
     this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, ...options }));
     this.#announce(TABLES_CHANGED);
     return id;
@@ -215,7 +221,10 @@ export class Plane {
     if (list !== undefined) this.#policies.retire(list, revision);
     await this.#threads.until(() => this.#passed(revision));
     this.#reclaim();
-    for (const tunnel of gone) this.#tunnels.delete(tunnel.id);
+    for (const tunnel of gone) {
+      this.#tunnels.delete(tunnel.id);
+      this.#refusals.delete(tunnel.id);
+    }
   }
 
   /** What the outer header's TOS or traffic class is, by the inner one's: from `outerTosTable`. Default: the same. */
@@ -447,8 +456,17 @@ export class Plane {
     for (const { id, traps } of this.#tunnels.values())
       if (traps && this.#memory.tunnels.takeWanted(id)) events.push({ kind: "wanted", tunnel: id });
     for (const address of this.#sockets.endMixedTrains()) events.push({ kind: "mixed-trains", address });
+    for (let worker = 0; worker < this.workers; worker++) this.#lookAtRefusals(worker, events);
     events.push(...this.#threads.takeDeaths());
     return events;
+  }
+
+  #lookAtRefusals(worker: number, events: PlaneEvent[]): void {
+    const { errno, tunnel } = this.#memory.board.takeTunRefusal(worker);
+    const told = this.#refusals.get(tunnel);
+    if (errno === 0 || told === undefined || told.has(errno)) return;
+    told.add(errno);
+    events.push({ kind: "tun-refused", tunnel, errno: errnoName(errno) });
   }
 
   #look(pair: Pair, events: PlaneEvent[]): void {

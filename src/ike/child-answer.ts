@@ -38,9 +38,10 @@ interface Choosing {
 
 /**
  * The best of `children` for the offer in `payloads`: where there may be several pairs, one that has a pair with these very
- * selectors; then those of the mode that is asked for, those that have none yet, those whose selectors are offered as they
- * are. A peer that asks for transport mode may get tunnel mode, never the other way (RFC 7296 §1.3.1). Throws IkeError
- * TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
+ * selectors; then those of the mode that is asked for; then one whose selectors are offered and no others, for that is the
+ * peer's name of it; then those that have no pair yet, then those whose selectors are among those offered. A peer that asks
+ * for transport mode may get tunnel mode, never the other way (RFC 7296 §1.3.1). Throws IkeError TS_UNACCEPTABLE or
+ * NO_PROPOSAL_CHOSEN.
  */
 export const chooseChild = (
   payloads: readonly Payload[],
@@ -53,9 +54,9 @@ export const chooseChild = (
     .filter((config) => config.mode !== "transport" || wanted === "transport")
     .filter((config) => transportProblem(config, path, encap) === undefined)
     .map((config) => {
-      const { local, remote } = selectorsFor(config, path);
+      const own = selectorsFor(config, path);
       const mode: Mode = config.mode ?? "tunnel";
-      return { config, mode, remote: narrow(offered.tsi, remote), local: narrow(offered.tsr, local) };
+      return { config, mode, own, remote: narrow(offered.tsi, own.remote), local: narrow(offered.tsr, own.local) };
     })
     .filter(({ local, remote }) => local.length > 0 && remote.length > 0);
   if (fitting.length === 0) throw noSelectors(offered, children);
@@ -68,11 +69,13 @@ export const chooseChild = (
     .map((fit) => {
       const pairs = pairsOf(fit.config);
       const isSibling = mayBeSeveral && pairs.some(({ facts }) => hasSelectors(offered, facts));
+      const isSame = hasSelectors(offered, fit.own);
       const rank =
-        (isSibling ? 0 : 8) +
-        (fit.mode === wanted ? 0 : 4) +
+        (isSibling ? 0 : 16) +
+        (fit.mode === wanted ? 0 : 8) +
+        (isSame ? 0 : 4) +
         (pairs.length === 0 ? 0 : 2) +
-        (isExact(offered, fit.config) ? 0 : 1);
+        (includesAll(offered, fit.own) ? 0 : 1);
       return { fit, rank };
     })
     .reduce<Ranked | undefined>(
@@ -122,12 +125,14 @@ const readOffer = (payloads: readonly Payload[]): Offered => {
   return { proposals, tsi: tsi.selectors, tsr: tsr.selectors };
 };
 
-const isExact = ({ tsi, tsr }: Offered, { local, remote }: ChildConfig): boolean =>
+type Selectors = Pick<ChildConfig, "local" | "remote">;
+
+const includesAll = ({ tsi, tsr }: Offered, { local, remote }: Selectors): boolean =>
   includes(tsr, local) && includes(tsi, remote);
 
-/** Whether what is offered are the selectors of a pair, no more and no less. */
-const hasSelectors = ({ tsi, tsr }: Offered, { local, remote }: ChildSa["facts"]): boolean =>
-  includes(tsr, local) && includes(local, tsr) && includes(tsi, remote) && includes(remote, tsi);
+/** Whether what is offered are these selectors, no more and no less. */
+const hasSelectors = (offered: Offered, selectors: Selectors): boolean =>
+  includesAll(offered, selectors) && includes(selectors.local, offered.tsr) && includes(selectors.remote, offered.tsi);
 
 const includes = (some: readonly TrafficSelector[], wanted: readonly TrafficSelector[]): boolean =>
   wanted.every((own) => some.some((one) => equalSelectors(own, one)));

@@ -6,6 +6,7 @@ import type { IkeEnvironment } from "./environment.ts";
 import { HalfOpen } from "./half-open.ts";
 import type { IkeOptions } from "./ike-options.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { KeyWorks } from "./key-works.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
@@ -27,6 +28,9 @@ export class Core {
   /** Answers to the last requests of SAs that are gone, by our SPI. */
   readonly lastAnswers = new LastAnswers();
   readonly halfOpen = new HalfOpen();
+  readonly keyWorks = new KeyWorks();
+  /** IKE_SA_INIT requests whose key exchange is being computed, by sender and SPI. */
+  readonly beginning = new Map<string, Uint8Array>();
   /** Who has timers, by the next of them. */
   readonly wakes: Wakes<IkeSa | Peering>;
   /** By event: what one attack provokes does not hide another. */

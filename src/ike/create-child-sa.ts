@@ -7,7 +7,7 @@
  *
  * Make before break: the old pair is deleted once traffic has moved to the new one.
  */
-import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
+import { generateKeyPair, type KexMethod, type KeyPair, kexById } from "../crypto/kex.ts";
 import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
 import { postponement } from "./backoff.ts";
 import { childFailed, noteProblem } from "./child-failure.ts";
@@ -63,6 +63,7 @@ export class CreateChild implements Task {
   #sent: Sent | undefined;
   /** What the peer made of the same child while our request was on its way (RFC 7296 §2.8.1). */
   rival: ChildSa | undefined;
+  keyPair: KeyPair | undefined;
 
   constructor(config: ChildConfig, { resource, old, group, tries = 1 }: Asking) {
     this.kind = old === undefined ? "create-child-sa" : "rekey-child-sa";
@@ -72,6 +73,10 @@ export class CreateChild implements Task {
     this.#old = old;
     this.#group = group ?? firstGroup(config.proposals);
     this.#tries = tries;
+  }
+
+  keyMethod(): KexMethod | undefined {
+    return this.#group === undefined ? undefined : kexById(this.#group);
   }
 
   request(turn: Turn, sa: IkeSa): readonly Payload[] | undefined {
@@ -94,8 +99,9 @@ export class CreateChild implements Task {
       this.#giveUp(turn, sa);
       return undefined;
     }
-    const method = this.#group === undefined ? undefined : kexById(this.#group);
-    const keyPair = method && generateKeyPair(method);
+    const method = this.keyMethod();
+    const keyPair = this.keyPair ?? (method && generateKeyPair(method));
+    this.keyPair = undefined;
     const ni = turn.random(NONCE_LENGTH);
     this.#sent = { offer, ni, keyPair, pairs: countedPairs(sa, config) };
     const { mode, sa: proposals, selectors } = offeredPayloads(offer);
@@ -108,6 +114,12 @@ export class CreateChild implements Task {
       ...(keyPair === undefined ? [] : [kePayload(keyPair.method.id, keyPair.publicValue)]),
       ...selectors,
     ];
+  }
+
+  agreement(payloads: readonly Payload[]): { readonly keyPair: KeyPair; readonly peer: Uint8Array } | undefined {
+    const ke = find(payloads, "KE");
+    const keyPair = this.#sent?.keyPair;
+    return ke === undefined || keyPair === undefined ? undefined : { keyPair, peer: ke.data };
   }
 
   answer(turn: Turn, sa: IkeSa, payloads: readonly Payload[]): void {
@@ -135,6 +147,8 @@ export class CreateChild implements Task {
   abandon(turn: Turn, _sa: IkeSa): void {
     if (this.#sent !== undefined) release(turn, this.#sent);
     this.#sent = undefined;
+    this.keyPair?.destroy();
+    this.keyPair = undefined;
     const old = this.#old;
     if (old !== undefined && this.#owns(old)) postpone(turn, old);
   }

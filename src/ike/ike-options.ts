@@ -19,6 +19,10 @@ export interface IkeOptions {
   readonly decryptFailures: number;
   /** Rekeys that a peer may ask for on one IKE SA in a second; all its Child SAs at once in any case. */
   readonly rekeyRate: number;
+  /** Key exchange methods, by transform ID, that are not computed here but asked for as `key-work`. */
+  readonly slowKeyExchanges: ReadonlySet<number>;
+  /** Key exchanges that others have asked for and that are being computed: what needs more is dropped. */
+  readonly keyWorkLimit: number;
 }
 
 export const DEFAULT_OPTIONS: IkeOptions = {
@@ -31,4 +35,6 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   lastMessageId: 2 ** 32 - 1,
   decryptFailures: 30,
   rekeyRate: 5,
+  slowKeyExchanges: new Set(),
+  keyWorkLimit: 128,
 };

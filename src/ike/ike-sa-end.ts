@@ -16,6 +16,8 @@ export const closeIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
   if (sa.state.name === "closed") return;
   const wasUp = sa.state.name === "established";
   if (sa.state.name === "auth-sent" && sa.state.offer !== undefined) turn.core.env.releaseSpi(sa.state.offer.spiIn);
+  turn.core.keyWorks.forget(turn, sa.awaited.request);
+  turn.core.keyWorks.forget(turn, sa.awaited.answer);
   sa.requests.abandon(turn, sa); // may hand the children over to a twin
   for (const child of [...sa.children.values()]) removeChild(turn, sa, child, why);
   sa.become({ name: "closed" });
@@ -49,7 +51,7 @@ export const deleteIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
     case "established":
     case "replaced": {
       for (const child of [...sa.children.values()]) removeChild(turn, sa, child, why);
-      for (const queued of sa.requests.takeQueue()) queued.abandon(turn, sa);
+      for (const queued of sa.requests.takeQueue(turn)) queued.abandon(turn, sa);
       sa.become({ name: "closing", keys: state.keys, suite: state.suite });
       turn.log(state.name === "replaced" ? "debug" : "info", "ike-sa-deleting", sa, `deleting the IKE SA: ${why}`);
       sa.requests.add(turn, sa, new DeleteIkeSa());

@@ -2,6 +2,7 @@
  * The whole of IKEv2 for one gateway, sans I/O: datagrams and the time come in, effects come out. Never throws for what
  * a peer sends; throws ESPALIER_USAGE for an unknown connection.
  */
+import type { KeyResult } from "../crypto/key-work.ts";
 import { EspalierError } from "../errors.ts";
 import type { Endpoint } from "../ip-address.ts";
 import { attempt, resolved } from "./attempt.ts";
@@ -16,6 +17,7 @@ import type { IkeEnvironment } from "./environment.ts";
 import { DEFAULT_OPTIONS, type IkeOptions } from "./ike-options.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa, sayGoodbye } from "./ike-sa-end.ts";
+import { forgetBeginning } from "./ike-sa-init.ts";
 import { Peering } from "./peering.ts";
 import { movePeer, receive } from "./receive.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
@@ -60,9 +62,10 @@ export class IkeManager {
     new Turn(this.#core, 0).count(reason);
   }
 
-  /** IKE SAs held now: those that peers began and have not authenticated, and all. */
-  get held(): { readonly halfOpen: number; readonly all: number } {
-    return { halfOpen: this.#core.halfOpen.incoming, all: this.#core.sas.size };
+  /** IKE SAs held now: those that peers began and have not authenticated, and all. Key exchanges that are being computed. */
+  get held(): { readonly halfOpen: number; readonly all: number; readonly keyWorks: number } {
+    const { halfOpen, sas, keyWorks } = this.#core;
+    return { halfOpen: halfOpen.incoming, all: sas.size, keyWorks: keyWorks.size };
   }
 
   /** Begin the connections that are to be initiated. */
@@ -130,6 +133,7 @@ export class IkeManager {
     peering.wish = "no";
     peering.isHeldDown = peering.config.start !== "none" || peering.traps;
     peering.resolving = undefined;
+    forgetBeginning(turn, peering);
     peering.retryAt = undefined;
     peering.lastError = undefined;
     peering.forgetChildren();
@@ -156,11 +160,20 @@ export class IkeManager {
       peering.wish = "no";
       peering.retryAt = undefined;
       peering.resolving = undefined;
+      forgetBeginning(turn, peering);
     }
     for (const sa of [...this.#core.sas.values()]) {
       sayGoodbye(turn, sa);
       closeIkeSa(turn, sa, "stopped");
     }
+    this.#core.keyWorks.forgetAll(turn);
+    return turn.effects;
+  }
+
+  /** What the effect `key-work` came to; wiped when nobody waits for it any more. */
+  keyWorkDone(id: number, result: KeyResult, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    this.#core.keyWorks.done(turn, id, result);
     return turn.effects;
   }
 

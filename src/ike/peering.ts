@@ -38,6 +38,8 @@ export class Peering {
   failures = 0;
   /** A name that is being resolved, and until when that is waited for. */
   resolving: { readonly host: string; readonly until: number } | undefined;
+  /** The key pair to begin with is being made; its number in `KeyWorks`. */
+  keyWork: number | undefined;
   readonly #hosts: readonly string[];
   /** Which of the hosts is tried now, or next. */
   #nextHost = 0;
@@ -99,7 +101,7 @@ export class Peering {
 
   /** Whether an IKE SA is up or on its way up. */
   get isAlive(): boolean {
-    if (this.resolving !== undefined) return true;
+    if (this.resolving !== undefined || this.keyWork !== undefined) return true;
     for (const { state } of this.sas)
       if (state.name === "established" || state.name === "auth-sent" || state.name === "init-sent") return true;
     return false;
