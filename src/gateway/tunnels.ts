@@ -11,7 +11,7 @@ import { close } from "../linux/libc.ts";
 import { openBypass } from "../linux/marked-socket.ts";
 import { addMarkRule, removeMarkRule } from "../linux/rule.ts";
 import type { Trapped } from "./trap.ts";
-import { TunnelInterface } from "./tunnel-interface.ts";
+import { TunnelInterface, type TunnelPlace } from "./tunnel-interface.ts";
 
 type Connection = Config["connections"][number];
 type ChildSettings = Connection["children"][number];
@@ -57,13 +57,16 @@ export class Tunnels {
   }
 
   #openOwn(plane: Plane, connection: Connection, settings: ChildSettings, device: InterfaceSettings): void {
-    const tunnel = this.#device(plane, device, false);
+    const tunnel = this.#device(plane, device);
     const id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true, holds: traps(connection, settings) });
     this.#keep(plane, connection, settings, { tunnel, id, settings });
   }
 
   #openShared(plane: Plane, shared: SharedInterface): void {
-    const tunnel = this.#device(plane, shared, true);
+    const connections = this.#config.connections.filter(({ children }) =>
+      children.some((child) => child.interface === shared.name),
+    );
+    const tunnel = this.#device(plane, shared, { isShared: true, peers: connections.flatMap(knownPeers) });
     const bypass = shared.policies.some(({ action }) => action === "bypass") ? this.#openBypass() : undefined;
     const parent = plane.addTunnel({
       tunFds: tunnel.fds,
@@ -71,7 +74,7 @@ export class Tunnels {
       hasChildren: true,
       ...(bypass === undefined ? {} : { bypass }),
     });
-    for (const connection of this.#config.connections)
+    for (const connection of connections)
       for (const settings of connection.children) {
         if (settings.interface !== shared.name) continue;
         const id = plane.addChild(parent, { traps: traps(connection, settings) });
@@ -92,8 +95,8 @@ export class Tunnels {
     }));
   }
 
-  #device(plane: Plane, settings: InterfaceSettings, isShared: boolean): TunnelInterface {
-    const tunnel = TunnelInterface.open(settings, plane.workers, { mark: this.#config.mark, isShared });
+  #device(plane: Plane, settings: InterfaceSettings, place: TunnelPlace = {}): TunnelInterface {
+    const tunnel = TunnelInterface.open(settings, plane.workers, { mark: this.#config.mark, ...place });
     this.#tunnels.push(tunnel);
     return tunnel;
   }
@@ -180,9 +183,7 @@ export class Tunnels {
           connection: connection.name,
           child: child.name,
           tunnel: this.of(connection.name, child.name),
-          peers: [connection.remote.address, ...connection.remote.backups].flatMap((host) =>
-            host === undefined ? [] : (canonicalAddress(host) ?? []),
-          ),
+          peers: knownPeers(connection),
         })),
     );
   }
@@ -193,6 +194,10 @@ export class Tunnels {
     return found;
   }
 }
+
+/** Addresses of the peer that are known without asking. */
+const knownPeers = ({ remote }: Connection): string[] =>
+  [remote.address, ...remote.backups].flatMap((host) => (host === undefined ? [] : (canonicalAddress(host) ?? [])));
 
 const traps = (connection: Connection, child: ChildSettings): boolean =>
   connection.start === "trap" || child.start === "trap";

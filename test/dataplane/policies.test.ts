@@ -330,6 +330,14 @@ test("policies that name no child of the interface, and more than there is room 
   const protect = (child: number): PlanePolicy => ({ action: "protect", child, ...NET_A });
   expect(() => a.plane.setPolicies(atA.id, [protect(stranger)])).toThrow(/no child of it/);
   expect(() => a.plane.setPolicies(atA.id, [{ action: "protect", ...NET_A }])).toThrow(/no child of it/);
+  const plain = a.addTunnel();
+  expect(() => a.plane.addChild(plain.id)).toThrow(/has no children/);
+  expect(() => a.plane.setPolicies(plain.id, [])).toThrow(/has no children/);
+  const named = a.plane.addChild(atA.id);
+  a.plane.setPolicies(atA.id, [protect(named)]);
+  await expect(a.plane.removeTunnel(named)).rejects.toThrow(/a policy names child/);
+  a.plane.setPolicies(atA.id, []);
+  await a.plane.removeTunnel(named);
   const small = await MemorySite.start("127.0.0.4", { policyOctets: 512 });
   running.push(small);
   const tunnel = small.addTunnel(undefined, { hasChildren: true });
