@@ -150,9 +150,19 @@ const packet: fc.Arbitrary<Sent> = fc.oneof(
     protocol: fc.constantFrom(6, 17, 58),
     sourcePort: ports,
     destinationPort: ports,
-    fragmentOffset: fc.constant(0),
+    fragmentOffset: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.constant(185)),
   }),
 );
+
+const FRAGMENT = 44;
+
+/** Later fragments of IPv6 have a header of their own (RFC 8200 §4.5). */
+const octetsOf = (sent: Sent): Uint8Array => {
+  if (sent.version === 4 || sent.fragmentOffset === 0) return ipPacket(sent);
+  const packet = ipPacket({ ...sent, protocol: FRAGMENT, length: 72 });
+  packet.set([sent.protocol, 0, sent.fragmentOffset >> 5, (sent.fragmentOffset << 3) & 0xff, 0, 0, 0, 1], 40);
+  return packet;
+};
 
 const swapped = ({ local, remote, ...rest }: Entry): Entry => ({ ...rest, local: remote, remote: local });
 
@@ -214,7 +224,7 @@ test.each([
         });
         a.plane.setPolicies(atA.id, listFor(listA, idsA));
         b.plane.setPolicies(atB.id, listFor(peers, idsB));
-        const octets = packets.map((one) => ipPacket(one));
+        const octets = packets.map(octetsOf);
         for (const one of octets) atA.tun.inject(one);
         settle(a, b);
 
