@@ -9,6 +9,7 @@ export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
 export { makeReport, type Report } from "./bench/report.ts";
 export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "./bench/result.ts";
+export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
 export { benchTunnel, type TunnelBenchOptions, type TunnelBenchResult } from "./bench/tunnel.ts";
 export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";
 export { describeConfig } from "./config/describe.ts";
@@ -23,6 +24,7 @@ export type {
   Counters,
   GatewayStatus,
   IkeSaReport,
+  InterfaceReport,
   Traffic,
   WorkerReport,
 } from "./control/status.ts";

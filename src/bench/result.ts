@@ -115,9 +115,9 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
   },
   sad: { what: ["what", "sas"], metric: "perSecond", unit: "1/s", better: "more" },
   spd: {
-    what: ["what", "policies", "rules", "order", "kind", "family", "direction"],
-    metric: "perSecond",
-    unit: "1/s",
+    what: ["list", "family", "policies", "checked"],
+    metric: "lookupsPerSecond",
+    unit: "lookups/s",
     better: "more",
   },
   tune: { what: ["workers", "sas", "poll", "engine"], metric: "score", unit: "Gbit/s", better: "more" },
