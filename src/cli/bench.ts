@@ -1,4 +1,4 @@
-/** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways. */
+/** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways; what IKE costs. */
 import { type Command, InvalidArgumentError } from "commander";
 import {
   benchEsp,
@@ -14,6 +14,7 @@ import {
   type TunnelBenchOptions,
 } from "../index.ts";
 import { addCompare } from "./bench-compare.ts";
+import { addIke } from "./bench-ike.ts";
 import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
 import { addReport } from "./bench-report.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
@@ -35,10 +36,11 @@ interface EspOptions extends OutputOptions {
 }
 
 export const addBench = (program: Command, terminal: Terminal): void => {
-  const bench = program.command("bench").description("measure ESP on this machine");
+  const bench = program.command("bench").description("measure ESP and IKE on this machine");
   addEsp(bench, terminal);
   addTunnel(bench, terminal);
   addCompare(bench, terminal);
+  addIke(bench, terminal);
   addReport(bench, terminal);
 };
 
