@@ -26,11 +26,19 @@ interface Place {
   readonly settings: ChildSettings;
 }
 
+/** An interface that several children share, with its own number. */
+interface Shared {
+  readonly tunnel: TunnelInterface;
+  readonly id: number;
+  readonly policies: number;
+}
+
 export class Tunnels {
   readonly #config: Pick<Config, "connections" | "interfaces" | "mark">;
   readonly #byChild = new Map<string, Place>();
   readonly #byId = new Map<number, { readonly connection: string; readonly child: string }>();
   readonly #tunnels: TunnelInterface[] = [];
+  readonly #shared: Shared[] = [];
   readonly #rules: Family[] = [];
   /** Raw sockets for what bypasses. */
   readonly #sockets: number[] = [];
@@ -69,11 +77,13 @@ export class Tunnels {
         const id = plane.addChild(parent, { traps: traps(connection, settings) });
         this.#keep(plane, connection, settings, { tunnel, id, settings });
       }
-    plane.setPolicies(parent, this.policiesOf(shared));
+    const policies = this.#policiesOf(shared);
+    plane.setPolicies(parent, policies);
+    this.#shared.push({ tunnel, id: parent, policies: policies.length });
   }
 
-  /** Policies of a shared interface as the data plane takes them. */
-  policiesOf({ policies }: SharedInterface): PlanePolicy[] {
+  /** As the data plane takes them. */
+  #policiesOf({ policies }: SharedInterface): PlanePolicy[] {
     return policies.map(({ action, child, local, remote }) => ({
       action,
       local: local.flatMap(selectorOf),
@@ -123,6 +133,7 @@ export class Tunnels {
     for (const tunnel of this.#tunnels.splice(0)) tunnel.close();
     for (const fd of this.#sockets.splice(0)) close(fd);
     for (const family of this.#rules.splice(0)) removeMarkRule(family, this.#config.mark ?? 0);
+    this.#shared.length = 0;
     this.#byChild.clear();
     this.#byId.clear();
   }
@@ -143,6 +154,11 @@ export class Tunnels {
 
   settingsOf(connection: string, child: string): ChildSettings {
     return this.#find(connection, child).settings;
+  }
+
+  /** Those that several children share. */
+  get shared(): { readonly name: string; readonly mtu: number; readonly id: number; readonly policies: number }[] {
+    return this.#shared.map(({ tunnel: { name, mtu }, id, policies }) => ({ name, mtu, id, policies }));
   }
 
   /** All of them, with the settings of their children. */
