@@ -18,10 +18,12 @@ import { type Clock, systemClock } from "./gateway/clock.ts";
 import { DummyTraffic } from "./gateway/dummy-traffic.ts";
 import { chooseEngines } from "./gateway/engines.ts";
 import { InitQueue } from "./gateway/init-queue.ts";
+import { KeyPool } from "./gateway/key-pool.ts";
 import { sourceFor } from "./gateway/local-address.ts";
 import { type ManualPair, manualPairs, withoutManual } from "./gateway/manual-sas.ts";
 import { Pairs } from "./gateway/pairs.ts";
 import { reportEngines, reportStatus } from "./gateway/report.ts";
+import { slowKeyExchanges } from "./gateway/slow-key-exchanges.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
 import { Trap } from "./gateway/trap.ts";
 import { Tunnels } from "./gateway/tunnels.ts";
@@ -38,6 +40,9 @@ const BEAT = 20;
 const MOST_ERRORS = 16;
 /** How long `stop` waits for peers to answer its Deletes, ms. */
 const FAREWELL = 1500;
+
+/** Octets of memory for so many policies, and for as many to take their place; what is not used is never touched. */
+const policyRoom = (policies: number): number => (4 << 20) + 8192 * policies;
 
 export interface GatewayOptions {
   /** Default: as the configuration says, to standard error. */
@@ -73,6 +78,10 @@ export class Gateway {
     serve: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
     onDrop: () => this.#parts?.manager.drop("init-queue-full"),
   });
+  readonly #keyPool = new KeyPool({
+    onDone: (id, result) => this.#act((manager, now) => manager.keyWorkDone(id, result, now)),
+    onTrouble: (message) => this.#write("error", "key-threads-failed", `computed on the control thread: ${message}`),
+  });
   readonly #tunnels: Tunnels;
   readonly #icmp: IcmpSocket[] = [];
   readonly #dummies = new DummyTraffic(randomInt);
@@ -88,11 +97,12 @@ export class Gateway {
       this.#settle = { resolve, reject };
     });
     this.closed.catch(() => {}); // whoever awaits it hears of it; nobody has to
-    this.#tunnels = new Tunnels(config.connections);
+    this.#tunnels = new Tunnels(config);
     this.#sockets = new GatewaySockets({
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
       dscp: config.ike.dscp,
+      mark: config.mark,
       onMessage: (bytes, path) => {
         if (!this.#strangers.take(bytes, path)) this.#act((manager, now) => manager.receive(bytes, path, now));
       },
@@ -118,23 +128,30 @@ export class Gateway {
   }
 
   async #start(): Promise<void> {
-    const { workers, affinity, poll, ports, control } = this.#config;
+    const { workers, affinity, poll, ports, control, mark, interfaces } = this.#config;
     requireCapabilities();
-    const connections = toConnections(withoutManual(this.#config), sourceFor);
-    const manual = manualPairs(this.#config, sourceFor);
+    const source = (remote: string): string => sourceFor(remote, mark);
+    const connections = toConnections(withoutManual(this.#config), source);
+    const manual = manualPairs(this.#config, source);
     const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
-    const plane = await Plane.start({ workers, affinity, poll, engine: choice.plan });
+    const plane = await Plane.start({
+      workers,
+      affinity,
+      poll,
+      engine: choice.plan,
+      policyOctets: policyRoom(interfaces.reduce((sum, { policies }) => sum + policies.length, 0)),
+    });
     const manager = new IkeManager(
       connections,
       {
         random: (length) => new Uint8Array(randomBytes(length)),
-        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnels.of(connection, child).id, resource),
+        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnels.idOf(connection, child), resource),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
-        pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
+        pathMtu: ({ remote }) => routeTo(remote.address, { mark })?.mtu,
       },
-      { ports, ...this.#config.ike },
+      { ports, ...this.#config.ike, slowKeyExchanges: slowKeyExchanges(connections) },
     );
     const parts: Parts = {
       choice,
@@ -144,7 +161,8 @@ export class Gateway {
         plane,
         tunnels: this.#tunnels,
         clock: this.#clock,
-        isTrapping: (connection) => manager.isTrapping(connection),
+        isTrapping: (connection, child) => manager.isTrapping(connection, child),
+        mark,
       }),
       manual,
       startedAt: this.#clock.now(),
@@ -159,8 +177,8 @@ export class Gateway {
     ];
     await this.#openSockets(new Set(addresses), plane);
     this.#tunnels.open(plane);
-    for (const { tunnel, settings } of this.#tunnels.all)
-      if (settings.dummies !== undefined) this.#dummies.add(tunnel, settings.dummies, this.#clock.now());
+    for (const { id, tunnel, settings } of this.#tunnels.all)
+      if (settings.dummies !== undefined) this.#dummies.add(id, tunnel, settings.dummies, this.#clock.now());
     parts.trap = new Trap(this.#tunnels.trapped());
     parts.control = await serveControl(control, {
       status: () => this.status(),
@@ -243,6 +261,7 @@ export class Gateway {
     const parts = this.#parts;
     clearInterval(parts?.beat);
     this.#strangers.close();
+    await this.#keyPool.close();
     await parts?.control?.close();
     parts?.pairs.close();
     await parts?.plane.stop();
@@ -266,7 +285,10 @@ export class Gateway {
     this.#readIcmp(parts.pairs);
     parts.pairs.renewPaths();
     this.#dummies.run(this.#clock.now(), (id, length) => parts.plane.sendDummy(id, length));
-    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name), this.#clock.now()))
+    for (const { connection, child } of parts.trap.look(
+      (name, of) => parts.manager.isTrapping(name, of),
+      this.#clock.now(),
+    ))
       this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
     if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));
@@ -280,9 +302,23 @@ export class Gateway {
       case "peer-moved":
         if (pairs.has(event.spiIn)) this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
         break;
+      case "wanted": {
+        const wanted = this.#tunnels.childOf(event.tunnel);
+        if (wanted !== undefined) this.#act((manager, now) => manager.trapped(wanted.connection, wanted.child, now));
+        break;
+      }
       case "mixed-trains":
         this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
         break;
+      case "tun-refused": {
+        const name = [...this.#tunnels.all].find(({ id }) => id === event.tunnel)?.tunnel.name ?? "an interface";
+        this.#write(
+          "warn",
+          "tun-refused",
+          `${name} did not take a packet: ${event.errno}; others are counted as tun-error`,
+        );
+        break;
+      }
       case "replaced":
         this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);
         break;
@@ -349,6 +385,12 @@ export class Gateway {
         break;
       case "resolve":
         this.#resolve(effect.connection, effect.host);
+        break;
+      case "key-work":
+        this.#keyPool.do(effect.id, effect.work);
+        break;
+      case "forget-key-work":
+        this.#keyPool.forget(effect.id);
         break;
       case "log":
         this.#log.write(effect);

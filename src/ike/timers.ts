@@ -3,20 +3,23 @@
  * looked at; whose is next, `Core.wakes` knows. Whoever gives one of them something to do sooner says `touch`.
  */
 import { attempt, unresolved } from "./attempt.ts";
+import { expireChild, rekeyChild } from "./child-life.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { hasChild, startUsing } from "./children.ts";
 import { childOf } from "./connection.ts";
 import type { Core } from "./core.ts";
-import { CreateChild, expireChild, rekeyChild } from "./create-child-sa.ts";
+import { CreateChild } from "./create-child-sa.ts";
+import { deleteChild } from "./delete-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
 import { KEEPALIVE, startListening } from "./ike-sa-established.ts";
-import { deleteChild, Liveness } from "./informational.ts";
+import { Liveness } from "./liveness.ts";
 import { Peering, type Retry } from "./peering.ts";
 import type { Reassembly } from "./reassembly.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import type { Turn } from "./turn.ts";
-import { hasVolumeLimit, watchVolume } from "./volume.ts";
+import { hasVolumeLimit } from "./volume.ts";
+import { watchVolume } from "./volume-watch.ts";
 
 export interface Timer {
   readonly at: number;
@@ -73,7 +76,7 @@ const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
   timers.push({ at: state.expiresAt, run: (turn) => expire(turn, sa) });
   timers.push({ at: sa.livenessAt, run: (turn) => askWhetherAlive(turn, sa) });
   timers.push({ at: sa.keepaliveAt, run: (turn) => keepAlive(turn, sa) });
-  if ([...sa.children.values()].some(hasVolumeLimit))
+  if ([...sa.children.values()].some(({ limits }) => hasVolumeLimit(limits)))
     timers.push({ at: sa.usageAt, run: (turn) => watchVolume(turn, sa) });
   for (const child of sa.children.values()) ofChild(timers, sa, child);
 };

@@ -3,6 +3,7 @@ import type { Path } from "./child-sa-params.ts";
 import type { Core } from "./core.ts";
 import type { Effect, LogFields, LogLevel } from "./effect.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import type { Exchanged } from "./key-works.ts";
 import { LogAllowance } from "./log-allowance.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Peering } from "./peering.ts";
@@ -16,6 +17,8 @@ export class Turn {
   readonly core: Core;
   readonly now: number;
   readonly effects: Effect[] = [];
+  /** The key exchange whose result made this turn, while what waited for it is done. */
+  exchanged: Exchanged | undefined;
 
   constructor(core: Core, now: number) {
     this.core = core;
