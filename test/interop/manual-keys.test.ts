@@ -42,7 +42,9 @@ const AFTER: Kind = { ...GCM, name: "after", child: { fragment: "after" } };
 const CLEAR: Kind = { ...GCM, name: "clear", child: { df: "clear" } };
 const SET: Kind = { ...GCM, name: "set", child: { df: "set" } };
 const PADDED: Kind = { ...GCM, name: "padded", child: { tfc: "mtu", dummies: "100ms" } };
-const KINDS = [...SUITE_KINDS, BEFORE, BEFORE_V6, AFTER, CLEAR, SET, PADDED];
+const NARROW: Kind = { ...GCM, name: "narrow", child: { replay_window: 32 } };
+const WIDE: Kind = { ...GCM, name: "wide", child: { replay_window: 4096 } };
+const KINDS = [...SUITE_KINDS, BEFORE, BEFORE_V6, AFTER, CLEAR, SET, PADDED, NARROW, WIDE];
 
 const FRAGMENTS = "ip[6:2] & 0x3fff != 0 or ip6[6] == 44";
 
@@ -251,4 +253,24 @@ test("padded packets and dummies are all of one length, and the kernel drops wha
     `0x${spiOut(PADDED).toString(16)}`,
   ]);
   expect(stdout).toMatch(/failed 0/);
+});
+
+test("what the kernel's packets overtake arrives late: within the window it passes, beyond it is dropped", async () => {
+  const { peer, gateway } = lab();
+  // Of 500 packets a second some go at once and the others 100 ms later: about 50 behind.
+  await peer.runAsync(["bash", "-ec", "tc qdisc add dev vec0 root netem delay 100ms reorder 25% gap 4"]);
+  try {
+    for (const kind of [NARROW, WIDE])
+      await peer.runAsync(["ping", "-q", "-c300", "-i0.002", "-W2", "-I", thereOf(kind), hereOf(kind)], {
+        mayFail: true,
+      });
+  } finally {
+    await peer.runAsync(["tc", "qdisc", "del", "dev", "vec0", "root"]);
+  }
+  const sas = await sasOf(gateway);
+  expect(sas.get("wide")).toMatchObject({ packetsIn: 300, drops: {} });
+  const narrow = sas.get("narrow");
+  const { replay = 0 } = narrow?.drops ?? {};
+  expect(replay).toBeGreaterThan(10);
+  expect((narrow?.packetsIn ?? 0) + replay).toBe(300);
 });
