@@ -5,7 +5,7 @@
  * inner octets.
  *
  * Every packet is counted once with its worker, and once more with its SA; or, going out without one, with its tunnel. So
- * what workers sent is the sum over tunnels, and what they received is that and the packets that name no SA of theirs.
+ * what workers sent is the sum over tunnels (but for dummies, which their SA alone counts), and what they received is that and the packets that name no SA of theirs.
  */
 import { VERDICTS, Verdict, type VerdictName } from "./verdict.ts";
 
