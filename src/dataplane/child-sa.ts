@@ -28,6 +28,8 @@ export interface ChildSa {
   readonly path: EspPath;
   /** ESP in UDP (RFC 3948); else IP protocol 50. */
   readonly encap: boolean;
+  /** The tunnel is going to have pairs of other resources beside it; default false. */
+  readonly several?: boolean;
   /** Packets, 32 to 4096, or 0 for no protection against replay; default 1024. */
   readonly replayWindow?: number;
 }

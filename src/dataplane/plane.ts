@@ -257,6 +257,7 @@ export class Plane {
       order: this.#order++,
       tunnel,
       path: child.path,
+      several: child.several === true,
       resting: false,
       met: false,
     };

@@ -34,6 +34,8 @@ export interface ChildSaParams {
   readonly path: Path;
   /** ESP in UDP. */
   readonly encap: boolean;
+  /** The peer takes other pairs beside this one: further resources are going to have theirs. */
+  readonly several: boolean;
   /** The suite as proposals name it, with `-esn` or a key exchange when there is one. */
   readonly proposal: string;
   /** `spiIn` of the pair that this one rekeys. */

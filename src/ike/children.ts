@@ -44,6 +44,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     local,
     remote,
     encap: sa.encap,
+    several: sa.resources.takesMore(config.name, 1),
     proposal: suite.name,
     replaces: replaces?.spiIn,
   };

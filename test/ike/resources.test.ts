@@ -46,6 +46,21 @@ test("after the fallback the initiator asks for a pair for each other resource, 
   expect([...disagreements(peers), ...gaps(peers)]).toEqual([]);
 });
 
+test.each([
+  { ofA: 3, ofB: 2, several: true },
+  { ofA: 3, ofB: 1, several: false },
+])(
+  "with the first pair both know whether others are to come: $ofA wanted here, $ofB there",
+  ({ ofA, ofB, several }) => {
+    const { a, b, connect } = twoPeers({
+      a: { children: [child({ sas: ofA })] },
+      b: { children: [child({ sas: ofB })] },
+    });
+    connect();
+    for (const peer of [a, b]) expect(peer.data.sending("net")?.several).toBe(several);
+  },
+);
+
 test("a pair beside another has its suite and its narrowed selectors", () => {
   const peers = twoPeers({
     a: {
