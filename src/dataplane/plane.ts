@@ -439,6 +439,7 @@ export class Plane {
       reportWorker(this.#memory, worker, {
         cpuTime: this.#threads.cpuTime(worker),
         replaced: this.#threads.replaced(worker),
+        overruns: this.#sockets.overruns(worker),
       }),
     );
   }

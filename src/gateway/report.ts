@@ -121,6 +121,7 @@ const reportWorker = ({
   polls,
   cpuTime,
   replaced,
+  overruns,
   ioUringRefused,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
@@ -131,6 +132,7 @@ const reportWorker = ({
   polls,
   cpuTime: cpuTime ?? 0,
   replaced,
+  overruns,
   ioUringRefused: ioUringRefused ?? null,
 });
 

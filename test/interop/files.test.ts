@@ -65,11 +65,12 @@ const startBoth = async (bed: TestBed, sites: Sites, wishes: Wishes): Promise<re
   return [a, b];
 };
 
-/** Packets that a gateway dropped, by reason. */
+/** Packets that a gateway dropped, by reason; and what its sockets had no room for. */
 const dropsOf = async (gateway: Espalier): Promise<Counters> => {
-  const { connections, drops } = await gateway.status();
+  const { connections, drops, workers } = await gateway.status();
+  const overruns = workers.reduce((count, worker) => count + worker.overruns, 0);
   const all = [drops, ...connections.flatMap(({ childSas }) => childSas.map((child) => child.drops))];
-  const sum: Record<string, number> = {};
+  const sum: Record<string, number> = { overruns };
   for (const counters of all)
     for (const [reason, count] of Object.entries(counters)) if (count > 0) sum[reason] = (sum[reason] ?? 0) + count;
   return sum;
