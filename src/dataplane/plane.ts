@@ -352,7 +352,7 @@ export class Plane {
       order: this.#order++,
       tunnel,
       path: child.path,
-      several: child.several === true,
+      pairs: child.pairs ?? 1,
       resting: false,
       met: false,
     };

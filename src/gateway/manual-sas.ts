@@ -79,7 +79,7 @@ const pairOf = (connection: Connection, child: Child, manual: ManualSas, path: P
       tfcRefused: false,
       path,
       encap: connection.encap === "force",
-      several: false,
+      pairs: 1,
       proposal: suite.name,
       replaces: undefined,
     },

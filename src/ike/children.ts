@@ -47,7 +47,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     remote,
     tfcRefused,
     encap: sa.encap,
-    several: sa.resources.takesMore(config.name, 1),
+    pairs: sa.resources.takesMore(config.name, 1) ? config.sas : 1,
     proposal: suite.name,
     replaces: replaces?.spiIn,
   };
