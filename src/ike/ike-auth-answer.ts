@@ -47,7 +47,7 @@ export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]):
     throw invalidSyntax("IKE_AUTH without a Child SA, which we never said that we take"); // RFC 6023 §4
 
   sa.peering = peering;
-  sa.peerId = idi;
+  turn.core.recognize(sa, idi);
   peering.sas.add(sa);
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
   replaceDuplicates(turn, sa, newcomer);

@@ -125,6 +125,8 @@ export class IkeSa {
   /** Undefined until a responder knows whom it talks to. */
   peering: Peering | undefined;
   peerId: Identity | undefined;
+  /** All IKE SAs whose peer has proven the same identity, of whatever connection; undefined until this one has. */
+  kin: ReadonlySet<IkeSa> | undefined;
   /** Undefined until it is up. */
   origin: Origin | undefined;
   readonly createdAt: number;
