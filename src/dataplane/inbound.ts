@@ -6,7 +6,7 @@
  *
  * A packet gets a verdict and is counted by it; nothing here throws, logs or allocates for a packet.
  */
-import type { Engine, Key, Ops } from "../crypto/engine.ts";
+import type { Engine, Ops } from "../crypto/engine.ts";
 import type { Counters } from "../ipsec/counters.ts";
 import {
   ESP_HEADER,
@@ -174,7 +174,7 @@ export class Inbound {
     const { at: ats, length: lengths, truncated, verdict: verdicts, slot: slots, count } = batch;
     let current = -1; // an SPI
     let slot = -1;
-    let key: Key | undefined;
+    let key = 0;
     let shape = shapeOf(0, 0);
     let top = 0;
     let window = 0;
@@ -194,8 +194,8 @@ export class Inbound {
         current = spi;
         slot = sad.find(spi);
         const ours = slot >= 0 && (this.#workers === 1 || slot % this.#workers === this.#worker);
-        key = ours ? owned.key(slot) : undefined;
-        if (key !== undefined) {
+        key = ours ? owned.key(slot) : 0;
+        if (key !== 0) {
           shape = shapeOf(sad.suite(slot), sad.flags(slot));
           top = sad.top(slot);
           window = sad.window(slot);
@@ -203,7 +203,7 @@ export class Inbound {
           ringWords = sad.ringWords(slot);
         } else if (slot >= 0 && ours) slot = -1;
       }
-      if (key === undefined) {
+      if (key === 0) {
         verdicts[n] = slot < 0 ? Verdict.NO_SA : Verdict.HANDOFF;
         continue;
       }

@@ -25,9 +25,8 @@ export class OwnedSas {
   readonly #sad: Sad;
   readonly #engine: Engine;
   readonly #owned: (OwnedSa | undefined)[];
-  /** By record, apart from the objects, as every packet asks: the generation that is known, 0 for none, and its key. */
-  readonly #known: Uint32Array;
-  readonly #keys: (Key | undefined)[];
+  /** By record, apart from the objects, as every packet asks: the generation that is known, 0 for none, and its key's handle. */
+  readonly #known: Int32Array;
   /** By record: 1 once an authentic packet has been seen. */
   readonly #met: Uint8Array;
 
@@ -36,25 +35,31 @@ export class OwnedSas {
     this.#engine = engine;
     const records = sad.capacity * 2;
     this.#owned = new Array<OwnedSa | undefined>(records).fill(undefined);
-    this.#known = new Uint32Array(records);
-    this.#keys = new Array<Key | undefined>(records).fill(undefined);
+    this.#known = new Int32Array(records * 2);
     this.#met = new Uint8Array(records);
   }
 
   /** The SA in `record`, or undefined when none is live there. */
   get(record: number): OwnedSa | undefined {
-    return this.key(record) === undefined ? undefined : this.#owned[record];
+    return this.key(record) === 0 ? undefined : this.#owned[record];
   }
 
-  /** Its key, or undefined when none is live there. */
-  key(record: number): Key | undefined {
+  /** The SA that `key` found in `record` last, though it may be withdrawn since: for who carries a packet of it still. */
+  found(record: number): OwnedSa | undefined {
+    return this.#owned[record];
+  }
+
+  /** The handle of its key, or 0 when none is live there. */
+  key(record: number): number {
     const state = this.#sad.state(record);
-    return (state & 1) === 1 && state === this.#known[record] ? this.#keys[record] : this.#lookUp(record);
+    return (state & 1) === 1 && (state | 0) === this.#known[record * 2]
+      ? this.#known[record * 2 + 1]!
+      : this.#lookUp(record);
   }
 
-  #lookUp(record: number): Key | undefined {
+  #lookUp(record: number): number {
     const generation = this.#sad.generation(record);
-    return generation === 0 ? undefined : this.#adopt(record, generation);
+    return generation === 0 ? 0 : this.#adopt(record, generation);
   }
 
   /** True the first time that it is asked of an SA. */
@@ -66,7 +71,7 @@ export class OwnedSas {
 
   /** Load what `key` asks of a record, so that the lines of a batch arrive together. */
   touch(record: number): number {
-    return this.#known[record]! + (this.#keys[record] === undefined ? 0 : 1);
+    return this.#known[record * 2]!;
   }
 
   /** The SA's path as control last wrote it. */
@@ -84,37 +89,37 @@ export class OwnedSas {
     sa.pathVersion = version;
   }
 
-  #adopt(record: number, generation: number): Key | undefined {
+  #adopt(record: number, generation: number): number {
     this.#release(record);
     const suite = suiteById(this.#sad.suite(record));
-    if (suite === undefined || !this.#engine.supports(suite)) return undefined;
+    if (suite === undefined || !this.#engine.supports(suite)) return 0;
     const esn = (this.#sad.flags(record) & SaFlag.ESN) !== 0;
     const key = this.#engine.expand(suite, this.#sad.key(record, suite.keyLength), esn);
     const sa = new OwnedSa(this.#sad, record, key);
     if (this.#sad.generation(record) !== generation) {
       this.#engine.release(key); // withdrawn, and its key perhaps wiped, while we were reading
-      return undefined;
+      return 0;
     }
     this.#owned[record] = sa;
-    this.#known[record] = generation;
-    this.#keys[record] = key;
+    this.#known[record * 2] = generation;
+    this.#known[record * 2 + 1] = key.handle;
     this.#met[record] = 0;
-    return key;
+    return key.handle;
   }
 
   /** Release the key of what was in `record`, if that is gone. */
   forget(record: number): void {
-    const known = this.#known[record]!;
-    if (known !== 0 && this.#sad.generation(record) !== known) this.#release(record);
+    const known = this.#known[record * 2]!;
+    if (known !== 0 && (this.#sad.generation(record) | 0) !== known) this.#release(record);
   }
 
   /** Release the keys of all SAs that are gone. */
   sweep(): void {
-    for (let record = 0; record < this.#known.length; record++) this.forget(record);
+    for (let record = 0; record < this.#owned.length; record++) this.forget(record);
   }
 
   close(): void {
-    for (let record = 0; record < this.#known.length; record++) this.#release(record);
+    for (let record = 0; record < this.#owned.length; record++) this.#release(record);
   }
 
   #release(record: number): void {
@@ -122,7 +127,7 @@ export class OwnedSas {
     if (owned === undefined) return;
     this.#engine.release(owned.key);
     this.#owned[record] = undefined;
-    this.#known[record] = 0;
-    this.#keys[record] = undefined;
+    this.#known[record * 2] = 0;
+    this.#known[record * 2 + 1] = 0;
   }
 }
