@@ -1,4 +1,4 @@
-/** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways. */
+/** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways; what IKE costs. */
 import { type Command, InvalidArgumentError } from "commander";
 import {
   benchEsp,
@@ -6,17 +6,25 @@ import {
   describeMachine,
   type EngineName,
   type EspBenchOptions,
+  type EspBenchRow,
   type EspDirection,
+  IMIX,
   loadAverage,
+  type PacketSize,
   type TunnelBenchOptions,
 } from "../index.ts";
+import { addCompare } from "./bench-compare.ts";
+import { addIke } from "./bench-ike.ts";
+import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
+import { addReport } from "./bench-report.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
+import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
-interface EspOptions {
+interface EspOptions extends OutputOptions {
   readonly suite?: readonly string[];
   readonly direction?: readonly EspDirection[];
-  readonly size?: readonly number[];
+  readonly size?: readonly PacketSize[];
   readonly workers?: readonly number[];
   readonly sas?: readonly number[];
   readonly engine?: readonly EngineName[];
@@ -28,20 +36,26 @@ interface EspOptions {
 }
 
 export const addBench = (program: Command, terminal: Terminal): void => {
-  const bench = program.command("bench").description("measure ESP on this machine");
+  const bench = program.command("bench").description("measure ESP and IKE on this machine");
   addEsp(bench, terminal);
   addTunnel(bench, terminal);
+  addCompare(bench, terminal);
+  addIke(bench, terminal);
+  addReport(bench, terminal);
 };
 
 const addEsp = (bench: Command, terminal: Terminal): void => {
-  bench
-    .command("esp")
+  withOutput(bench.command("esp"), number)
     .description(
       "what a packet costs the workers in memory, without sockets and interfaces; a row for every combination",
     )
     .option("--suite <list>", "suites, or all (aes256gcm16,aes128-sha256,chacha20poly1305)", words)
     .option("--direction <list>", "seal, open or both (seal,open)", directions)
-    .option("--size <list>", "octets of the inner packet, 28 to 9000 (64,1400)", wholes)
+    .option(
+      "--size <list>",
+      "octets of the inner packet, 28 to 9000, imix, or standard: all of RFC 2544's (64,1400)",
+      sizes,
+    )
     .option("--workers <list>", "threads (1)", wholes)
     .option("--sas <list>", "SAs of each worker, one after the other (1)", wholes)
     .option("--engine <list>", "auto, ipsec-mb, openssl, node, noble (auto)", words)
@@ -52,13 +66,27 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
     .option("--json", "an array of rows as JSON")
     .action(async (options: EspOptions) => {
       const before = loadAverage();
-      let done = 0;
-      const onRow = (_: unknown, of: number): void => {
-        done++;
-        if (terminal.columns !== undefined && options.json !== true)
-          terminal.err(done === of ? "\r\x1b[K" : `\r${done} of ${of} rows`);
+      const notes: string[] = [];
+      const say = (line: string): void => {
+        if (notes.includes(line)) return;
+        notes.push(line);
+        terminal.err(`${line}\n`);
       };
-      const rows = await benchEsp(espOptions(options), onRow, (line) => terminal.err(`${line}\n`));
+      const { json: _, ...settings } = options;
+      const progress = startProgress(terminal, options.json === true);
+      const rows = await measureRuns(
+        "esp",
+        settings,
+        (run, runs) => {
+          let done = (run - 1) / runs;
+          const onRow = ({ suite, size }: EspBenchRow, of: number): void => {
+            done += 1 / (of * runs);
+            progress.at(done, `${suite} ${size}`);
+          };
+          return benchEsp(espOptions(options), onRow, say);
+        },
+        notes,
+      ).finally(() => progress.end());
       terminal.out(
         options.json === true
           ? `${JSON.stringify(rows, null, 2)}\n`
@@ -101,9 +129,14 @@ const wholes = (text: string): number[] =>
     return Number(word);
   });
 
+/** 64 and 1400 are the ends of what a tunnel of usual MTU carries; between them those of RFC 2544 §9.1. */
+const STANDARD: readonly PacketSize[] = [64, 128, 256, 512, 1024, 1400, IMIX];
+
+const sizes = (text: string): PacketSize[] =>
+  words(text).flatMap((word) => (word === "standard" ? STANDARD : word === IMIX ? IMIX : wholes(word)));
+
 const addTunnel = (bench: Command, terminal: Terminal): void => {
-  bench
-    .command("tunnel")
+  withOutput(bench.command("tunnel"), number)
     .description(
       "two gateways in network namespaces of their own, and traffic between the hosts behind them; needs root",
     )
@@ -111,16 +144,26 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
     .option("--udp <bytes>", "datagrams of so many octets of payload, not TCP", number)
     .option("--rate <number>", "datagrams a second (as many as the sender can, whatever is lost)", number)
     .option("--max-loss <percent>", "search the highest rate at which no more datagrams are lost", number)
+    .option("--ndr", "search the highest rates without loss (NDR) and with at most 0.5 % (PDR)")
     .option("--seconds <number>", "that are measured (5)", number)
     .option("--suite <name>", "of ESP (aes256gcm16)")
     .option("--workers <number>", "of each gateway (1)", number)
     .option("--engine <name>", "auto, ipsec-mb, openssl, node, noble (auto)")
     .option("--encap <when>", "ESP in UDP: auto, force, never (auto)")
     .option("--offloads <on|off>", "segmentation offloads of the virtual links (on)", onOff)
-    .option("--peer <what>", "self: a tunnel; plain: none, which shows the limit (self)")
+    .option("--poll <how>", "how workers wait: sleep, spin, adaptive (adaptive)")
+    .option("--sas <number>", "pairs of SAs of the tunnel (one a worker)", number)
+    .option(
+      "--peer <what>",
+      "self: a tunnel; plain: none, which shows the limit; strongswan, wireguard-go: theirs (self)",
+    )
     .option("--json", "one object as JSON")
-    .action(async ({ json, ...options }: TunnelBenchOptions & { readonly json?: boolean }) => {
-      const result = await untilSignal((signal) => benchTunnel({ ...options, signal }));
+    .action(async ({ json, ...options }: TunnelBenchOptions & OutputOptions & { readonly json?: boolean }) => {
+      const { out: _, runs: __, ...settings } = options;
+      const [result] = await untilSignal((signal) =>
+        measureRuns("tunnel", { ...options }, async () => [await benchTunnel({ ...settings, signal })]),
+      );
+      if (result === undefined) return;
       terminal.out(
         json === true
           ? `${JSON.stringify(result, null, 2)}\n`

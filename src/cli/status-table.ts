@@ -1,6 +1,6 @@
 /** A gateway's status for people: one row a tunnel, then what went wrong, then the workers. */
 import pc from "picocolors";
-import type { ChildSaReport, ConnectionReport, Counters, GatewayStatus, WorkerReport } from "../index.ts";
+import type { ChildSaReport, ConnectionReport, Counters, GatewayStatus, Traffic, WorkerReport } from "../index.ts";
 import { plainTable } from "./plain-table.ts";
 import { octets, packets, span } from "./units.ts";
 
@@ -17,6 +17,7 @@ export const statusTable = (status: GatewayStatus, { colour }: { readonly colour
     summary(status, paint),
     status.connections.length === 0 ? "no connections" : tunnelTable(status, paint),
     ...block(status.connections.flatMap((connection) => lastError(connection, paint))),
+    ...block(totalLines(status)),
     ...block(dropLines(status)),
     ...block(status.workers.map(workerLine)),
   ];
@@ -63,7 +64,7 @@ const cells = (child: ChildSaReport, now: number, paint: Paint): string[] => {
     octets(bytesIn),
     octets(bytesOut),
     dropped === 0 ? "0" : paint.yellow(packets(dropped)),
-    span((Date.parse(rekeyAt) - now) / 1000, 1),
+    rekeyAt === null ? "never" : span((Date.parse(rekeyAt) - now) / 1000, 1),
   ];
 };
 
@@ -74,6 +75,29 @@ const painted = (state: ConnectionReport["state"], paint: Paint): string => {
 
 const lastError = ({ name, state, lastError: error }: ConnectionReport, paint: Paint): string[] =>
   error === null || state === "up" ? [] : [`${printable(name)}: ${paint.red(printable(error))}`];
+
+/** All packets since the start, and those of children whose SAs were replaced: of these the first ones. */
+const totalLines = ({ in: inbound, out, connections }: GatewayStatus): string[] => {
+  const rekeyed = connections.flatMap(({ name, children, childSas }) =>
+    children
+      .filter((child) => child.in.packets + child.out.packets > carriedBy(childSas, child.name))
+      .map((child) => ({ ...child, name: printable(`${name}/${child.name}`) })),
+  );
+  return [
+    `since the start: ${traffic(inbound, "in")}, ${traffic(out, "out")}`,
+    ...rekeyed
+      .slice(0, WORST)
+      .map((child) => `${child.name}, all its SAs: ${traffic(child.in, "in")}, ${traffic(child.out, "out")}`),
+  ];
+};
+
+const carriedBy = (childSas: readonly ChildSaReport[], child: string): number =>
+  childSas.reduce((sum, { name, packetsIn, packetsOut }) => (name === child ? sum + packetsIn + packetsOut : sum), 0);
+
+const traffic = (of: Traffic, way: string): string => {
+  const dropped = total(of.drops);
+  return `${way} ${packets(of.packets)} packets of ${octets(of.bytes)}${dropped === 0 ? "" : ` and ${packets(dropped)} dropped`}`;
+};
 
 /** Tunnels whose drops are listed by reason: those with the most. */
 const WORST = 10;

@@ -12,6 +12,7 @@ import { highOf, NEXT_IPV4, NEXT_IPV6, writeCounterIv, writeHeader, writeTrailer
 import { versionOfWhole } from "../ipsec/ip.ts";
 import type { Sad } from "../ipsec/sad.ts";
 import type { Spd } from "../ipsec/spd.ts";
+import { plainHeader, protocolOf } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { MAX_PACKET } from "./arena.ts";
 import type { IvPool } from "./iv-pool.ts";
@@ -19,10 +20,10 @@ import type { OwnedSas } from "./owned-sas.ts";
 import { shapeOf } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 
-/** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
-const COUNTER_IV = 8;
+export const COUNTER_IV = 8;
 
+/** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 export class OutboundBatch {
   count = 0;
   readonly capacity: number;
@@ -35,8 +36,10 @@ export class OutboundBatch {
   readonly tunnelBlock: Int32Array;
   /** The reason why it is dropped unseen, or PASS. */
   readonly refused: Uint8Array;
-  /** TOS or traffic class of the outer header. */
-  readonly tos: Uint8Array;
+  /** Zeros behind it that are sealed with it (RFC 4303 §2.7). */
+  readonly padding: Uint16Array;
+  /** Of the outer header: see `outerMark`. */
+  readonly mark: Uint16Array;
 
   readonly verdict: Uint8Array;
   /** Counter block that it is counted in, of its SA or its tunnel. */
@@ -52,7 +55,8 @@ export class OutboundBatch {
     this.slot = new Int32Array(capacity);
     this.tunnelBlock = new Int32Array(capacity);
     this.refused = new Uint8Array(capacity);
-    this.tos = new Uint8Array(capacity);
+    this.padding = new Uint16Array(capacity);
+    this.mark = new Uint16Array(capacity);
     this.verdict = new Uint8Array(capacity);
     this.block = new Int32Array(capacity);
     this.sealedAt = new Int32Array(capacity);
@@ -144,6 +148,7 @@ export class Outbound {
       length: lengths,
       slot: slots,
       refused,
+      padding,
       verdict: verdicts,
       tunnelBlock,
       block: blocks,
@@ -198,6 +203,11 @@ export class Outbound {
         verdicts[n] = Verdict.POLICY;
         continue;
       }
+      const skipped = shape.transport ? plainHeader(view, at) : 0; // of its IP header: the kernel writes one like it
+      if (skipped < 0) {
+        verdicts[n] = Verdict.UNSUP_TRANSPORT;
+        continue;
+      }
       if (top >= shape.lastSeq) {
         verdicts[n] = Verdict.SEQ_CYCLED; // never wraps (RFC 4303 §3.3.3)
         continue;
@@ -205,18 +215,20 @@ export class Outbound {
       top++;
       const high = highOf(top);
       const { headLength, ivLength } = shape;
-      const head = at - headLength;
+      const text = at + skipped;
+      const head = text - headLength;
+      const next = skipped > 0 ? protocolOf(view, at) : version === 4 ? NEXT_IPV4 : NEXT_IPV6;
       writeHeader(view, head, spi, top);
-      if (ivLength === COUNTER_IV) writeCounterIv(view, at - ivLength, high, top);
-      else if (ivLength !== 0) this.#ivs.take(view, at - ivLength);
-      const sealed = writeTrailer(view, at, length, shape.alignment, version === 4 ? NEXT_IPV4 : NEXT_IPV6);
+      if (ivLength === COUNTER_IV) writeCounterIv(view, text - ivLength, high, top);
+      else if (ivLength !== 0) this.#ivs.take(view, text - ivLength);
+      const sealed = writeTrailer(view, text, length - skipped + padding[n]!, shape.alignment, next);
       sealedAt[n] = head;
       sealedLength[n] = headLength + sealed + shape.icvLength;
       verdicts[n] = Verdict.PASS;
 
       keys[op] = key;
       headAt[op] = head;
-      textAt[op] = at;
+      textAt[op] = text;
       textLength[op] = sealed;
       seqHigh[op] = high;
       this.#packet[op] = n;

@@ -53,6 +53,12 @@ export const reportPair = ({ sad, counters, blocks }: PlaneMemory, slot: number)
   };
 };
 
+/** The same by direction. */
+export const pairTraffic = ({ sad, counters, blocks }: PlaneMemory, slot: number): TunnelCounters => ({
+  in: counters.tally(blocks.record(slot)),
+  out: counters.tally(blocks.record(sad.outbound(slot))),
+});
+
 /** `slots`: of the tunnel's pairs whose counts have not yet been left to it. */
 export const reportTunnel = (
   { sad, counters, blocks }: PlaneMemory,

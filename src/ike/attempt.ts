@@ -16,6 +16,7 @@ const CROWDED = 1_000;
 /** Begin with the peer's next address, now or once its name is resolved. The connection must have one. */
 export const attempt = (turn: Turn, peering: Peering): void => {
   const { config, host } = peering;
+  turn.touch(peering);
   peering.retryAt = undefined;
   if (host === undefined) throw new RangeError(`connection ${config.name} cannot be initiated`);
   if (turn.core.halfOpen.outgoing >= turn.core.options.halfOpenOutLimit) {

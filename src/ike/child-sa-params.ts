@@ -28,10 +28,13 @@ export interface ChildSaParams {
   /** `suite.keyLength` octets. Secret: wipe after installing. */
   readonly keyIn: Uint8Array;
   readonly keyOut: Uint8Array;
+  readonly mode: "tunnel" | "transport";
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];
   /** Tunnel end points; the ports are those of ESP in UDP. */
   readonly path: Path;
+  /** The peer takes no padding for traffic flow confidentiality (RFC 7296 §1.3.1). */
+  readonly tfcRefused: boolean;
   /** ESP in UDP. */
   readonly encap: boolean;
   /** The suite as proposals name it, with `-esn` or a key exchange when there is one. */

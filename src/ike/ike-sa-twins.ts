@@ -7,7 +7,7 @@ import { equalIdentity, type Identity } from "./identity.ts";
 import { IkeError } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { deleteIkeSa } from "./ike-sa-end.ts";
-import { Liveness } from "./informational.ts";
+import { Liveness } from "./liveness.ts";
 import { losesTo } from "./lowest-nonce.ts";
 import { Notify } from "./notify.ts";
 import type { Peering } from "./peering.ts";

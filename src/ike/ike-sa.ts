@@ -10,21 +10,21 @@
  */
 import { toHex } from "../bytes.ts";
 import { formatEndpoint } from "../ip-address.ts";
-import type { ChildOffer } from "./child-offer.ts";
+import type { ChildOffer } from "./agreed-child.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { Path } from "./child-sa-params.ts";
 import type { ConnectionConfig } from "./connection.ts";
 import type { Identity } from "./identity.ts";
-import type { InitAttempt } from "./ike-sa-init.ts";
+import type { InitAttempt } from "./init-attempt.ts";
 import type { DirectionKeys, IkeKeys } from "./keymat.ts";
 import type { HeaderFields } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
+import { PeerResources } from "./peer-resources.ts";
 import type { Peering } from "./peering.ts";
 import type { IkeSuite } from "./proposal.ts";
-import type { RateLimit } from "./rate-limit.ts";
+import { RateLimit } from "./rate-limit.ts";
 import { Reassembly } from "./reassembly.ts";
 import { Requests } from "./requests.ts";
-import { PeerResources } from "./resources.ts";
 
 export type Role = "initiator" | "responder";
 
@@ -140,6 +140,13 @@ export class IkeSa {
   /** Message ID that the peer's next request must have. */
   expectedId = 0;
   lastAnswered: Answered | undefined;
+  /** How often the peer is told that its message IDs are out of order. */
+  readonly complaints = new RateLimit(1, 10_000);
+  /** Key exchanges that are being computed, by number in `KeyWorks`: for the peer's request, and for its answer to ours. */
+  readonly awaited: { request: number | undefined; answer: number | undefined } = {
+    request: undefined,
+    answer: undefined,
+  };
   /** Messages with a wrong ICV since the last authentic one. */
   decryptFailures = 0;
   /** Rekeys that the peer asks for. */

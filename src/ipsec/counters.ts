@@ -23,6 +23,8 @@ const BYTES = 1;
 /** Blocks of 64 lines of pairs. */
 const TILE = 256;
 
+if (VERDICTS.length > BLOCK) throw new RangeError(`${VERDICTS.length} verdicts in ${BLOCK} words`); // cold
+
 /** A block as control reads it. */
 export interface Tally {
   readonly packets: number;

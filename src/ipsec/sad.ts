@@ -7,9 +7,9 @@
  * All records lie before all rings, and these before all counters; only inbound SAs have a ring. Words of a record, four
  * cache lines:
  *
- *   0 .. 15    fixed while the SA lives, written by control: what is looked at for every packet
+ *   0 .. 15    fixed while the SA lives, written by control (but path and size): what is looked at for every packet
  *   16 .. 31   live: events; written by the SA's worker alone
- *   32 .. 63   fixed: key and addresses (but the path, see `move`)
+ *   32 .. 63   fixed: key and addresses (but path and size, see `move` and `setSize`)
  *
  * The counter, which every packet moves, is a double among those of all records: those of ten thousand SAs stay in a cache.
  * A cache line has the counters of records that are 64 apart, and 64 lines follow one another: so neighbours, which different
@@ -37,11 +37,15 @@ const SOCKET = 8;
 const FAMILY = 9;
 const PORTS = 10;
 const LOCAL = 11; // 4 words
+const LIMIT = 15;
 const EVENTS = 16;
 const SEEN_VERSION = 17;
 const SEEN_FAMILY_PORT = 18;
 const SEEN_ADDRESS = 19; // 4 words
 const KEY = 32; // 25 words
+const MTU = 57;
+const TFC = 58;
+const OVERSIZE = 59;
 const REMOTE = 60; // 4 words
 const RING = MAX_RING_WORDS;
 // Counters come in tiles of 64 lines of 8.
@@ -51,7 +55,7 @@ const TILE_OCTETS = TILE * 8;
 /** Octets of KEYMAT a record has room for. */
 export const MAX_KEY = 100;
 
-export const SaFlag = { ESN: 1, ENCAP: 2 } as const;
+export const SaFlag = { ESN: 1, ENCAP: 2, TRANSPORT: 4 } as const;
 
 /** What a worker tells control about an inbound SA. */
 export const SaEvent = {
@@ -73,11 +77,38 @@ export interface SaPath {
   readonly socket: number;
 }
 
+/** What becomes of a packet that is larger than its SA's path takes (RFC 4301 §8.2). */
+export const Oversize = {
+  /** Fragmented before it is sealed; where it forbids that, its sender is told. */
+  BEFORE: 0,
+  /** Sealed whole: its ESP packet is fragmented. */
+  AFTER: 1,
+  /** The same where it says DF, which is not ours to clear; else as BEFORE. */
+  AFTER_DF: 2,
+} as const;
+export type Oversize = (typeof Oversize)[keyof typeof Oversize];
+
+/** The sizes of an outbound SA's packets. */
+export interface SaSize {
+  /** Octets of the largest inner packet whose ESP packet fits the path; 0 for any. */
+  readonly mtu: number;
+  readonly oversize: Oversize;
+  /** Packets are padded to a multiple of so many octets, see `paddedLength`; 0 for no padding. */
+  readonly tfc: number;
+}
+
+export const ANY_SIZE: SaSize = { mtu: 0, oversize: Oversize.BEFORE, tfc: 0 };
+
+/** No packet is longer. */
+const NO_LIMIT = 0xffff_ffff;
+
 export interface SaRecord {
   readonly spi: number;
   readonly suite: Suite;
   readonly esn: boolean;
   readonly encap: boolean;
+  /** Transport mode (RFC 4301 §4.1): what is protected lies behind the packet's own header; default false. */
+  readonly transport?: boolean;
   readonly tunnel: number;
   /** Packets; of an inbound SA. */
   readonly window: number;
@@ -86,6 +117,8 @@ export interface SaRecord {
   readonly path: SaPath;
   /** Counter before the first packet: 0 but in tests of exhaustion. */
   readonly top?: number;
+  /** Of an outbound SA; default any. */
+  readonly size?: SaSize;
 }
 
 /** An address and port seen on the wire. */
@@ -139,12 +172,14 @@ export class Sad {
     if (record < this.capacity) this.words.fill(0, this.ringAt(record), this.ringAt(record) + RING);
     this.words[at + SPI] = sa.spi;
     this.words[at + SUITE] = sa.suite.id;
-    this.words[at + FLAGS] = (sa.esn ? SaFlag.ESN : 0) | (sa.encap ? SaFlag.ENCAP : 0);
+    this.words[at + FLAGS] =
+      (sa.esn ? SaFlag.ESN : 0) | (sa.encap ? SaFlag.ENCAP : 0) | (sa.transport ? SaFlag.TRANSPORT : 0);
     this.words[at + TUNNEL] = sa.tunnel;
     this.words[at + WINDOW] = sa.window;
     this.words[at + RING_WORDS] = ringWordsFor(sa.window);
     this.setTop(record, sa.top ?? 0);
     this.#writePath(at, sa.path);
+    this.setSize(record, sa.size ?? ANY_SIZE);
     this.#bytes.set(sa.key, (at + KEY) * 4);
     Atomics.add(this.#state, at + STATE, 1); // odd: live
   }
@@ -163,6 +198,16 @@ export class Sad {
     Atomics.add(this.#state, at + PATH_VERSION, 1); // odd: being written
     this.#writePath(at, path);
     Atomics.add(this.#state, at + PATH_VERSION, 1);
+  }
+
+  /** Words that are read singly: a packet may meet some of the old ones and some of the new. */
+  setSize(record: number, { mtu, oversize, tfc }: SaSize): void {
+    const at = record * RECORD;
+    const asTheyAre = mtu === 0 || oversize === Oversize.AFTER ? NO_LIMIT : mtu;
+    this.words[at + MTU] = mtu;
+    this.words[at + TFC] = tfc;
+    this.words[at + OVERSIZE] = oversize;
+    this.words[at + LIMIT] = tfc > 0 ? 0 : asTheyAre;
   }
 
   #writePath(at: number, path: SaPath): void {
@@ -285,6 +330,24 @@ export class Sad {
     return (state & 1) === 1 ? state : 0;
   }
 
+  /** Octets of the largest packet that an outbound SA takes as it is: what is larger, or everything, wants a second look. */
+  limit(record: number): number {
+    return this.words[record * RECORD + LIMIT]!;
+  }
+
+  /** See `SaSize`. */
+  mtu(record: number): number {
+    return this.words[record * RECORD + MTU]!;
+  }
+
+  tfc(record: number): number {
+    return this.words[record * RECORD + TFC]!;
+  }
+
+  oversize(record: number): number {
+    return this.words[record * RECORD + OVERSIZE]!;
+  }
+
   spi(record: number): number {
     return this.words[record * RECORD + SPI]!;
   }
@@ -325,7 +388,7 @@ export class Sad {
 /** Where the record's parts lie, in words: for the test that holds them apart on cache lines. */
 export const SAD_LAYOUT = {
   record: RECORD,
-  fixedEnd: LOCAL + 4,
+  fixedEnd: LIMIT + 1,
   live: EVENTS,
   liveEnd: SEEN_ADDRESS + 4,
   cold: KEY,
