@@ -16,7 +16,6 @@ import type { IvPool } from "./iv-pool.ts";
 import { COUNTER_IV, type OutboundBatch } from "./outbound.ts";
 import type { OwnedSas } from "./owned-sas.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
-import { shapeOf } from "./sa-shape.ts";
 
 /** Of a row that meets no SA: nobody counts it. */
 const NO_BLOCK = -1;
@@ -79,7 +78,7 @@ export class Dummies {
     const key = this.#owned.key(record);
     if (key === 0) return Verdict.NO_SA;
     batch.block[n] = record; // an outbound SA's block is its record
-    const shape = shapeOf(sad.suite(record), sad.flags(record));
+    const shape = this.#owned.shape(record);
     const seq = sad.top(record) + 1;
     if (seq > shape.lastSeq) return Verdict.SEQ_CYCLED;
     sad.setTop(record, seq);

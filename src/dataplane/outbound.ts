@@ -17,7 +17,7 @@ import { Verdict } from "../ipsec/verdict.ts";
 import { MAX_PACKET } from "./arena.ts";
 import type { IvPool } from "./iv-pool.ts";
 import type { OwnedSas } from "./owned-sas.ts";
-import { shapeOf } from "./sa-shape.ts";
+import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
@@ -88,8 +88,8 @@ export class Outbound {
   readonly #block: number;
   /** By op: its packet in the batch. */
   readonly #packet: Int32Array;
-  /** Where the sum of what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
-  readonly #touched = new Float64Array(1);
+  /** Where what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
+  readonly #touched = new Int32Array(1);
 
   constructor(parts: OutboundParts) {
     this.#sad = parts.sad;
@@ -125,14 +125,15 @@ export class Outbound {
   #touch(batch: OutboundBatch): void {
     const slots = batch.slot;
     const { capacity } = this.#sad;
-    let sum = 0;
+    let seen = 0;
     for (let n = 0; n < batch.count; n++) {
       const slot = slots[n]!;
       if (slot < 0) continue;
       const record = capacity + slot;
-      sum += this.#sad.touch(record) + this.#owned.touch(record) + this.#spd.touch(slot) + this.#counters.touch(record);
+      seen ^=
+        this.#sad.touch(record) ^ this.#owned.touch(record) ^ this.#spd.touch(slot) ^ this.#counters.touch(record);
     }
-    this.#touched[0] = sum;
+    this.#touched[0] = seen;
   }
 
   /** A verdict for each packet; PASS: it is an op now. Packets of one SA in a row look at it once. */
@@ -159,7 +160,7 @@ export class Outbound {
     let current = -1;
     let record = -1;
     let key = 0;
-    let shape = shapeOf(0, 0);
+    let shape = SHAPES[0]!;
     let spi = 0;
     let top = 0;
     let op = 0;
@@ -177,7 +178,7 @@ export class Outbound {
         record = sad.outbound(slot);
         key = owned.key(record);
         if (key !== 0) {
-          shape = shapeOf(sad.suite(record), sad.flags(record));
+          shape = owned.shape(record);
           spi = sad.spi(record);
           top = sad.top(record);
         }

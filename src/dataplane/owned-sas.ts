@@ -6,6 +6,12 @@
 import type { Engine, Key } from "../crypto/engine.ts";
 import { suiteById } from "../crypto/suites.ts";
 import { type Sad, SaFlag, type SaPath } from "../ipsec/sad.ts";
+import { type SaShape, SHAPES, shapeIndex } from "./sa-shape.ts";
+
+// Words of a row.
+const ROW = 4;
+const HANDLE = 1;
+const SHAPE = 2;
 
 /** What the sender asks of an SA. */
 export class OwnedSa {
@@ -25,7 +31,10 @@ export class OwnedSas {
   readonly #sad: Sad;
   readonly #engine: Engine;
   readonly #owned: (OwnedSa | undefined)[];
-  /** By record, apart from the objects, as every packet asks: the generation that is known, 0 for none, and its key's handle. */
+  /**
+   * By record, apart from the objects, as every packet asks, a row of words: the generation that is known, 0 for none, its key's
+   * handle and its shape.
+   */
   readonly #known: Int32Array;
   /** By record: 1 once an authentic packet has been seen. */
   readonly #met: Uint8Array;
@@ -35,7 +44,7 @@ export class OwnedSas {
     this.#engine = engine;
     const records = sad.capacity * 2;
     this.#owned = new Array<OwnedSa | undefined>(records).fill(undefined);
-    this.#known = new Int32Array(records * 2);
+    this.#known = new Int32Array(records * ROW);
     this.#met = new Uint8Array(records);
   }
 
@@ -51,10 +60,14 @@ export class OwnedSas {
 
   /** The handle of its key, or 0 when none is live there. */
   key(record: number): number {
-    const state = this.#sad.state(record);
-    return (state & 1) === 1 && (state | 0) === this.#known[record * 2]
-      ? this.#known[record * 2 + 1]!
-      : this.#lookUp(record);
+    const at = record * ROW;
+    // What is known is a live generation, which no withdrawn record shows; or 0, and so is the handle.
+    return this.#known[at] === this.#sad.state(record) ? this.#known[at + HANDLE]! : this.#lookUp(record);
+  }
+
+  /** What the SA that `key` found in `record` has in common with others. */
+  shape(record: number): SaShape {
+    return SHAPES[this.#known[record * ROW + SHAPE]!]!;
   }
 
   #lookUp(record: number): number {
@@ -71,7 +84,7 @@ export class OwnedSas {
 
   /** Load what `key` asks of a record, so that the lines of a batch arrive together. */
   touch(record: number): number {
-    return this.#known[record * 2]!;
+    return this.#known[record * ROW]!;
   }
 
   /** The SA's path as control last wrote it. */
@@ -101,16 +114,17 @@ export class OwnedSas {
       return 0;
     }
     this.#owned[record] = sa;
-    this.#known[record * 2] = generation;
-    this.#known[record * 2 + 1] = key.handle;
+    this.#known[record * ROW] = generation;
+    this.#known[record * ROW + HANDLE] = key.handle;
+    this.#known[record * ROW + SHAPE] = shapeIndex(suite.id, this.#sad.flags(record));
     this.#met[record] = 0;
     return key.handle;
   }
 
   /** Release the key of what was in `record`, if that is gone. */
   forget(record: number): void {
-    const known = this.#known[record * 2]!;
-    if (known !== 0 && (this.#sad.generation(record) | 0) !== known) this.#release(record);
+    const known = this.#known[record * ROW]!;
+    if (known !== 0 && this.#sad.generation(record) !== known) this.#release(record);
   }
 
   /** Release the keys of all SAs that are gone. */
@@ -127,7 +141,6 @@ export class OwnedSas {
     if (owned === undefined) return;
     this.#engine.release(owned.key);
     this.#owned[record] = undefined;
-    this.#known[record * 2] = 0;
-    this.#known[record * 2 + 1] = 0;
+    this.#known.fill(0, record * ROW, (record + 1) * ROW);
   }
 }

@@ -37,12 +37,15 @@ export interface Tally {
 export class Counters {
   readonly memory: SharedArrayBuffer;
   readonly #words: Float64Array;
+  /** The same memory, for who only looks. */
+  readonly #halves: Int32Array;
   /** Where the other verdicts begin. */
   readonly #others: number;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
     this.#words = new Float64Array(memory);
+    this.#halves = new Int32Array(memory);
     this.#others = (this.#words.length / (PAIR + BLOCK)) * PAIR;
   }
 
@@ -74,7 +77,7 @@ export class Counters {
 
   /** Load the line of `block` that packets which pass count in, so that those of a batch arrive together. */
   touch(block: number): number {
-    return this.#words[this.#pairAt(block)]!;
+    return this.#halves[this.#pairAt(block) * 2]!;
   }
 
   /** Packets of `block` that got this verdict. */

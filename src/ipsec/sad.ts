@@ -310,18 +310,18 @@ export class Sad {
    * has shown before: it is used for another SA only once every worker has begun a batch after it was withdrawn.
    */
   state(record: number): number {
-    return this.words[record * RECORD + STATE]!;
+    return this.#state[record * RECORD + STATE]!;
   }
 
-  /** Load the lines that a packet of this record needs, so that those of a batch arrive together. The sum means nothing. */
+  /** Load the lines that a packet of this record needs, so that those of a batch arrive together. The number means nothing. */
   touch(record: number): number {
-    return this.words[record * RECORD + STATE]! + this.top(record);
+    return this.#state[record * RECORD + STATE]! ^ this.#state[this.#topAt(record) * 2]!;
   }
 
   /** `touch` of an inbound SA, and the line of the ring that the number with these low 32 bits is in. */
   touchInbound(slot: number, low: number): number {
     const ringWords = this.words[slot * RECORD + RING_WORDS]!;
-    return this.touch(slot) + this.words[this.ringAt(slot) + ((low >>> 5) & (ringWords - 1) & (RING - 1))]!;
+    return this.touch(slot) ^ this.#state[this.ringAt(slot) + ((low >>> 5) & (ringWords - 1) & (RING - 1))]!;
   }
 
   /** Zero when the record is not live; otherwise another number for every SA it has held, so it keys caches. */

@@ -94,8 +94,8 @@ class IpsecMbEngine implements Engine {
   readonly #keyed = new Int32Array(MGR.MAX_JOBS);
   /** By packet: words of its ICV. */
   readonly #icvWords: Uint8Array;
-  /** Where the sum of what `#touchKeys` has loaded goes: a load whose value nobody wants would not be made. */
-  readonly #touched = new Float64Array(1);
+  /** Where what `#touchKeys` has loaded goes: a load whose value nobody wants would not be made. */
+  readonly #touched = new Int32Array(1);
   #closed = false;
 
   constructor(library: IpsecMb, slab: Uint8Array, capacity: number) {
@@ -190,7 +190,7 @@ class IpsecMbEngine implements Engine {
     const { keys } = ops;
     const pieces = this.#keyMemory.words;
     let last = 0;
-    let sum = 0;
+    let seen = 0;
     for (let n = from; n < from + count; n++) {
       const handle = keys[n]!;
       if (handle === last) continue;
@@ -199,15 +199,15 @@ class IpsecMbEngine implements Engine {
       const piece = pieces[place >> PIECE_BITS];
       if (piece === undefined) continue;
       const key = (place & IN_PIECE) * KEY_WORDS;
-      sum +=
-        piece[key]! +
-        piece[key + LINE]! +
-        piece[key + 2 * LINE]! +
-        piece[key + 3 * LINE]! +
-        piece[key + 14 * LINE]! +
+      seen ^=
+        piece[key]! ^
+        piece[key + LINE]! ^
+        piece[key + 2 * LINE]! ^
+        piece[key + 3 * LINE]! ^
+        piece[key + 14 * LINE]! ^
         piece[key + 15 * LINE]!;
     }
-    this.#touched[0] = sum;
+    this.#touched[0] = seen;
   }
 
   /** Prove each packet and write its job. True when there are some whose high sequence number must follow the text. */
