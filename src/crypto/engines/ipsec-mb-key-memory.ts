@@ -1,7 +1,7 @@
 /**
  * Native memory for the expanded keys of one engine, place after place in large pieces: keys that are used one after the
- * other lie one after the other. Behind what the library reads of a key lies what a job says of it, in the cache line that
- * the library reads anyway; so a packet of another SA needs no line but its key's.
+ * other lie one after the other. What the engine itself asks of a key is apart in a short row: the rows of four keys are one
+ * cache line, those of ten thousand stay in a cache, and the first who meets a key's own lines is the library, in their order.
  */
 import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 import { KEY_MEMORY } from "./ipsec-mb-layout.ts";
@@ -13,16 +13,30 @@ const PIECE = 1 << PIECE_BITS;
 /** Words from one key to the next. */
 export const KEY_WORDS = KEY_MEMORY.SIZE / 4;
 
+/** Words of a row. */
+export const KEY_ROW = 4;
+/** 0 where there is no key. */
+export const KEY_HANDLE = 0;
+/** Number of a KeyShape. */
+export const KEY_SHAPE = 1;
+/** Its octets as they lie in memory. */
+export const KEY_SALT = 2;
+
+const FIRST_ROWS = 64;
+
 export class KeyMemory {
   /** By piece: its words, and the halves of its address. No piece lies across a multiple of 4 GiB. */
   readonly words: Int32Array[] = [];
   readonly lows: number[] = [];
   readonly highs: number[] = [];
+  /** By place: a row of words. */
+  rows = new Int32Array(FIRST_ROWS * KEY_ROW);
   readonly #pieces: NativeMemory[] = [];
 
   /** Have memory for the keys up to `place`. */
   reserve(place: number): void {
     while (this.#pieces.length <= place >> PIECE_BITS) this.#grow();
+    while (this.rows.length <= place * KEY_ROW) this.#growRows();
   }
 
   addressOf(place: number): number {
@@ -36,6 +50,14 @@ export class KeyMemory {
 
   wipe(place: number): void {
     this.bytes(place).fill(0);
+    this.rows.fill(0, place * KEY_ROW, (place + 1) * KEY_ROW);
+  }
+
+  #growRows(): void {
+    const old = this.rows;
+    this.rows = new Int32Array(old.length * 2);
+    this.rows.set(old);
+    old.fill(0);
   }
 
   #grow(): void {

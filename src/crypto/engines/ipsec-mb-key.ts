@@ -5,7 +5,7 @@
 import { ESP_HEADER, MAX_ESP_PACKET } from "../esp-inputs.ts";
 import { type HmacName, isHmac, SUITES, type Suite } from "../suites.ts";
 import { NativeMemory } from "./ffi.ts";
-import { KEY_WORDS, type KeyMemory } from "./ipsec-mb-key-memory.ts";
+import { KEY_HANDLE, KEY_ROW, KEY_SALT, KEY_SHAPE, type KeyMemory } from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
 import type { Manager } from "./ipsec-mb-library.ts";
 import { RingKey } from "./key-ring.ts";
@@ -119,8 +119,10 @@ export class IpsecMbKey extends RingKey {
       manager.expandAes(encryption.length, raw.address, encrypt, address + KEY_MEMORY.DECRYPT);
     else if (suite.cipher !== "null") expandToEncrypt(manager, encryption.length, raw.address, encrypt);
     raw.wipe();
-    const salt = key.subarray(encryption.length, encryption.length + suite.saltLength);
-    memory.bytes(place).set(salt, KEY_MEMORY.SALT);
+    let salt = 0;
+    for (let i = 0; i < suite.saltLength; i++) salt |= key[encryption.length + i]! << (8 * i);
+    memory.rows[place * KEY_ROW + KEY_SALT] = salt;
+    memory.rows[place * KEY_ROW + KEY_SHAPE] = shapeId(suite, esn);
     this.#expandMac(manager, address, key.subarray(encryption.length + suite.saltLength));
   }
 
@@ -147,10 +149,7 @@ export class IpsecMbKey extends RingKey {
 
   /** Let jobs have the key: its handle is valid from now on. */
   publish(): void {
-    const octets = this.#memory.bytes(this.#place);
-    const words = new Int32Array(octets.buffer, octets.byteOffset, KEY_WORDS);
-    words[KEY_MEMORY.SHAPE / 4] = shapeId(this.suite, this.esn);
-    words[KEY_MEMORY.HANDLE / 4] = this.handle;
+    this.#memory.rows[this.#place * KEY_ROW + KEY_HANDLE] = this.handle;
   }
 
   wipe(): void {

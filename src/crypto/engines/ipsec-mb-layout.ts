@@ -90,9 +90,5 @@ export const KEY_MEMORY = {
   MAC_SCHEDULE: 512, // AES schedule of XCBC or CMAC, in place of the states of HMAC
   MAC_SECOND: 768,
   MAC_THIRD: 784,
-  // Behind all that the library reads, what the engine asks of a key: 32-bit words.
-  HANDLE: 1008, // 0 where there is no key
-  SHAPE: 1012, // number of a KeyShape
-  SALT: 1016, // its octets as they lie in memory
   SIZE: 1024,
 } as const;

@@ -26,7 +26,7 @@ import {
 import { SUITES, type Suite } from "../suites.ts";
 import { addressOf, highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 import { IpsecMbKey, isDone, KEY_SHAPES, type KeyShape, Nonce } from "./ipsec-mb-key.ts";
-import { KEY_WORDS, KeyMemory, PIECE_BITS } from "./ipsec-mb-key-memory.ts";
+import { KEY_HANDLE, KEY_ROW, KEY_SALT, KEY_SHAPE, KEY_WORDS, KeyMemory, PIECE_BITS } from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, DIRECTION, JOB, KEY_MEMORY, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
 import { type IpsecMb, ipsecMbLibrary, Manager } from "./ipsec-mb-library.ts";
 import { checkKeyLength, KeyRing, placeOf, refuseKey } from "./key-ring.ts";
@@ -52,9 +52,6 @@ const STATUS = JOB.STATUS / 4;
 const SALTED_IV = 8;
 // Words of a key.
 const IN_PIECE = (1 << PIECE_BITS) - 1;
-const KEY_HANDLE = KEY_MEMORY.HANDLE / 4;
-const KEY_SHAPE = KEY_MEMORY.SHAPE / 4;
-const KEY_SALT = KEY_MEMORY.SALT / 4;
 /** A cache line. */
 const LINE = 16;
 /** Octets of text that take few powers of GCM's hash key. */
@@ -218,7 +215,7 @@ class IpsecMbEngine implements Engine {
     const aside = this.#aside;
     const shapes = this.#shapes;
     const keyed = this.#keyed;
-    const { words: pieces, lows, highs } = this.#keyMemory;
+    const { rows, lows, highs } = this.#keyMemory;
     const icvWords = this.#icvWords;
     const slabLow = this.#slabLow;
     const turns = this.#slabTurn < slabLength;
@@ -234,12 +231,11 @@ class IpsecMbEngine implements Engine {
       const handle = keys[n]!;
       if (handle !== last || handle === 0) {
         place = placeOf(handle);
-        const key = (place & IN_PIECE) * KEY_WORDS;
-        const piece = pieces[place >> PIECE_BITS];
-        if (piece === undefined || piece[key + KEY_HANDLE] !== handle || handle === 0) return refuseKey(handle);
+        const row = place * KEY_ROW;
+        if (rows[row + KEY_HANDLE] !== handle || handle === 0) return refuseKey(handle);
         last = handle;
-        salt = piece[key + KEY_SALT]!;
-        const next = KEY_SHAPES[piece[key + KEY_SHAPE]!]!;
+        salt = rows[row + KEY_SALT]!;
+        const next = KEY_SHAPES[rows[row + KEY_SHAPE]!]!;
         if (next !== shape) {
           shape = next;
           ({ aead, nonce, esn, headLength, longest, icvLength, odd } = shape);

@@ -29,8 +29,10 @@ describe("with the library", () => {
       key.publish();
       const memory = new Uint8Array(koffi().view(BigInt(places.addressOf(3)), KEY_MEMORY.SIZE));
       expect(memory.some((octet) => octet !== 0)).toBe(true);
+      expect(places.rows.some((word) => word !== 0)).toBe(true);
       key.wipe();
       expect(memory.every((octet) => octet === 0)).toBe(true);
+      expect(places.rows.every((word) => word === 0)).toBe(true);
     }
   });
 
