@@ -46,6 +46,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     remote,
     tfcRefused,
     encap: sa.encap,
+    pairs: sa.resources.takesMore(config.name, 1) ? config.sas : 1,
     proposal: suite.name,
     replaces: replaces?.spiIn,
   };

@@ -195,8 +195,8 @@ const firstChild = (
   }
   try {
     const agreed = readChildAnswer(offer, payloads);
-    installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
     noteResources(sa, agreed.config, payloads);
+    installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
   } catch (problem) {
     if (!(problem instanceof IkeError)) throw problem;
     childFailed(turn, sa, offer, problem);

@@ -156,6 +156,8 @@ export class IkeSa {
   /** When to ask whether the peer lives, and when to keep a NAT's mapping alive. */
   livenessAt = Number.POSITIVE_INFINITY;
   keepaliveAt = Number.POSITIVE_INFINITY;
+  /** Packets that its children had sent when that was due last. */
+  sentAtKeepalive = 0;
   /** When the volume of its children is looked at next. */
   usageAt = Number.POSITIVE_INFINITY;
   #state: IkeSaState;
