@@ -3,8 +3,9 @@
  * in and removed from. There are no TUN devices, routes and worker threads, nothing is encrypted with the SAs, and what the
  * core would log is dropped.
  */
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { wipe } from "../bytes.ts";
+import { RandomPool } from "../crypto/random-pool.ts";
 import { Plane } from "../dataplane/plane.ts";
 import { EspalierError } from "../errors.ts";
 import { KeyPool } from "../gateway/key-pool.ts";
@@ -120,11 +121,12 @@ export class IkeSite {
     this.#tunnel = plane.addTunnel({ tunFds: [this.#tun] });
     plane.addSockets({ address: options.addresses[options.role], udp: [], raw: [] });
     const connections = Array.from({ length: options.connections }, (_, n) => connectionOf(options, n));
+    const random = new RandomPool();
     const slow = options.keyThreads ? slowKeyExchanges(connections.slice(0, 1)) : new Set<number>();
     this.manager = new IkeManager(
       connections,
       {
-        random: (length) => new Uint8Array(randomBytes(length)),
+        random: (length) => random.take(length),
         reserveSpi: () => plane.reserveSpi(this.#tunnel),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),

@@ -7,16 +7,20 @@ import { HalfOpen } from "./half-open.ts";
 import type { IkeOptions } from "./ike-options.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { KeyWorks } from "./key-works.ts";
+import { KnownPeers } from "./known-peers.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
+import { Peerings } from "./peerings.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { Wakes } from "./wakes.ts";
 
 export class Core {
   readonly env: IkeEnvironment;
   readonly options: IkeOptions;
-  readonly peerings: readonly Peering[];
+  readonly peerings: Peerings;
+  /** IKE SAs that are up, by their peers. */
+  readonly knownPeers = new KnownPeers();
   /** By our own SPI, in hex: an address says nothing about whose message it is (RFC 7296 §2.6). */
   readonly sas = new Map<string, IkeSa>();
   readonly counters: Record<string, number> = {};
@@ -47,7 +51,7 @@ export class Core {
     this.wakes = wakes;
     this.env = env;
     this.options = options;
-    this.peerings = peerings;
+    this.peerings = new Peerings(peerings);
     this.cookies = new CookieJar((length) => env.random(length));
   }
 
@@ -62,6 +66,7 @@ export class Core {
   add(sa: IkeSa): void {
     this.sas.set(sa.spiText, sa);
     sa.peering?.sas.add(sa);
+    this.knownPeers.add(sa);
     this.wakes.touch(sa);
   }
 

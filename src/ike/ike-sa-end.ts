@@ -24,6 +24,7 @@ export const closeIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
   sa.arriving.requests.forget();
   sa.arriving.answers.forget();
   turn.core.sas.delete(sa.spiText);
+  turn.core.knownPeers.delete(sa);
   turn.touch(sa);
   turn.core.halfOpen.delete(sa);
   sa.peering?.sas.delete(sa);

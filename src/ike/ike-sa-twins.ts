@@ -42,16 +42,16 @@ export const replaceDuplicates = (turn: Turn, sa: IkeSa, newcomer: Newcomer): vo
 
 /** IKE SAs with the peer that were up before it began `sa`. One that came up since is a twin, of which it could not know. */
 const before = (turn: Turn, sa: IkeSa, { peering, peerId }: Newcomer): IkeSa[] =>
-  [...turn.core.sas.values()].filter(
-    (other) =>
-      other !== sa &&
-      other.state.name === "established" &&
-      other.state.since <= sa.createdAt &&
-      other.peerId !== undefined &&
-      equalIdentity(other.peerId, peerId) &&
-      other.peering !== undefined &&
-      equalIdentity(other.peering.config.local.id, peering.config.local.id),
-  );
+  turn.core.knownPeers
+    .of(peerId)
+    .filter(
+      (other) =>
+        other !== sa &&
+        other.state.name === "established" &&
+        other.state.since <= sa.createdAt &&
+        other.peering !== undefined &&
+        equalIdentity(other.peering.config.local.id, peering.config.local.id),
+    );
 
 /**
  * Both peers initiated. The rule of simultaneous rekeying serves here too: of the two, the one with the lowest nonce is
