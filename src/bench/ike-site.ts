@@ -54,8 +54,11 @@ export interface IkeSiteEvents {
 }
 
 const HOUR = 3_600_000;
-/** More pairs than connections: those that were removed wait for the workers before their slot is used again. */
-const SLOTS = 65_536;
+/** Slots of a gateway, and how many more than connections: those that were removed wait before they are used again. */
+const SLOTS = 4096;
+const SPARE = 2048;
+
+const slotsFor = (connections: number): number => Math.max(SLOTS, 2 ** Math.ceil(Math.log2(connections + SPARE)));
 
 const required = <T>(value: T | undefined): T => {
   if (value === undefined) throw new RangeError("a benchmark's own configuration is wrong");
@@ -144,7 +147,12 @@ export class IkeSite {
 
   /** `send` brings a message to the other side. */
   static async open(options: IkeSiteOptions, send: (path: Path, bytes: Uint8Array) => void): Promise<IkeSite> {
-    const plane = await Plane.start({ workers: 1, engine: "node", slots: SLOTS, inThread: true });
+    const plane = await Plane.start({
+      workers: 1,
+      engine: "node",
+      slots: slotsFor(options.connections),
+      inThread: true,
+    });
     return new IkeSite(options, plane, send);
   }
 
