@@ -42,6 +42,9 @@ const MOST_ERRORS = 16;
 /** How long `stop` waits for peers to answer its Deletes, ms. */
 const FAREWELL = 1500;
 
+/** Octets of memory for so many policies, and for as many to take their place; what is not used is never touched. */
+const policyRoom = (policies: number): number => (4 << 20) + 8192 * policies;
+
 export interface GatewayOptions {
   /** Default: as the configuration says, to standard error. */
   readonly log?: Log;
@@ -95,11 +98,12 @@ export class Gateway {
       this.#settle = { resolve, reject };
     });
     this.closed.catch(() => {}); // whoever awaits it hears of it; nobody has to
-    this.#tunnels = new Tunnels(config.connections);
+    this.#tunnels = new Tunnels(config);
     this.#sockets = new GatewaySockets({
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
       dscp: config.ike.dscp,
+      mark: config.mark,
       onMessage: (bytes, path) => {
         if (!this.#strangers.take(bytes, path)) this.#act((manager, now) => manager.receive(bytes, path, now));
       },
@@ -125,22 +129,29 @@ export class Gateway {
   }
 
   async #start(): Promise<void> {
-    const { workers, affinity, poll, ports, control } = this.#config;
+    const { workers, affinity, poll, ports, control, mark, interfaces } = this.#config;
     requireCapabilities();
-    const connections = toConnections(withoutManual(this.#config), sourceFor);
-    const manual = manualPairs(this.#config, sourceFor);
+    const source = (remote: string): string => sourceFor(remote, mark);
+    const connections = toConnections(withoutManual(this.#config), source);
+    const manual = manualPairs(this.#config, source);
     const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
-    const plane = await Plane.start({ workers, affinity, poll, engine: choice.plan });
+    const plane = await Plane.start({
+      workers,
+      affinity,
+      poll,
+      engine: choice.plan,
+      policyOctets: policyRoom(interfaces.reduce((sum, { policies }) => sum + policies.length, 0)),
+    });
     const random = new RandomPool();
     const manager = new IkeManager(
       connections,
       {
         random: (length) => random.take(length),
-        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnels.of(connection, child).id, resource),
+        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnels.idOf(connection, child), resource),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
-        pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
+        pathMtu: ({ remote }) => routeTo(remote.address, { mark })?.mtu,
       },
       { ports, ...this.#config.ike, slowKeyExchanges: slowKeyExchanges(connections) },
     );
@@ -152,7 +163,8 @@ export class Gateway {
         plane,
         tunnels: this.#tunnels,
         clock: this.#clock,
-        isTrapping: (connection) => manager.isTrapping(connection),
+        isTrapping: (connection, child) => manager.isTrapping(connection, child),
+        mark,
       }),
       manual,
       startedAt: this.#clock.now(),
@@ -167,8 +179,8 @@ export class Gateway {
     ];
     await this.#openSockets(new Set(addresses), plane);
     this.#tunnels.open(plane);
-    for (const { tunnel, settings } of this.#tunnels.all)
-      if (settings.dummies !== undefined) this.#dummies.add(tunnel, settings.dummies, this.#clock.now());
+    for (const { id, tunnel, settings } of this.#tunnels.all)
+      if (settings.dummies !== undefined) this.#dummies.add(id, tunnel, settings.dummies, this.#clock.now());
     parts.trap = new Trap(this.#tunnels.trapped());
     parts.control = await serveControl(control, {
       status: () => this.status(),
@@ -275,7 +287,10 @@ export class Gateway {
     this.#readIcmp(parts.pairs);
     parts.pairs.renewPaths();
     this.#dummies.run(this.#clock.now(), (id, length) => parts.plane.sendDummy(id, length));
-    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name), this.#clock.now()))
+    for (const { connection, child } of parts.trap.look(
+      (name, of) => parts.manager.isTrapping(name, of),
+      this.#clock.now(),
+    ))
       this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
     if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));
@@ -289,9 +304,23 @@ export class Gateway {
       case "peer-moved":
         if (pairs.has(event.spiIn)) this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
         break;
+      case "wanted": {
+        const wanted = this.#tunnels.childOf(event.tunnel);
+        if (wanted !== undefined) this.#act((manager, now) => manager.trapped(wanted.connection, wanted.child, now));
+        break;
+      }
       case "mixed-trains":
         this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
         break;
+      case "tun-refused": {
+        const name = [...this.#tunnels.all].find(({ id }) => id === event.tunnel)?.tunnel.name ?? "an interface";
+        this.#write(
+          "warn",
+          "tun-refused",
+          `${name} did not take a packet: ${event.errno}; others are counted as tun-error`,
+        );
+        break;
+      }
       case "replaced":
         this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);
         break;

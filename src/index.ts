@@ -7,6 +7,7 @@ export { benchIdle, type IdleBenchOptions, type IdleBenchResult, type IdleSide }
 export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork } from "./bench/ike-rows.ts";
 export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
+export { makeReport, type Report } from "./bench/report.ts";
 export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "./bench/result.ts";
 export { benchTunnel, type TunnelBenchOptions, type TunnelBenchResult } from "./bench/tunnel.ts";
 export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";

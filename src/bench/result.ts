@@ -130,6 +130,10 @@ const numbersOf = (value: unknown): number[] | undefined => {
   return read.success ? read.data : undefined;
 };
 
+/** An object of figures, one level deep. */
+const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 /**
  * Runs of the same rows, in the same order, as rows of a result. A row's `samples` are its raw ones; without them its
  * figure is the one sample. Its `ceilingSamples` go with it as what was beside it, `curves` and `trials` as they are.
@@ -151,12 +155,16 @@ export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[
     );
     const { ceiling: _, machine: __, ...named } = what;
     const figures = Object.fromEntries(
-      Object.entries(flat).filter(
-        (entry): entry is [string, number | null] =>
-          !shape.what.includes(entry[0]) &&
-          (typeof entry[1] === "number" || entry[1] === null) &&
-          entry[0] !== "ceiling",
-      ),
+      Object.entries(flat)
+        .flatMap(([key, value]): [string, unknown][] =>
+          isPlain(value) ? Object.entries(value).map(([name, of]) => [`${key}.${name}`, of]) : [[key, value]],
+        )
+        .filter(
+          (entry): entry is [string, number | null] =>
+            !shape.what.includes(entry[0]) &&
+            (typeof entry[1] === "number" || entry[1] === null) &&
+            entry[0] !== "ceiling",
+        ),
     );
     const { curves, trials } = row
       .pick({ curves: true, trials: true })

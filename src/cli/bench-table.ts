@@ -49,8 +49,13 @@ export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readon
 export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readonly colour: boolean }): string => {
   const { peer, streams, udp, suite, engine, workers, encap, offloads, seconds, lossPercent, retransmits } = result;
   const payload = udp === null ? "TCP" : `UDP of ${udp} octets`;
-  const tunnel = peer === "plain" ? "none: plain forwarding" : `${suite}, ${engine}, encap ${encap}`;
-  const threads = `${workers} each, ${result.gatewayCores.toFixed(2)} processors busy in both gateways`;
+  const tunnel =
+    peer === "plain"
+      ? "none: plain forwarding"
+      : peer === "self"
+        ? `${suite}, ${engine}, encap ${encap}`
+        : `${peer}: ${suite}, ${engine}`;
+  const threads = `${workers === null ? "" : `${workers} each, `}${result.gatewayCores.toFixed(2)} processors busy in both gateways`;
   const lines: (readonly [string, string])[] = [
     ["tunnel", tunnel],
     ["workers", peer === "plain" ? "none" : threads],
@@ -60,6 +65,24 @@ export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readon
     ...(lossPercent === null
       ? []
       : [["lost", `${lossPercent.toFixed(2)} % of ${packets(result.offeredPps ?? 0)} packets/s`] as const]),
+    ...(result.ndrPps === null ? [] : [["without loss (NDR)", `${packets(result.ndrPps)} packets/s`] as const]),
+    ...(result.pdrPps === null
+      ? []
+      : [
+          ["at most 0.5 % (PDR)", `${packets(result.pdrPps)} packets/s, after ${result.trials.length} trials`] as const,
+        ]),
+    ...(result.cpuPerGbit === null || peer === "plain"
+      ? []
+      : [["cost", `${result.cpuPerGbit.toFixed(3)} s of processor time a Gbit`] as const]),
+    ...(result.outOfOrder === null ? [] : [["out of order", `${result.outOfOrder}`] as const]),
+    ...(result.loadedP50Ms === null
+      ? []
+      : [
+          [
+            "ping under load",
+            `${result.loadedP50Ms.toFixed(2)} ms, 99 % within ${(result.loadedP99Ms ?? 0).toFixed(2)} ms`,
+          ] as const,
+        ]),
     ...(retransmits === null ? [] : [["retransmits", `${retransmits}`] as const]),
     ["ping", `${result.ping.averageMs.toFixed(3)} ms`],
   ];

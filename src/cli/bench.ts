@@ -16,6 +16,7 @@ import {
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
 import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
+import { addReport } from "./bench-report.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
@@ -40,6 +41,7 @@ export const addBench = (program: Command, terminal: Terminal): void => {
   addTunnel(bench, terminal);
   addCompare(bench, terminal);
   addIke(bench, terminal);
+  addReport(bench, terminal);
 };
 
 const addEsp = (bench: Command, terminal: Terminal): void => {
@@ -134,8 +136,7 @@ const sizes = (text: string): PacketSize[] =>
   words(text).flatMap((word) => (word === "standard" ? STANDARD : word === IMIX ? IMIX : wholes(word)));
 
 const addTunnel = (bench: Command, terminal: Terminal): void => {
-  bench
-    .command("tunnel")
+  withOutput(bench.command("tunnel"), number)
     .description(
       "two gateways in network namespaces of their own, and traffic between the hosts behind them; needs root",
     )
@@ -143,16 +144,26 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
     .option("--udp <bytes>", "datagrams of so many octets of payload, not TCP", number)
     .option("--rate <number>", "datagrams a second (as many as the sender can, whatever is lost)", number)
     .option("--max-loss <percent>", "search the highest rate at which no more datagrams are lost", number)
+    .option("--ndr", "search the highest rates without loss (NDR) and with at most 0.5 % (PDR)")
     .option("--seconds <number>", "that are measured (5)", number)
     .option("--suite <name>", "of ESP (aes256gcm16)")
     .option("--workers <number>", "of each gateway (1)", number)
     .option("--engine <name>", "auto, ipsec-mb, openssl, node, noble (auto)")
     .option("--encap <when>", "ESP in UDP: auto, force, never (auto)")
     .option("--offloads <on|off>", "segmentation offloads of the virtual links (on)", onOff)
-    .option("--peer <what>", "self: a tunnel; plain: none, which shows the limit (self)")
+    .option("--poll <how>", "how workers wait: sleep, spin, adaptive (adaptive)")
+    .option("--sas <number>", "pairs of SAs of the tunnel (one a worker)", number)
+    .option(
+      "--peer <what>",
+      "self: a tunnel; plain: none, which shows the limit; strongswan, wireguard-go: theirs (self)",
+    )
     .option("--json", "one object as JSON")
-    .action(async ({ json, ...options }: TunnelBenchOptions & { readonly json?: boolean }) => {
-      const result = await untilSignal((signal) => benchTunnel({ ...options, signal }));
+    .action(async ({ json, ...options }: TunnelBenchOptions & OutputOptions & { readonly json?: boolean }) => {
+      const { out: _, runs: __, ...settings } = options;
+      const [result] = await untilSignal((signal) =>
+        measureRuns("tunnel", { ...options }, async () => [await benchTunnel({ ...settings, signal })]),
+      );
+      if (result === undefined) return;
       terminal.out(
         json === true
           ? `${JSON.stringify(result, null, 2)}\n`

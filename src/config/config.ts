@@ -25,6 +25,10 @@ export interface Config {
   readonly ports: { readonly ike: number; readonly natt: number };
   readonly ike: IkeSettings;
   readonly keyrings: readonly KeyringSettings[];
+  /** Mark of what the gateway sends itself, and its routing table for all other packets; undefined: neither. */
+  readonly mark: number | undefined;
+  /** Those that several children share. */
+  readonly interfaces: readonly SharedInterface[];
   readonly connections: readonly Connection[];
   /** What is allowed but unwise, sorted by line. */
   readonly warnings: readonly Complaint[];
@@ -143,9 +147,28 @@ export interface Child {
   readonly refuseTfc: boolean;
   /** Pairs of SAs with these selectors; auto: one a worker. */
   readonly sas: number | "auto";
-  readonly interface: InterfaceSettings;
+  readonly mode: "tunnel" | "transport";
+  /** `trap`: made when the first packet for it comes. */
+  readonly start: "connection" | "trap";
+  /** Its own, or the name of the one of `interfaces` that it shares. */
+  readonly interface: InterfaceSettings | string;
   /** Its SAs, where no IKE makes them: then those of all children of its connection are such. */
   readonly manual: ManualSas | undefined;
+}
+
+/** An interface of several children; its policies say which packet is whose. */
+export interface SharedInterface extends InterfaceSettings {
+  /** In order: the first that selects a packet counts, none discards it. */
+  readonly policies: readonly PolicySettings[];
+}
+
+export interface PolicySettings {
+  readonly action: "protect" | "bypass" | "discard";
+  /** Connection and child that protects. */
+  readonly child: { readonly connection: string; readonly name: string } | undefined;
+  /** Traffic selectors as text. */
+  readonly local: readonly string[];
+  readonly remote: readonly string[];
 }
 
 /** A pair of SAs that nobody negotiates. */

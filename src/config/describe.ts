@@ -2,7 +2,7 @@
 
 import type { DscpPolicy } from "../ipsec/dscp.ts";
 import type { TfcPadding } from "../ipsec/tfc.ts";
-import type { Child, Config, Connection } from "./config.ts";
+import type { Child, Config, Connection, InterfaceSettings, SharedInterface } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { formatComplaint } from "./load.ts";
 
@@ -15,7 +15,8 @@ export const describeConfig = (config: Config): string => {
     `  control ${control}, log ${log.level} as ${log.format}`,
   ];
   const said = warnings.map((warning) => `warning: ${formatComplaint(config.file, warning)}`);
-  return [...head, ...connections.flatMap(describeConnection), ...said].join("\n");
+  const shared = config.interfaces.flatMap(describeShared);
+  return [...head, ...connections.flatMap(describeConnection), ...shared, ...said].join("\n");
 };
 
 const describeDscp = (policy: DscpPolicy): string => {
@@ -95,10 +96,12 @@ const describeChild = ({
   dummies,
   refuseTfc,
   sas,
+  mode,
+  start,
   manual,
   interface: made,
 }: Child): string[] => [
-  `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
+  `  ${name}: ${mode === "tunnel" ? "" : "transport mode, "}${start === "trap" ? "with its first packet, " : ""}${local.join(", ")} === ${remote.join(", ")}`,
   ...(manual === undefined
     ? listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
         (line) => `  ${line}`,
@@ -107,6 +110,20 @@ const describeChild = ({
   `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}, DF ${df}`,
   `    fragmented ${fragment} sealing, ${describeTfc(tfc)}${describeDummies(dummies)}${refuseTfc ? ", the peer is to pad none" : ""}`,
   `    pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,
-  `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
-  `    routes ${made.routes.join(", ") || "none"}`,
+  ...(typeof made === "string" ? [`    shares interface ${made}`] : describeDevice(made).map((line) => `    ${line}`)),
+];
+
+const describeDevice = ({ name, addresses, mtu, mss, routes }: InterfaceSettings): string[] => [
+  `interface ${name}, ${addresses.join(", ") || "no address"}, MTU ${mtu}, MSS ${mss}`,
+  `routes ${routes.join(", ") || "none"}`,
+];
+
+const describeShared = (shared: SharedInterface): string[] => [
+  "",
+  ...describeDevice(shared),
+  ...shared.policies.map(
+    ({ action, child, local, remote }) =>
+      `    ${action}${child === undefined ? "" : ` ${child.connection}/${child.name}`}: ${local.join(", ")} === ${remote.join(", ")}`,
+  ),
+  "    discard: whatever is left",
 ];

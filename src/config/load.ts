@@ -18,6 +18,7 @@ import type {
 } from "./config.ts";
 import { exposure, type FoundKeyring, type FoundKeys, findKeyrings, findKeys, strengthOf } from "./keys.ts";
 import { isManual } from "./manual.ts";
+import { sharedOf } from "./policies.ts";
 import { brokenRules } from "./rules.ts";
 import { ANY } from "./scalars.ts";
 import {
@@ -80,7 +81,7 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
 
   const connections = read.connections ?? {};
   const warnings = [
-    ...adviceOn(connections),
+    ...adviceOn(read),
     ...keys.flatMap(({ warnings }) => warnings),
     ...exposure(
       file,
@@ -98,6 +99,8 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
     log: read.log,
     ports: read.ports,
     ike: ikeOf(read.ike),
+    mark: read.mark === 0 ? undefined : read.mark,
+    interfaces: Object.entries(read.interfaces ?? {}).map(([name, shared]) => sharedOf(name, shared, connections)),
     keyrings: keyrings.map((keyring) => keyringOf(keyring, read.keyrings?.[keyring.name] ?? [])),
     connections: Object.entries(connections).map(([name, connection]) =>
       connectionOf(name, connection, found.get(name)?.keys),
@@ -196,7 +199,18 @@ const connectionOf = (
 
 const childOf = (
   name: string,
-  { replay_window, esn, lifebytes, lifepackets, dummies, refuse_tfc, manual, interface: made, ...child }: ChildSettings,
+  {
+    replay_window,
+    esn,
+    lifebytes,
+    lifepackets,
+    dummies,
+    refuse_tfc,
+    manual,
+    interface: made,
+    shares,
+    ...child
+  }: ChildSettings,
 ): Child => ({
   name,
   ...child,
@@ -206,7 +220,7 @@ const childOf = (
   dummies: dummies.every,
   refuseTfc: refuse_tfc,
   replayWindow: Math.ceil(replay_window / 32) * 32,
-  interface: interfaceOf(made),
+  interface: shares ?? interfaceOf(made),
   manual: manualOf(manual),
 });
 

@@ -1,7 +1,7 @@
 /** Connections whose SAs have keys in the file, and no IKE (RFC 4301 §4.5.1): what must be there, and what has no use. */
 import { suiteByName } from "../crypto/suites.ts";
 import { canonicalAddress } from "../ip-address.ts";
-import type { Complain } from "./rules.ts";
+import type { Complain } from "./children.ts";
 import type { ConnectionSettings } from "./schema.ts";
 import type { Path } from "./source.ts";
 

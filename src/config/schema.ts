@@ -100,8 +100,8 @@ const pskFile = text(
   "File that holds the key, relative to this file; its final newline is no part of it.",
 );
 
-const interfaceSettings = z.strictObject({
-  name: interfaceName("Required. Name of the TUN interface that is made; every child has its own.").optional(),
+/** What an interface has beside its name. */
+const device = {
   addresses: listOf(interfaceAddress("Addresses of the interface.")).prefault([]),
   mtu: mtu("Octets of the largest inner packet; auto: from path, suite and encapsulation.").prefault("auto"),
   mss: mss("Octets of the largest TCP segment that SYNs may announce; auto: what fits the MTU; off: any.").prefault(
@@ -110,6 +110,30 @@ const interfaceSettings = z.strictObject({
   routes: listOf(
     route("Prefixes that lead into the interface; unreachable, not in the clear, while the Child SA is down."),
   ).prefault([]),
+};
+
+const interfaceSettings = z.strictObject({
+  name: interfaceName("Required. Name of the TUN interface that is made; every child has its own.").optional(),
+  ...device,
+});
+
+/** Entries that a list of policies may have. */
+const MOST_POLICIES = 10_000;
+
+const policySettings = z.strictObject({
+  action: oneOf("protect: by a child; bypass: send in the clear, see `mark`; discard: drop.", [
+    "protect",
+    "bypass",
+    "discard",
+  ]).optional(),
+  child: text("the connection and the name of a child such as branch/net", "Which child protects.").optional(),
+  local: listOf(selector, 1, MAX_SELECTORS).optional(),
+  remote: listOf(selector, 1, MAX_SELECTORS).optional(),
+});
+
+export const sharedInterface = z.strictObject({
+  ...device,
+  policies: z.array(policySettings).max(MOST_POLICIES, `expected at most ${MOST_POLICIES} policies`).optional(),
 });
 
 const spi = (about: string) => whole(about, 256, 0xffff_ffff);
@@ -172,8 +196,17 @@ export const childSettings = z.strictObject({
     1,
     64,
   ).prefault("auto"),
+  mode: oneOf(
+    "tunnel: whole packets; transport: what two hosts, the ends themselves, send each other (RFC 4301 §4.1).",
+    ["tunnel", "transport"],
+  ).prefault("tunnel"),
+  start: oneOf("connection: made with its connection; trap: when the first packet for it comes.", [
+    "connection",
+    "trap",
+  ]).prefault("connection"),
   manual: manualSettings.optional(),
   interface: interfaceSettings.optional(),
+  shares: interfaceName("Name of an entry of `interfaces` whose device it uses instead of one of its own.").optional(),
 });
 
 export const connectionSettings = z.strictObject({
@@ -325,6 +358,12 @@ export const settings = z.strictObject({
       ),
     })
     .prefault({}),
+  mark: offOrWhole(
+    "Mark of all packets that the gateway itself sends, and number of the routing table for the others: see Bypass.",
+    256,
+    2_147_483_647,
+  ).prefault("off"),
+  interfaces: z.record(z.string(), sharedInterface).optional(),
   keyrings: z
     .record(z.string(), z.array(keyringEntry).max(MOST_ENTRIES, `expected at most ${MOST_ENTRIES} entries`))
     .optional(),
@@ -333,5 +372,6 @@ export const settings = z.strictObject({
 
 export type Settings = z.output<typeof settings>;
 export type ConnectionSettings = z.output<typeof connectionSettings>;
+export type SharedInterfaceSettings = z.output<typeof sharedInterface>;
 export type KeyringEntrySettings = z.output<typeof keyringEntry>;
 export type ChildSettings = z.output<typeof childSettings>;

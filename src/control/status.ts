@@ -92,6 +92,7 @@ export interface ChildSaReport {
   readonly esn: boolean;
   /** ESP travels in UDP. */
   readonly encap: boolean;
+  readonly mode: "tunnel" | "transport";
   /** Index of the worker that owns it. */
   readonly worker: number;
   readonly interface: string;

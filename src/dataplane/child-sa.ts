@@ -25,6 +25,8 @@ export interface ChildSa {
   readonly keyOut: Uint8Array;
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];
+  /** Default tunnel. In transport mode the end points of `path` are the hosts, and `encap` is false. */
+  readonly mode?: "tunnel" | "transport";
   readonly path: EspPath;
   /** ESP in UDP (RFC 3948); else IP protocol 50. */
   readonly encap: boolean;

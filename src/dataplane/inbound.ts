@@ -23,6 +23,7 @@ import { packetLength } from "../ipsec/ip.ts";
 import { accept, inferSeq, isFresh } from "../ipsec/replay.ts";
 import { type Sad, SaEvent, SaFlag } from "../ipsec/sad.ts";
 import type { Spd } from "../ipsec/spd.ts";
+import { writePlainHeader } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import type { OwnedSas } from "./owned-sas.ts";
 import { shapeOf } from "./sa-shape.ts";
@@ -253,6 +254,7 @@ export class Inbound {
     let ringAt = 0;
     let ringWords = 0;
     let encap = false;
+    let transport = false;
     for (let op = 0; op < count; op++) {
       const n = this.#packet[op]!;
       if (ok[op] !== 1) {
@@ -267,6 +269,7 @@ export class Inbound {
         ringAt = sad.ringAt(slot);
         ringWords = sad.ringWords(slot);
         encap = (sad.flags(slot) & SaFlag.ENCAP) !== 0;
+        transport = (sad.flags(slot) & SaFlag.TRANSPORT) !== 0;
         if (this.#owned.meet(slot)) sad.raise(slot, SaEvent.FIRST_PACKET);
       }
       const seq = this.#seq[op]!;
@@ -288,6 +291,10 @@ export class Inbound {
         continue;
       }
       const next = nextHeaderOf(view, at, text);
+      if (transport && next !== NEXT_DUMMY) {
+        verdicts[n] = this.#rebuild(batch, n, slot, at, payload, next);
+        continue;
+      }
       if (next !== NEXT_IPV4 && next !== NEXT_IPV6) {
         verdicts[n] = next === NEXT_DUMMY ? Verdict.DUMMY : Verdict.UNSUP_PAYLOAD;
         continue;
@@ -306,6 +313,19 @@ export class Inbound {
       innerLength[n] = inner;
     }
     if (slot >= 0) sad.setTop(slot, top);
+  }
+
+  /** A packet of transport mode has no header but the outer one: the SA says what is in that (RFC 4301 §5.2). */
+  #rebuild(batch: InboundBatch, n: number, slot: number, at: number, payload: number, next: number): number {
+    if (batch.sourceLength[n]! > 0) return Verdict.UNSUP_TRANSPORT; // a train has no room before each packet
+    const sa = this.#owned.get(slot);
+    if (sa === undefined) return Verdict.NO_SA; // withdrawn since
+    const { local, remote, family } = this.#owned.path(slot, sa);
+    const header = writePlainHeader(this.#view, at, payload, next, batch.outerTos[n]!, remote, local);
+    batch.innerAt[n] = at - header;
+    batch.innerLength[n] = header + payload;
+    const passes = this.#spd.passesInbound(slot, this.#view, at - header, header + payload, family);
+    return passes ? Verdict.PASS : Verdict.POLICY;
   }
 
   /** A NAT may give the peer another address or port at any time; authentic packets tell (RFC 7296 §2.23). */

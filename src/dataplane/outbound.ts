@@ -12,6 +12,7 @@ import { highOf, NEXT_IPV4, NEXT_IPV6, writeCounterIv, writeHeader, writeTrailer
 import { versionOfWhole } from "../ipsec/ip.ts";
 import type { Sad } from "../ipsec/sad.ts";
 import type { Spd } from "../ipsec/spd.ts";
+import { plainHeader, protocolOf } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { MAX_PACKET } from "./arena.ts";
 import type { IvPool } from "./iv-pool.ts";
@@ -210,6 +211,11 @@ export class Outbound {
         verdicts[n] = Verdict.POLICY;
         continue;
       }
+      const skipped = shape.transport ? plainHeader(view, at) : 0; // of its IP header: the kernel writes one like it
+      if (skipped < 0) {
+        verdicts[n] = Verdict.UNSUP_TRANSPORT;
+        continue;
+      }
       if (top >= shape.lastSeq) {
         verdicts[n] = Verdict.SEQ_CYCLED; // never wraps (RFC 4303 §3.3.3)
         continue;
@@ -217,19 +223,20 @@ export class Outbound {
       top++;
       const high = highOf(top);
       const { headLength, ivLength } = shape;
-      const head = at - headLength;
+      const text = at + skipped;
+      const head = text - headLength;
+      const next = skipped > 0 ? protocolOf(view, at) : version === 4 ? NEXT_IPV4 : NEXT_IPV6;
       writeHeader(view, head, spi, top);
-      if (ivLength === COUNTER_IV) writeCounterIv(view, at - ivLength, high, top);
-      else if (ivLength !== 0) this.#ivs.take(view, at - ivLength);
-      const next = version === 4 ? NEXT_IPV4 : NEXT_IPV6;
-      const sealed = writeTrailer(view, at, length + padding[n]!, shape.alignment, next);
+      if (ivLength === COUNTER_IV) writeCounterIv(view, text - ivLength, high, top);
+      else if (ivLength !== 0) this.#ivs.take(view, text - ivLength);
+      const sealed = writeTrailer(view, text, length - skipped + padding[n]!, shape.alignment, next);
       sealedAt[n] = head;
       sealedLength[n] = headLength + sealed + shape.icvLength;
       verdicts[n] = Verdict.PASS;
 
       keys[op] = key;
       headAt[op] = head;
-      textAt[op] = at;
+      textAt[op] = text;
       textLength[op] = sealed;
       seqHigh[op] = high;
       this.#packet[op] = n;

@@ -8,7 +8,7 @@
  */
 import { setTunQueue } from "../linux/tun.ts";
 import type { EspPath } from "./child-sa.ts";
-import type { TunnelTable } from "./tunnel-table.ts";
+import type { BypassFds, TunnelTable } from "./tunnel-table.ts";
 
 export interface Pair {
   readonly spiIn: number;
@@ -32,6 +32,13 @@ export interface PlaneTunnelOptions {
   readonly fds: readonly number[];
   readonly vnetHdr: boolean;
   readonly holds: boolean;
+  /** Children whose packets it reads: every worker reads, as each may be able to send. */
+  readonly hasChildren?: boolean;
+  /** The tunnel whose queues it shares: it is a child of that, and reads nothing itself. */
+  readonly parent?: PlaneTunnel | undefined;
+  /** Say when a packet had no SA. */
+  readonly traps?: boolean;
+  readonly bypass?: BypassFds | undefined;
 }
 
 export class PlaneTunnel {
@@ -39,29 +46,39 @@ export class PlaneTunnel {
   readonly home: number;
   /** Its packets wait in their queues while no worker can send them. */
   readonly holds: boolean;
+  readonly traps: boolean;
+  readonly parent: PlaneTunnel | undefined;
+  readonly vnetHdr: boolean;
+  readonly fds: readonly number[];
   /** Slots whose counts have not yet been left to the tunnel. */
   readonly retired = new Set<number>();
   /** Inbound SPIs that were reserved for it. */
   readonly reserved = new Set<number>();
   readonly #table: TunnelTable;
   readonly #workers: number;
-  readonly #fds: readonly number[];
+  /** Whether the kernel is told which queues to use. */
+  readonly #choosesQueues: boolean;
   readonly #attached: boolean[];
   /** By worker: its pairs, oldest first, and the one it sends on. */
   readonly #pairs: readonly Set<Pair>[];
   readonly #current: (Pair | undefined)[];
 
   /** Publishes the tunnel. */
-  constructor(table: TunnelTable, { id, home, workers, fds, vnetHdr, holds }: PlaneTunnelOptions) {
+  constructor(table: TunnelTable, options: PlaneTunnelOptions) {
+    const { id, home, workers, fds, vnetHdr, holds, hasChildren = false, parent, traps = false, bypass } = options;
     this.id = id;
     this.home = home;
     this.#table = table;
     this.#workers = workers;
-    this.#fds = fds;
+    this.fds = fds;
+    this.vnetHdr = vnetHdr;
+    this.traps = traps;
+    this.parent = parent;
+    this.#choosesQueues = fds.length > 1 && !hasChildren && parent === undefined;
     this.#attached = fds.map(() => true); // as a device is opened
     this.#pairs = Array.from({ length: workers }, () => new Set<Pair>());
     this.#current = new Array<Pair | undefined>(workers).fill(undefined);
-    table.publish(id, home, fds, vnetHdr, holds);
+    table.publish(id, home, fds, { vnetHdr, holds, traps, isChild: parent !== undefined, bypass });
     this.holds = holds;
     this.#attach();
   }
@@ -133,11 +150,11 @@ export class PlaneTunnel {
 
   /** Those that are wanted first, so that there is always one. */
   #attach(): void {
-    if (this.#fds.length === 1) return;
+    if (!this.#choosesQueues) return;
     const idle = this.#current.every((current) => current === undefined);
-    const wanted = this.#fds.map((_, worker) => this.#current[worker] !== undefined || (idle && worker === this.home));
+    const wanted = this.fds.map((_, worker) => this.#current[worker] !== undefined || (idle && worker === this.home));
     for (const attach of [true, false])
-      this.#fds.forEach((fd, worker) => {
+      this.fds.forEach((fd, worker) => {
         if (wanted[worker] !== attach || this.#attached[worker] === attach) return;
         setTunQueue(fd, attach);
         this.#attached[worker] = attach;

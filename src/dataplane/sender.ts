@@ -230,5 +230,6 @@ export class Sender {
   }
 }
 
-const verdictOf = (errno: number): number =>
+/** Of a packet that the kernel refused with -errno. */
+export const verdictOf = (errno: number): number =>
   errno === -ERRNO.EMSGSIZE ? Verdict.MESSAGE_TOO_LONG : Verdict.SEND_ERROR;

@@ -3,13 +3,13 @@ import { DummyClock, paddedLength } from "../ipsec/tfc.ts";
 
 /** A tunnel that wants them. */
 interface Wanting {
+  /** The data plane's number for it. */
+  readonly id: number;
   readonly tunnel: Sending;
   readonly clock: DummyClock;
 }
 
 interface Sending {
-  /** The data plane's number for it. */
-  readonly id: number;
   /** Undefined while nothing can be sent there. */
   readonly lengths: Lengths | undefined;
 }
@@ -33,15 +33,15 @@ export class DummyTraffic {
   }
 
   /** One dummy each `interval` ms, from now on. */
-  add(tunnel: Sending, interval: number, now: number): void {
-    this.#wanting.push({ tunnel, clock: new DummyClock(interval, now) });
+  add(id: number, tunnel: Sending, interval: number, now: number): void {
+    this.#wanting.push({ id, tunnel, clock: new DummyClock(interval, now) });
   }
 
   /** Those that are due: `send` gets the tunnel's number and octets. */
   run(now: number, send: (id: number, length: number) => void): void {
-    for (const { tunnel, clock } of this.#wanting) {
+    for (const { id, tunnel, clock } of this.#wanting) {
       if (!clock.take(now)) continue;
-      const { id, lengths } = tunnel;
+      const { lengths } = tunnel;
       if (lengths === undefined || lengths.mtu < SHORTEST) continue;
       const length = SHORTEST + this.#random(lengths.mtu - SHORTEST + 1);
       send(id, paddedLength(length, lengths.tfc, lengths.mtu));

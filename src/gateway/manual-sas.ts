@@ -7,6 +7,7 @@ import { suiteByName } from "../crypto/suites.ts";
 import { EspalierError } from "../errors.ts";
 import type { ChildSaParams, Path } from "../ike/effect.ts";
 import type { ConnectionStatus } from "../ike/status.ts";
+import { selectorsFor } from "../ike/transport-mode.ts";
 import { formatEndpoint } from "../ip-address.ts";
 import { formatSelector, parseSelector, type TrafficSelector } from "../ipsec/selector.ts";
 
@@ -57,6 +58,9 @@ const pathOf = (
 const pairOf = (connection: Connection, child: Child, manual: ManualSas, path: Path): ManualPair => {
   const suite = suiteByName(manual.suite);
   if (suite === undefined) throw wrong(`no suite ${manual.suite}`);
+  const { mode } = child;
+  const [here, there] = [selectorsOf(child.local, path, "local"), selectorsOf(child.remote, path, "remote")];
+  const { local, remote } = selectorsFor({ mode, local: here, remote: there }, path);
   return {
     sequence: { in: manual.in.sequence, out: manual.out.sequence },
     child: {
@@ -69,8 +73,9 @@ const pairOf = (connection: Connection, child: Child, manual: ManualSas, path: P
       esn: child.esn === "yes",
       keyIn: manual.in.key.reveal().slice(),
       keyOut: manual.out.key.reveal().slice(),
-      local: selectorsOf(child.local, path, "local"),
-      remote: selectorsOf(child.remote, path, "remote"),
+      local,
+      remote,
+      mode,
       tfcRefused: false,
       path,
       encap: connection.encap === "force",
@@ -98,7 +103,7 @@ export const manualStatus = (pairs: readonly ManualPair[]): ConnectionStatus[] =
       name,
       state: "up",
       remote: first === undefined ? "any" : remoteText(first),
-      childSas: own.map(({ child, spiIn, spiOut, suite, esn, encap, local, remote }) => ({
+      childSas: own.map(({ child, spiIn, spiOut, suite, esn, encap, mode, local, remote }) => ({
         name: child,
         resource: 0,
         state: "installed",
@@ -107,6 +112,7 @@ export const manualStatus = (pairs: readonly ManualPair[]): ConnectionStatus[] =
         suite: suite.name,
         esn,
         encap,
+        mode,
         rekeyAt: undefined,
         local: local.map(formatSelector),
         remote: remote.map(formatSelector),

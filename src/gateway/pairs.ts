@@ -29,15 +29,18 @@ interface Surroundings {
   readonly plane: Plane;
   readonly tunnels: Tunnels;
   readonly clock: Clock;
-  /** Whether packets for a connection that is not up are to wait (`start: trap`). */
-  readonly isTrapping: (connection: string) => boolean;
+  /** Whether packets for a child that is not up are to wait (`start: trap`). */
+  readonly isTrapping: (connection: string, child: string) => boolean;
+  /** Of packets that the gateway itself sends. */
+  readonly mark: number | undefined;
 }
 
 export class Pairs {
   readonly #plane: Plane;
   readonly #tunnels: Tunnels;
   readonly #clock: Clock;
-  readonly #isTrapping: (connection: string) => boolean;
+  readonly #isTrapping: (connection: string, child: string) => boolean;
+  readonly #mark: number | undefined;
   /** By inbound SPI. */
   readonly #installed = new Map<number, Installed>();
   /** Inbound SPIs by the peer's address. */
@@ -45,7 +48,8 @@ export class Pairs {
   readonly #lingering = new Set<NodeJS.Timeout>();
   readonly #pathMtus = new PathMtuWatch();
 
-  constructor({ plane, tunnels, clock, isTrapping }: Surroundings) {
+  constructor({ plane, tunnels, clock, isTrapping, mark }: Surroundings) {
+    this.#mark = mark;
     this.#plane = plane;
     this.#tunnels = tunnels;
     this.#clock = clock;
@@ -60,7 +64,8 @@ export class Pairs {
   install(child: ChildSaParams, useNow: boolean, sequence = { in: 0, out: 0 }): void {
     const tunnel = this.#tunnels.of(child.connection, child.child);
     const { replayWindow } = this.#tunnels.settingsOf(child.connection, child.child);
-    this.#plane.install(tunnel.id, { ...child, replayWindow, sequence });
+    const id = this.#tunnels.idOf(child.connection, child.child);
+    this.#plane.install(id, { ...child, replayWindow, sequence });
     wipe(child.keyIn, child.keyOut);
     this.#keep(tunnel, child);
     this.#size(tunnel, child);
@@ -69,7 +74,7 @@ export class Pairs {
 
   /** One with manual keys, for as long as the gateway runs. Throws ESPALIER_CONFIG where its SPI names a slot that is taken. */
   installManual({ child, sequence }: ManualPair): void {
-    if (!this.#plane.claimSpi(this.#tunnels.of(child.connection, child.child).id, child.spiIn))
+    if (!this.#plane.claimSpi(this.#tunnels.idOf(child.connection, child.child), child.spiIn))
       throw new EspalierError(
         "ESPALIER_CONFIG",
         `SPI ${espSpiText(child.spiIn)} of ${child.connection}/${child.child} ends like that of another SA`,
@@ -85,7 +90,7 @@ export class Pairs {
     const { tunnel, child } = installed;
     this.#plane.use(spiIn);
     this.#size(tunnel, child); // the way to the peer may be another than when it was installed
-    tunnel.up(child.path.remote.address);
+    tunnel.up(child.path.remote.address, child.mode === "transport" ? child.path.local.address : undefined);
     this.#clampTo(tunnel);
   }
 
@@ -111,7 +116,7 @@ export class Pairs {
     tunnel.pairs.delete(spiIn);
     if (tunnel.pairs.size === 0) {
       // Before its SA goes: nothing is routed into an interface that would drop it. One that holds its packets may stay up.
-      if (!this.#isTrapping(installed.child.connection)) tunnel.down();
+      if (!this.#isTrapping(installed.child.connection, installed.child.child)) tunnel.down();
       this.#plane.remove(spiIn);
       return;
     }
@@ -191,12 +196,12 @@ export class Pairs {
   }
 
   #clampTo(tunnel: TunnelInterface): void {
-    this.#plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
+    for (const id of tunnel.ids) this.#plane.setMss(id, tunnel.mss(4), tunnel.mss(6));
   }
 
   /** Let a live pair and its tunnel know what its path takes now. */
   #size(tunnel: TunnelInterface, child: ChildSaParams): void {
-    const outer = this.#pathMtus.mtu(child.path.remote.address, linkMtu(child.path), this.#clock.now());
+    const outer = this.#pathMtus.mtu(child.path.remote.address, linkMtu(child.path, this.#mark), this.#clock.now());
     const { mtu, size } = childSize(child, this.#tunnels.settingsOf(child.connection, child.child), outer);
     tunnel.pairs.set(child.spiIn, { ...mtu, tfc: size.tfc });
     this.#plane.setSize(child.spiIn, size);
@@ -204,4 +209,5 @@ export class Pairs {
 }
 
 /** MTU of the interface that leads to the peer, or what its route says. */
-const linkMtu = ({ remote }: Path): number => Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);
+const linkMtu = ({ remote }: Path, mark: number | undefined): number =>
+  Math.min(routeTo(remote.address, { mark })?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);

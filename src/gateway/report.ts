@@ -88,6 +88,7 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
         suite: child.suite,
         esn: child.esn,
         encap: child.encap,
+        mode: child.mode,
         worker: plane.workerOf(child.spiIn),
         interface: tunnel.name,
         mtu: tunnel.mtu,
@@ -103,10 +104,10 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
         rekeyAt: child.rekeyAt === undefined ? null : clock.iso(child.rekeyAt),
       };
     }),
-    children: tunnels.childrenOf(connection.name).map(({ name, tunnel }) => ({
+    children: tunnels.childrenOf(connection.name).map(({ name, place: { id, tunnel } }) => ({
       name,
       interface: tunnel.name,
-      ...plane.tunnelCounters(tunnel.id),
+      ...plane.tunnelCounters(id),
     })),
   };
 };

@@ -21,6 +21,7 @@ export interface AgreedChild {
   readonly spiIn: number;
   readonly spiOut: number;
   readonly suite: EspSuite;
+  readonly mode: "tunnel" | "transport";
   /** The peer said ESP_TFC_PADDING_NOT_SUPPORTED. */
   readonly tfcRefused: boolean;
   readonly local: readonly TrafficSelector[];

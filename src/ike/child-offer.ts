@@ -5,17 +5,21 @@
 import { covers, formatSelector, MAX_SELECTORS, type TrafficSelector } from "../ipsec/selector.ts";
 import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
 import type { ChildSaFacts } from "./child-sa.ts";
+import type { Path } from "./child-sa-params.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
 import { acceptEsp, describeProposals, espLike, offerEsp, TransformType } from "./proposal.ts";
+import { modeOf, modePayloads, selectorsFor } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
 
 interface Offering {
   readonly resource: number;
   readonly withKe: boolean;
+  /** Of the IKE SA. */
+  readonly path: Path;
   /** A pair of the same child: the new one is to have its suite and selectors (RFC 9611 §4). */
   readonly like?: ChildSaFacts | undefined;
 }
@@ -25,22 +29,23 @@ export const offerChild = (
   turn: Turn,
   connection: string,
   config: ChildConfig,
-  { resource, withKe, like }: Offering,
+  { resource, withKe, path, like }: Offering,
 ): ChildOffer | undefined => {
   const spiIn = turn.core.env.reserveSpi(connection, config.name, resource);
   if (spiIn === 0) return undefined;
-  const { local, remote } = like ?? config;
+  const { local, remote } = like ?? selectorsFor(config, path);
   const wanted = like === undefined ? config.proposals : espLike(config.proposals, like);
   return { config, resource, spiIn, proposals: offerEsp(wanted, spiIn, { withKe }), local, remote };
 };
 
-/** SA, TSi and TSr of the request, and what it says of padding. */
+/** USE_TRANSPORT_MODE where it is wanted, SA, TSi and TSr of the request, and what it says of padding. */
 export const offeredPayloads = ({
   config,
   proposals,
   local,
   remote,
-}: ChildOffer): { sa: Payload; selectors: readonly Payload[] } => ({
+}: ChildOffer): { mode: readonly Payload[]; sa: Payload; selectors: readonly Payload[] } => ({
+  mode: modePayloads(config.mode),
   sa: { kind: "SA", value: proposals },
   selectors: [
     { kind: "TSi", value: { selectors: local } },
@@ -64,6 +69,11 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
       context: `offered ${describeProposals(offer.proposals)}; peer chose ${describeProposals(sa)}`,
     });
   const { config, resource, spiIn } = offer;
+  const mode = modeOf(payloads);
+  if (mode !== (config.mode ?? "tunnel"))
+    throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, `the peer made it a ${mode} mode SA`, {
+      context: `expected ${config.mode ?? "tunnel"} mode (RFC 7296 §1.3.1)`,
+    });
   within(offer.local, tsi.selectors, "TSi");
   within(offer.remote, tsr.selectors, "TSr");
   return {
@@ -72,6 +82,7 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
     spiIn,
     spiOut: accepted.spi,
     suite: accepted.suite,
+    mode,
     tfcRefused: hasNotify(payloads, Notify.ESP_TFC_PADDING_NOT_SUPPORTED),
     local: tsi.selectors,
     remote: tsr.selectors,

@@ -28,6 +28,7 @@ export interface ChildSaParams {
   /** `suite.keyLength` octets. Secret: wipe after installing. */
   readonly keyIn: Uint8Array;
   readonly keyOut: Uint8Array;
+  readonly mode: "tunnel" | "transport";
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];
   /** Tunnel end points; the ports are those of ESP in UDP. */

@@ -27,7 +27,7 @@ interface Installing {
 
 export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): ChildSa => {
   const { agreed, keys, ni, nr, shared, weInitiated, use, replaces } = installing;
-  const { config, resource, spiIn, spiOut, local, remote, suite, tfcRefused } = agreed;
+  const { config, mode, resource, spiIn, spiOut, local, remote, suite, tfcRefused } = agreed;
   const { initiatorToResponder, responderToInitiator } = deriveChildKeys({
     prf: keys.prf,
     skD: keys.skD,
@@ -42,6 +42,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     spiOut,
     suite: suite.suite,
     esn: suite.esn,
+    mode,
     local,
     remote,
     tfcRefused,
@@ -84,6 +85,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     suite: suite.name,
     esn: suite.esn,
     encap: sa.encap,
+    mode,
     local: selectorsText(local),
     remote: selectorsText(remote),
     ...(replaces ? { replaces: spiText(replaces.spiIn) } : {}),

@@ -75,7 +75,8 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
     const children = old === undefined ? config.children : [old.config];
     const mayBeSeveral = hasNotify(payloads, Notify.SA_RESOURCE_INFO);
     const pairsOf = (child: ChildConfig): readonly ChildSa[] => livePairs(sa, child);
-    const chosen = chooseChild(payloads, children, { withKe: true, pairsOf, mayBeSeveral });
+    const { path, encap } = sa;
+    const chosen = chooseChild(payloads, children, { withKe: true, path, encap, pairsOf, mayBeSeveral });
     const resource = old === undefined ? resourceFor(sa, chosen.config, mayBeSeveral) : old.resource;
     const exchanged = exchange(turn, chosen, payloads);
     const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
@@ -96,9 +97,10 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
     if (isFurther && old === undefined) child.useAt = turn.now + USE_GUARD;
     noteResources(sa, chosen.config, payloads);
     noteCollision(turn, sa, child, old);
-    const { sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
+    const { mode, sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
     return [
       ...(mayBeSeveral ? resourcePayloads(chosen.config, resource) : []),
+      ...mode,
       proposal,
       noncePayload(nr),
       ...(exchanged === undefined ? [] : [exchanged.payload]),

@@ -10,7 +10,7 @@
 import { generateKeyPair, type KexMethod, type KeyPair, kexById } from "../crypto/kex.ts";
 import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
 import { postponement } from "./backoff.ts";
-import { childFailed } from "./child-failure.ts";
+import { childFailed, noteProblem } from "./child-failure.ts";
 import { firstGroup, groupsOf, offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { type ChildSa, spiText } from "./child-sa.ts";
 import { installChild, isChildUp, removeChild, replacedBy } from "./children.ts";
@@ -26,8 +26,9 @@ import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload, notifyAbou
 import { Protocol, spiBytes } from "./proposal.ts";
 import { countedPairs, livePairs, mayAskFor, noteResources, resourcePayloads } from "./resources.ts";
 import type { Task } from "./task.ts";
+import { transportProblem } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
-import { missing, wantChild } from "./want-children.ts";
+import { missing, wantChild, wanted } from "./want-children.ts";
 
 interface Sent {
   readonly offer: ChildOffer;
@@ -85,7 +86,14 @@ export class CreateChild implements Task {
     // Meanwhile the peer may have done it, or deleted the pair.
     if (old === undefined ? !isMissing(sa, config, resource) : !this.#owns(old)) return undefined;
     const like = old === undefined ? livePairs(sa, config)[0]?.facts : undefined;
-    const offer = offerChild(turn, sa.connection ?? "", config, { resource, withKe: true, like });
+    const problem = transportProblem(config, sa.path, sa.encap);
+    if (problem !== undefined) {
+      noteProblem(turn, sa, config, problem);
+      this.#giveUp(turn, sa);
+      return undefined;
+    }
+    const { path } = sa;
+    const offer = offerChild(turn, sa.connection ?? "", config, { resource, withKe: true, path, like });
     if (offer === undefined) {
       turn.log("error", "no-spi", sa, `no room for child ${config.name}: too many Child SAs`, { child: config.name });
       this.#giveUp(turn, sa);
@@ -96,10 +104,11 @@ export class CreateChild implements Task {
     this.keyPair = undefined;
     const ni = turn.random(NONCE_LENGTH);
     this.#sent = { offer, ni, keyPair, pairs: countedPairs(sa, config) };
-    const { sa: proposals, selectors } = offeredPayloads(offer);
+    const { mode, sa: proposals, selectors } = offeredPayloads(offer);
     return [
       ...(old === undefined ? [] : [notifyAboutSpi(Notify.REKEY_SA, Protocol.ESP, spiBytes(old.spiIn))]),
       ...resourcePayloads(config, resource),
+      ...mode,
       proposals,
       noncePayload(ni),
       ...(keyPair === undefined ? [] : [kePayload(keyPair.method.id, keyPair.publicValue)]),
@@ -274,7 +283,7 @@ const agree = ({ keyPair }: Sent, { suite }: AgreedChild, payloads: readonly Pay
 
 /** Ask for all that the connection wants and has not. */
 export const wantChildren = (turn: Turn, sa: IkeSa): void => {
-  for (const config of sa.peering?.config.children ?? []) wantPairs(turn, sa, config);
+  for (const config of wanted(sa)) wantPairs(turn, sa, config);
 };
 
 /** Ask for all pairs of a child that are not there. */

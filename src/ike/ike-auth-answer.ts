@@ -131,14 +131,15 @@ const firstChild = (
   if (find(payloads, "SA") === undefined) return []; // RFC 6023: no child is asked for
   try {
     const pairsOf = (child: ChildConfig): readonly ChildSa[] => livePairs(sa, child);
-    const chosen = chooseChild(payloads, config.children, { withKe: false, pairsOf, mayBeSeveral: false });
+    const { path, encap } = sa;
+    const chosen = chooseChild(payloads, config.children, { withKe: false, path, encap, pairsOf, mayBeSeveral: false });
     const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, 0);
     if (spiIn === 0) throw new IkeError(Notify.NO_ADDITIONAL_SAS, "no room for another Child SA");
     installChild(turn, sa, { agreed: { ...chosen, resource: 0, spiIn }, ...secrets, weInitiated: false, use: "now" });
     noteResources(sa, chosen.config, payloads);
-    const { sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
+    const { mode, sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
     const resources = hasNotify(payloads, Notify.SA_RESOURCE_INFO) ? resourcePayloads(chosen.config, 0) : [];
-    return [...resources, proposal, ...selectors];
+    return [...resources, ...mode, proposal, ...selectors];
   } catch (problem) {
     if (!(problem instanceof IkeError)) throw problem;
     refuseChild(turn, sa, problem);

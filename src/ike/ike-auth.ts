@@ -34,6 +34,7 @@ import { exactId, formatPeerId, isExpected } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { describeProposals, type IkeSuite } from "./proposal.ts";
 import { noteResources, resourcePayloads } from "./resources.ts";
+import { transportProblem } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
 
 type AuthSent = Extract<IkeSaState, { name: "auth-sent" }>;
@@ -49,16 +50,24 @@ interface Begun {
 /** The IKE_SA_INIT answer is good: go on. */
 export const sendIkeAuth = (turn: Turn, sa: IkeSa, { takesChildless, ...begun }: Begun): void => {
   const { peering } = sa;
-  const [child] = peering?.config.children ?? [];
+  const children = peering?.config.children ?? [];
+  const wanted = children.find((each) => peering?.wants(each));
+  const child = wanted ?? children[0];
   if (peering === undefined || child === undefined) throw new RangeError("IKE_AUTH needs a connection with a child");
   const { config } = peering;
-  const isChildless = takesChildless && config.childless === "prefer";
-  const offer = isChildless ? undefined : offerChild(turn, config.name, child, { resource: 0, withKe: false });
+  const isPreferred = config.childless === "prefer" || (config.childless === "allow" && wanted === undefined);
+  const isChildless = takesChildless && isPreferred;
+  const { path } = sa;
+  const problem = isChildless ? undefined : transportProblem(child, path, sa.encap);
+  const offer =
+    isChildless || problem !== undefined
+      ? undefined
+      : offerChild(turn, config.name, child, { resource: 0, withKe: false, path });
   sa.requests.answered();
   sa.become({ name: "auth-sent", ...begun, offer });
   if (offer === undefined && !isChildless) {
-    peering.lastError = `no room for child ${child.name}: too many Child SAs`;
-    turn.log("error", "no-spi", sa, peering.lastError);
+    peering.lastError = `child ${child.name}: ${problem ?? "no room, there are too many Child SAs"}`;
+    turn.log("error", problem === undefined ? "no-spi" : "child-sa-failed", sa, peering.lastError);
     closeIkeSa(turn, sa, peering.lastError);
     return;
   }
@@ -82,8 +91,8 @@ export const sendIkeAuth = (turn: Turn, sa: IkeSa, { takesChildless, ...begun }:
 };
 
 const childPayloads = (offer: ChildOffer): Payload[] => {
-  const { sa, selectors } = offeredPayloads(offer);
-  return [...resourcePayloads(offer.config, offer.resource), sa, ...selectors];
+  const { mode, sa, selectors } = offeredPayloads(offer);
+  return [...resourcePayloads(offer.config, offer.resource), ...mode, sa, ...selectors];
 };
 
 /** The answer, its ICV good and its contents checked. Throws IkeError when it does not convince: see `failAuth`. */

@@ -23,7 +23,7 @@ import { PeerResources } from "./peer-resources.ts";
 import type { Peering } from "./peering.ts";
 import type { Candidates } from "./peerings.ts";
 import type { IkeSuite } from "./proposal.ts";
-import type { RateLimit } from "./rate-limit.ts";
+import { RateLimit } from "./rate-limit.ts";
 import { Reassembly } from "./reassembly.ts";
 import { Requests } from "./requests.ts";
 
@@ -141,6 +141,8 @@ export class IkeSa {
   /** Message ID that the peer's next request must have. */
   expectedId = 0;
   lastAnswered: Answered | undefined;
+  /** How often the peer is told that its message IDs are out of order. */
+  readonly complaints = new RateLimit(1, 10_000);
   /** Key exchanges that are being computed, by number in `KeyWorks`: for the peer's request, and for its answer to ours. */
   readonly awaited: { request: number | undefined; answer: number | undefined } = {
     request: undefined,

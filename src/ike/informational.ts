@@ -14,9 +14,10 @@ import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
 import { findAll, type Payload } from "./message.ts";
 import { Notify, notifyName } from "./notify.ts";
-import { hasNotify } from "./payloads.ts";
+import { errorNotify, hasNotify } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
+import { readReport } from "./report.ts";
 import type { Turn } from "./turn.ts";
 import { wantChild } from "./want-children.ts";
 
@@ -32,6 +33,8 @@ export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   if (deletions.some(({ protocol }) => protocol === Protocol.IKE))
     return { payloads: [], after: () => end(turn, sa, "deleted by the peer") };
 
+  const report = errorNotify(payloads);
+  if (report !== undefined) readReport(turn, holderOf(sa), report);
   if (deletions.length > 0) inheritByUse(turn, sa);
   useAnswered(turn, sa);
   const paired: Uint8Array[] = [];

@@ -11,7 +11,7 @@ import type { Path } from "./child-sa-params.ts";
 import { startUsing } from "./children.ts";
 import type { ConnectionConfig } from "./connection.ts";
 import { Core } from "./core.ts";
-import { wantChildren } from "./create-child-sa.ts";
+import { wantChildren, wantPairs } from "./create-child-sa.ts";
 import type { Effect } from "./effect.ts";
 import type { IkeEnvironment } from "./environment.ts";
 import { DEFAULT_OPTIONS, type IkeOptions } from "./ike-options.ts";
@@ -124,14 +124,14 @@ export class IkeManager {
   }
 
   /**
-   * Delete a connection's SAs at the peer. It is not begun again until `initiate`; one with `start: initiate` or `trap` does
+   * Delete a connection's SAs at the peer. It is not begun again until `initiate`; one with `start: initiate` or that traps does
    * not answer until then either, so that two such peers do not undo it. Throws ESPALIER_USAGE when the name is unknown.
    */
   terminate(name: string, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     const peering = this.#peering(name);
     peering.wish = "no";
-    peering.isHeldDown = peering.config.start !== "none";
+    peering.isHeldDown = peering.config.start !== "none" || peering.traps;
     peering.resolving = undefined;
     forgetBeginning(turn, peering);
     peering.retryAt = undefined;
@@ -185,12 +185,20 @@ export class IkeManager {
   }
 
   /**
-   * A packet waits for this child of a connection with `start: trap`: begin it, unless it has just failed. May be said
-   * again and again while the packet waits.
+   * A packet is there for this child, which traps or is of a connection with `start: trap`: begin it, unless it has just
+   * failed. May be said again and again.
    */
   trapped(connection: string, child: string, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     const peering = this.#peering(connection);
+    const config = peering.config.children.find(({ name }) => name === child);
+    if (config?.trap === true && !peering.isHeldDown) {
+      peering.trap(child);
+      for (const sa of currentSas(peering)) {
+        if (peering.wish === "no") peering.wish = "once";
+        wantPairs(turn, sa, config);
+      }
+    }
     if (peering.isTrapped(now) && peering.host !== undefined) {
       peering.wish = "once";
       turn.log("info", "trapped", { connection }, `a packet for ${child} waits: initiating`, { child });
@@ -199,10 +207,11 @@ export class IkeManager {
     return turn.effects;
   }
 
-  /** Whether packets for this connection, which is not up, are to wait for `trapped` to bring it up. */
-  isTrapping(connection: string): boolean {
-    const peering = this.#peering(connection);
-    return peering.config.start === "trap" && !peering.isHeldDown;
+  /** Whether packets for this child, which is not up, are to wait for `trapped` to bring it up. */
+  isTrapping(connection: string, child: string): boolean {
+    const { config, isHeldDown } = this.#peering(connection);
+    const traps = config.start === "trap" || config.children.some(({ name, trap }) => name === child && trap === true);
+    return traps && !isHeldDown;
   }
 
   /** Authenticated ESP came from another address or port: a NAT has a new mapping (RFC 7296 §2.23). */

@@ -3,7 +3,7 @@
  */
 import { canonicalAddress } from "../ip-address.ts";
 import { backoff } from "./backoff.ts";
-import { type ConnectionConfig, hostsOf } from "./connection.ts";
+import { type ChildConfig, type ConnectionConfig, hostsOf } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import type { Turn } from "./turn.ts";
 
@@ -49,6 +49,8 @@ export class Peering {
   #learned: readonly string[] = [];
   /** Packets for it are not to begin it before, since the last try failed. */
   #trapAt = Number.NEGATIVE_INFINITY;
+  /** Children with `trap` for which a packet has come since the connection came up. */
+  readonly #trapped = new Set<string>();
   readonly #childRetries = new Map<string, Retry>();
 
   constructor(config: ConnectionConfig) {
@@ -79,7 +81,22 @@ export class Peering {
 
   /** Whether a packet may begin it now. */
   isTrapped(now: number): boolean {
-    return this.config.start === "trap" && !this.isHeldDown && !this.isAlive && now >= this.#trapAt;
+    return this.traps && !this.isHeldDown && !this.isAlive && now >= this.#trapAt;
+  }
+
+  /** Whether packets may begin it, or one of its children. */
+  get traps(): boolean {
+    return this.config.start === "trap" || this.config.children.some(({ trap }) => trap === true);
+  }
+
+  /** A packet for this child has come. */
+  trap(child: string): void {
+    this.#trapped.add(child);
+  }
+
+  /** Whether we ask for this child by ourselves. */
+  wants({ name, trap }: ChildConfig): boolean {
+    return trap !== true || this.#trapped.has(name);
   }
 
   /** SAs that are up, the newest last. */
@@ -100,10 +117,13 @@ export class Peering {
     turn.touch(this);
     if (this.isAlive) return;
     this.forgetChildren();
+    const trapped = [...this.#trapped];
+    this.#trapped.clear();
     const hasFailed = !this.#wasUp;
     this.#wasUp = false;
     if (this.wish !== "no" && hasFailed && this.#nextHost + 1 < this.#hosts.length) {
       this.#nextHost++; // a backup peer, at once
+      for (const child of trapped) this.#trapped.add(child);
       this.retryAt ??= turn.now;
       return;
     }

@@ -33,6 +33,7 @@ import { mindMessageIds, noteWindow } from "./message-ids.ts";
 import { Notify } from "./notify.ts";
 import { cutLike, learnPath, seal, sealLike } from "./outgoing.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
+import { Report } from "./report.ts";
 import { openProtected } from "./sk.ts";
 import type { Turn } from "./turn.ts";
 
@@ -237,6 +238,7 @@ const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parse
   if (repeats(turn, sa, bytes, message, path)) return;
   if (messageId !== sa.expectedId) {
     turn.count("message-id");
+    if (messageId > sa.expectedId) complainOfId(turn, sa, bytes, message);
     return;
   }
   if (sa.awaited.request !== undefined) {
@@ -289,6 +291,18 @@ const sendAnswer = (turn: Turn, sa: IkeSa, { opened, exchange, path }: Request, 
   turn.sendAll(path, outgoing);
   answer.after?.();
   mindMessageIds(turn, sa);
+};
+
+/**
+ * A request ahead of its turn is not answered; the peer, if it is the peer, is told in a request of ours, seldom (RFC 7296
+ * §2.3). One that is behind says nothing: anybody can send a copy of it.
+ */
+const complainOfId = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage): void => {
+  if (sa.state.name !== "established" || message.protected?.fragment !== undefined) return;
+  if (open(turn, sa, bytes, message) === undefined || !sa.complaints.take(turn.now)) return;
+  const data = new Uint8Array(4);
+  new DataView(data.buffer).setUint32(0, message.header.messageId);
+  sa.requests.add(turn, sa, new Report(Notify.INVALID_MESSAGE_ID, data));
 };
 
 type Handler = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]) => Answer;

@@ -36,6 +36,7 @@ export interface ChildSaStatus {
   readonly suite: string;
   readonly esn: boolean;
   readonly encap: boolean;
+  readonly mode: "tunnel" | "transport";
   /** Undefined: never. */
   readonly rekeyAt: number | undefined;
   readonly local: readonly string[];

@@ -15,7 +15,8 @@ export type TaskKind =
   | "delete-child-sa"
   | "delete-ike-sa"
   | "liveness"
-  | "report-error";
+  | "report-error"
+  | "report";
 
 export interface Task {
   readonly kind: TaskKind;

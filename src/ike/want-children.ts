@@ -11,9 +11,13 @@ import type { Turn } from "./turn.ts";
 /** How long a responder leaves it to the initiator to ask for what is not there, ms. */
 const CHILDREN_LATER = 5_000;
 
+/** Children that we ask for by ourselves. */
+export const wanted = ({ peering }: IkeSa): readonly ChildConfig[] =>
+  peering === undefined ? [] : peering.config.children.filter((config) => peering.wants(config));
+
 /** As responder: the initiator asks for what it wants, we for what is left. */
 export const wantChildrenLater = (turn: Turn, sa: IkeSa): void => {
-  for (const config of sa.peering?.config.children ?? [])
+  for (const config of wanted(sa))
     for (const resource of missing(sa, config)) wantChild(turn, sa, config, resource, CHILDREN_LATER);
 };
 

@@ -17,6 +17,8 @@ const BLOCK = 32;
 const BYTES = 1;
 const OTHERS = 1; // verdict n is word n + 1
 
+if (VERDICTS.length + OTHERS > BLOCK) throw new RangeError(`${VERDICTS.length} verdicts in ${BLOCK} words`); // cold
+
 const wordOf = (verdict: number): number => (verdict === Verdict.PASS ? 0 : verdict + OTHERS);
 
 /** A block as control reads it. */

@@ -59,6 +59,8 @@ export class Fields {
   /** Ports, or -1 when the packet does not show them: a later fragment, or cut short (RFC 4301 §7). */
   sourcePort = -1;
   destinationPort = -1;
+  /** It is a fragment and not the first: it begins in the middle of a packet. */
+  isLaterFragment = false;
 }
 
 /** Fill `into` from a packet that `packetLength` found whole. */
@@ -69,12 +71,14 @@ export const readFields = (view: DataView, at: number, length: number, into: Fie
     into.destinationAt = at + 16;
     const header = (view.getUint8(at) & 15) * 4;
     const later = (view.getUint16(at + 6) & FRAGMENT_OFFSET) !== 0;
+    into.isLaterFragment = later;
     readPorts(view, at + header, later ? 0 : length - header, view.getUint8(at + 9), into);
     return;
   }
   into.addressLength = 16;
   into.sourceAt = at + 8;
   into.destinationAt = at + 24;
+  into.isLaterFragment = false;
   let next = view.getUint8(at + 6);
   let offset = IPV6_HEADER;
   for (let i = 0; i < MORE_EXTENSIONS; i++) {
@@ -86,6 +90,7 @@ export const readFields = (view: DataView, at: number, length: number, into: Fie
       const later = (view.getUint16(at + offset + 2) & 0xfff8) !== 0;
       offset += 8;
       if (later) {
+        into.isLaterFragment = true;
         offset = length; // what follows is the middle of a packet
         break;
       }

@@ -48,7 +48,7 @@ const RING = MAX_RING_WORDS;
 /** Octets of KEYMAT a record has room for. */
 export const MAX_KEY = 100;
 
-export const SaFlag = { ESN: 1, ENCAP: 2 } as const;
+export const SaFlag = { ESN: 1, ENCAP: 2, TRANSPORT: 4 } as const;
 
 /** What a worker tells control about an inbound SA. */
 export const SaEvent = {
@@ -100,6 +100,8 @@ export interface SaRecord {
   readonly suite: Suite;
   readonly esn: boolean;
   readonly encap: boolean;
+  /** Transport mode (RFC 4301 §4.1): what is protected lies behind the packet's own header; default false. */
+  readonly transport?: boolean;
   readonly tunnel: number;
   /** Packets; of an inbound SA. */
   readonly window: number;
@@ -158,7 +160,8 @@ export class Sad {
     if (record < this.capacity) this.words.fill(0, this.ringAt(record), this.ringAt(record) + RING);
     this.words[at + SPI] = sa.spi;
     this.words[at + SUITE] = sa.suite.id;
-    this.words[at + FLAGS] = (sa.esn ? SaFlag.ESN : 0) | (sa.encap ? SaFlag.ENCAP : 0);
+    this.words[at + FLAGS] =
+      (sa.esn ? SaFlag.ESN : 0) | (sa.encap ? SaFlag.ENCAP : 0) | (sa.transport ? SaFlag.TRANSPORT : 0);
     this.words[at + TUNNEL] = sa.tunnel;
     this.words[at + WINDOW] = sa.window;
     this.words[at + RING_WORDS] = ringWordsFor(sa.window);

@@ -7,6 +7,9 @@
  * The rings lie in memory of ours, and the ring has no descriptor: it is registered with the thread that opened it, which
  * alone may use it, and goes away with that thread. Linux 6.5 and later can do that; on others, and where the system
  * forbids io_uring, `refusal` says why.
+ *
+ * The kernel takes a ring apart some time after it was closed, or its thread has ended, and then writes to its rings once
+ * more. So their memory must never be another's: it is a mapping of its own.
  */
 import {
   IO_CQRING_OFFSETS,
@@ -105,7 +108,7 @@ export class IoUring {
 
   /** A ring for this thread, or -errno (see `refusal`). */
   static open(): IoUring | number {
-    const memory = Memory.allocate(3 * PAGE);
+    const memory = Memory.allocateMapping(3 * PAGE);
     const ringsAt = (PAGE - (memory.base % PAGE)) % PAGE;
     const sqesAt = ringsAt + PAGE;
     const params = Memory.allocate(IO_URING_PARAMS.size);

@@ -9,6 +9,14 @@ export const outOfRange = (what: string, at: number, length: number, size: numbe
   throw new RangeError(`${what}: octets ${at}..${at + length} are not inside ${size}`);
 };
 
+/** Octets of a page of WebAssembly memory. */
+const WASM_PAGE = 65_536;
+
+/** What we use of it: the type library of Node does not speak of it. */
+declare const WebAssembly: {
+  Memory: new (pages: { initial: number; maximum: number; shared: true }) => { readonly buffer: SharedArrayBuffer };
+};
+
 export class Memory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -30,6 +38,16 @@ export class Memory {
   /** New memory, zeroed. */
   static allocate(size: number): Memory {
     return new Memory(new SharedArrayBuffer(size));
+  }
+
+  /**
+   * The same for what the kernel may write to later than anybody can know. Other memory goes back to the C library's heap,
+   * which gives it to somebody else; this is a mapping of its own, and goes back to the system: what the kernel still holds
+   * of it is then nobody's. It takes address space, some 10 GB that cost nothing else.
+   */
+  static allocateMapping(size: number): Memory {
+    const pages = Math.ceil(size / WASM_PAGE);
+    return new Memory(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer);
   }
 
   /** The address of `length` octets at `offset`. Throws a RangeError unless all of them are inside. */

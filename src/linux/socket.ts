@@ -18,6 +18,7 @@ export const SO_RCVTIMEO = 20;
 export const SO_ATTACH_FILTER = 26;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
+export const SO_MARK = 36;
 export const SO_ATTACH_REUSEPORT_CBPF = 51;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;

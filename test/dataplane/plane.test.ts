@@ -259,6 +259,7 @@ test("what the interface does not take is counted, and every packet is counted o
     sent++;
     settle(a, b);
   }
+  expect(b.plane.poll()).toContainEqual({ kind: "tun-refused", tunnel: tunnelB.id, errno: "EAGAIN" });
   const delivered = tunnelB.tun.delivered().length;
   expect(b.plane.totals().in).toEqual({ packets: delivered, bytes: delivered * 9000, drops: { "tun-error": 1 } });
   expect(judged(b.plane.totals())).toBe(sent);

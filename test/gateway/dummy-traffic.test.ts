@@ -6,7 +6,7 @@ const sentOver = (lengths: Lengths | undefined, ms: number): number[] => {
   const random = new SeededRandom(1);
   const dummies = new DummyTraffic((below) => random.integer(below));
   const sent: number[] = [];
-  dummies.add({ id: 3, lengths }, 40, 0);
+  dummies.add(3, { lengths }, 40, 0);
   for (let now = 0; now <= ms; now += 20)
     dummies.run(now, (id, length) => {
       expect(id).toBe(3);

@@ -58,6 +58,7 @@ const up = (wish: Wish, ...spis: number[]) => {
       spiIn,
       spiOut: spiIn,
       suite: esp.suite,
+      mode: "tunnel" as const,
       local: child.local,
       remote: child.remote,
       tfcRefused: false,

@@ -1,4 +1,6 @@
 /** Operations of a batch: in order, each with its own outcome, none that waits. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openEventfd } from "../../src/linux/eventfd.ts";
 import { IoUring, RING_ENTRIES, refusal } from "../../src/linux/io-uring.ts";
@@ -119,6 +121,23 @@ test("as many rings as wanted may be opened and closed in one thread", () => {
     expect(another).toBeInstanceOf(IoUring);
     if (another instanceof IoUring) another.close();
   }
+});
+
+/** The kernel takes rings apart in its own time, and then writes to them. Most writes come within 0.1 s. */
+test("what the kernel still writes to rings that are gone hits no memory that was allocated later", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const allocate = (octets: number): Int32Array => new Int32Array(new SharedArrayBuffer(octets)).fill(-1);
+  allocate(4 << 20);
+  collect(); // from now on what is freed stays in the heap of the C library, to be allocated again
+  for (let i = 0; i < 16; i++) {
+    const gone = IoUring.open();
+    if (gone instanceof IoUring) gone.close();
+  }
+  collect();
+  const later = Array.from({ length: 64 }, () => allocate(192 << 10));
+  await new Promise((wake) => setTimeout(wake, 400));
+  expect(later.filter((words) => words.some((word) => word !== -1))).toHaveLength(0);
 });
 
 test.each([

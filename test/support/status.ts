@@ -12,6 +12,7 @@ export const childOf = (change: Partial<ChildSaReport> = {}): ChildSaReport => (
   suite: "aes256gcm16",
   esn: true,
   encap: false,
+  mode: "tunnel",
   worker: 0,
   interface: "esp0",
   mtu: 1446,
@@ -94,6 +95,7 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
       childSas: [
         childOf({
           encap: true,
+          mode: "tunnel",
           suite: "chacha20poly1305",
           bytesIn: 0,
           bytesOut: 999,

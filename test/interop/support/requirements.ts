@@ -7,6 +7,9 @@ export const ROOT = join(import.meta.dirname, "../../..");
 export const MAIN = join(ROOT, "dist/cli/main.js");
 export const LIBRARY = join(ROOT, "dist/index.js");
 
+/** Where `scripts/setup` unpacks Debian's libreswan, which cannot be installed beside strongSwan. */
+export const LIBRESWAN = "/usr/local/lib/espalier/libreswan";
+
 /** Where Debian's user-mode-linux keeps the modules of its kernel. */
 export const UML_MODULES = "/usr/lib/uml/modules";
 
