@@ -11,7 +11,7 @@ import { type IkeBenchRow, type IkeTask, latenciesOf } from "./ike-rows.ts";
 import type { IkeSiteOptions, PairProof } from "./ike-site.ts";
 
 const ADDRESSES = { initiator: "127.77.0.1", responder: "127.77.0.2" };
-/** Before the clock runs, ms: the compiler is to have finished. */
+/** Before the clock runs, ms, but no longer than it runs: the compiler is to have finished. */
 const WARM_UP = 1000;
 
 const pause = (ms: number): Promise<void> => new Promise((wake) => setTimeout(wake, ms));
@@ -98,7 +98,7 @@ export const measureOverUdp = ({
   return withPair(site, async (pair) => {
     const { initiator, responder } = pair;
     await initiator.obey({ order: "repeat", work, connections: concurrency, rate });
-    await pause(WARM_UP);
+    await pause(Math.min(WARM_UP, seconds * 1000));
     const before = { initiator: await initiator.look(), responder: await responder.look() };
     await pause(seconds * 1000);
     const after = { initiator: await initiator.look(true), responder: await responder.look() };
