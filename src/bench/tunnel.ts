@@ -340,7 +340,7 @@ const pingTime = async (processes: Processes, sites: Sites): Promise<number> => 
 const TICKS = 100; // a second, in /proc (proc(5): USER_HZ, which is 100 on all platforms of ours)
 
 /** Processor time of the gateways, all their threads. */
-const cpuSeconds = (gateways: readonly Running[]): number =>
+export const cpuSeconds = (gateways: readonly Running[]): number =>
   gateways.reduce((sum, { pid }) => {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third on; the second may hold spaces

@@ -11,11 +11,13 @@ import {
   loadAverage,
   type Stall,
 } from "../index.ts";
+import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
 import { machineLine } from "./bench-table.ts";
 import { type Column, plainTable } from "./plain-table.ts";
+import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
-interface IkeOptions {
+interface IkeOptions extends OutputOptions {
   readonly kex?: readonly string[];
   readonly auth?: "psk";
   readonly seconds?: number;
@@ -30,8 +32,7 @@ interface IkeOptions {
 }
 
 export const addIke = (bench: Command, terminal: Terminal): void => {
-  bench
-    .command("ike")
+  withOutput(bench.command("ike"), number)
     .description("IKE SAs with a Child SA that two gateways set up in a second, without interfaces and routes")
     .option("--kex <list>", "key exchanges (x25519,ecp256,modp2048)", words)
     .option("--auth <how>", "psk (psk)")
@@ -53,7 +54,7 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
 };
 
 const measure = async (
-  { json, transport, tunnels, idle, ...options }: IkeOptions,
+  { json, transport, tunnels, idle, out, runs, ...options }: IkeOptions,
   terminal: Terminal,
 ): Promise<{ result: unknown; table: string }> => {
   if (tunnels !== undefined || idle !== undefined) {
@@ -65,13 +66,16 @@ const measure = async (
     });
     return { result, table: idleTable(result) };
   }
-  let done = 0;
-  const onRow = (_: unknown, of: number): void => {
-    done++;
-    if (terminal.columns !== undefined && json !== true)
-      terminal.err(done === of ? "\r\x1b[K" : `\r${done} of ${of} rows`);
-  };
-  const rows = await benchIke({ ...options, ...(transport === undefined ? {} : { transports: transport }) }, onRow);
+  const given = { ...options, ...(transport === undefined ? {} : { transports: transport }) };
+  const progress = startProgress(terminal, json);
+  const output = { ...(out === undefined ? {} : { out }), ...(runs === undefined ? {} : { runs }) };
+  const rows = await measureRuns("ike", { ...output, ...given }, (run, count) => {
+    let done = 0;
+    return benchIke(given, ({ work, kex }, of) => {
+      done++;
+      progress.at((run - 1 + done / of) / count, `${work}, ${kex}`);
+    });
+  }).finally(() => progress.end());
   return { result: rows, table: ikeBenchTable(rows, terminal) };
 };
 

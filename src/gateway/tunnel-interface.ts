@@ -40,6 +40,8 @@ export interface TunnelPlace {
   readonly mark?: number | undefined;
   /** Several children use it: it is up from the beginning to the end. */
   readonly isShared?: boolean;
+  /** Outer addresses of the other ends, as far as they are known: of a shared one, which is up before it has SAs. */
+  readonly peers?: readonly string[];
 }
 
 export class TunnelInterface {
@@ -146,6 +148,7 @@ export class TunnelInterface {
   #standUp(): void {
     makeQuiet(this.name);
     this.#setMtu(IPV6_MIN_MTU);
+    for (const peer of this.#place.peers ?? []) this.#pinPeer(peer);
     this.#bringUp();
     this.#leadHere();
   }

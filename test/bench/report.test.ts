@@ -69,8 +69,8 @@ const RESULTS: readonly NamedResult[] = [
     tunnel("self", 1, 64, 0.1),
   ]),
   result("ike", "ike", [
-    { keyExchange: "x25519", perSecond: 500 },
-    { keyExchange: "modp2048", perSecond: 90 },
+    { work: "handshake", kex: "x25519", perSecond: 500 },
+    { work: "handshake", kex: "modp2048", perSecond: 90 },
   ]),
 ];
 
