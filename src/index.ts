@@ -4,7 +4,7 @@ export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
 export { benchIke } from "./bench/ike.ts";
 export { benchIdle, type IdleBenchOptions, type IdleBenchResult, type IdleSide } from "./bench/ike-idle.ts";
-export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork, Stall } from "./bench/ike-rows.ts";
+export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork } from "./bench/ike-rows.ts";
 export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
 export { makeReport, type Report } from "./bench/report.ts";
@@ -12,7 +12,14 @@ export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResul
 export { benchSad, type SadBenchOptions, type SadBenchRow } from "./bench/sad.ts";
 export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
 export { type TuneOptions, type TuneResult, tune } from "./bench/tune.ts";
-export { benchTunnel, type TunnelBenchOptions, type TunnelBenchResult } from "./bench/tunnel.ts";
+export {
+  benchTunnel,
+  peerUnavailable,
+  type TunnelBenchOptions,
+  type TunnelBenchResult,
+  type TunnelPeer,
+} from "./bench/tunnel.ts";
+export { measureInTurns } from "./bench/turns.ts";
 export { type AppliedSettings, applySettings } from "./config/apply-settings.ts";
 export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";
 export { describeConfig } from "./config/describe.ts";

@@ -11,6 +11,7 @@ import { KeyWorks } from "./key-works.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
+import { Peerings } from "./peerings.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { Wakes } from "./wakes.ts";
 
@@ -25,7 +26,8 @@ const keyOf = (identity: Identity): string => {
 export class Core {
   readonly env: IkeEnvironment;
   readonly options: IkeOptions;
-  readonly peerings: readonly Peering[];
+  readonly peerings: Peerings;
+  /** IKE SAs that are up, by their peers. */
   /** By our own SPI, in hex: an address says nothing about whose message it is (RFC 7296 §2.6). */
   readonly sas = new Map<string, IkeSa>();
   /** Those whose peer is known, by its identity. */
@@ -58,7 +60,7 @@ export class Core {
     this.wakes = wakes;
     this.env = env;
     this.options = options;
-    this.peerings = peerings;
+    this.peerings = new Peerings(peerings);
     this.cookies = new CookieJar((length) => env.random(length));
   }
 

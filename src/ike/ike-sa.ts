@@ -21,6 +21,7 @@ import type { HeaderFields } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { PeerResources } from "./peer-resources.ts";
 import type { Peering } from "./peering.ts";
+import type { Candidates } from "./peerings.ts";
 import type { IkeSuite } from "./proposal.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { Reassembly } from "./reassembly.ts";
@@ -55,7 +56,7 @@ export type IkeSaState =
   | (Keyed & {
       readonly name: "init-answered";
       readonly opening: Opening;
-      readonly candidates: readonly Peering[];
+      readonly candidates: Candidates;
       readonly expiresAt: number;
     })
   | (Keyed & { readonly name: "auth-sent"; readonly opening: Opening; readonly offer: ChildOffer | undefined })
