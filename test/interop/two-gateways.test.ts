@@ -218,7 +218,7 @@ describe("a gateway behind a NAT", () => {
     await until("both were counted", async () => {
       const { connections, ikeDrops } = await b.status();
       const dropped = connections.flatMap((connection) =>
-        connection.childSas.map(({ drops }) => drops["bad-icv"] ?? 0),
+        connection.childSas.map(({ drops }) => drops["integ-error"] ?? 0),
       );
       return dropped.some((count) => count > 0) && (ikeDrops["message-id"] ?? 0) > 0 ? true : undefined;
     });
