@@ -1,10 +1,9 @@
 /**
- * The gateway: the composition root, and the only file that sees both planes. IKE decides (sans I/O), the data plane
- * carries, and here what one wants of the other becomes real: sockets, interfaces, SAs, timers, the control socket.
+ * The gateway: the composition root. IKE decides (sans I/O), the data plane carries, and here what one wants of the other
+ * becomes real: sockets, timers, the control socket; pairs of SAs and their interfaces in `gateway/pairs.ts`.
  */
-import { randomBytes } from "node:crypto";
+import { randomInt } from "node:crypto";
 import { lookup } from "node:dns/promises";
-import { wipe } from "./bytes.ts";
 import type { Config } from "./config/config.ts";
 import { toConnections } from "./config/connections.ts";
 import { loadConfig } from "./config/load.ts";
@@ -12,38 +11,39 @@ import { createLog, type Log, type LogEntry } from "./control/log.ts";
 import { type ControlServer, serveControl } from "./control/server.ts";
 import type { GatewayStatus } from "./control/status.ts";
 import { VERSION } from "./control/version.ts";
+import { RandomPool } from "./crypto/random-pool.ts";
 import { describeChoice, type EngineChoice } from "./crypto/select-engine.ts";
-import { MAX_OUTER_MTU, Plane, type PlaneEvent } from "./dataplane/plane.ts";
+import { Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
 import { type Clock, systemClock } from "./gateway/clock.ts";
+import { DummyTraffic } from "./gateway/dummy-traffic.ts";
 import { chooseEngines } from "./gateway/engines.ts";
 import { InitQueue } from "./gateway/init-queue.ts";
+import { KeyPool } from "./gateway/key-pool.ts";
 import { sourceFor } from "./gateway/local-address.ts";
-import { PathMtuWatch, type SendingSa } from "./gateway/path-mtu-watch.ts";
+import { type ManualPair, manualPairs, withoutManual } from "./gateway/manual-sas.ts";
+import { Pairs } from "./gateway/pairs.ts";
 import { reportEngines, reportStatus } from "./gateway/report.ts";
+import { slowKeyExchanges } from "./gateway/slow-key-exchanges.ts";
 import { GatewaySockets } from "./gateway/sockets.ts";
-import { Trap, type Trapped } from "./gateway/trap.ts";
-import { TunnelInterface } from "./gateway/tunnel-interface.ts";
-import type { ConnectionConfig } from "./ike/connection.ts";
-import type { ChildSaParams, Effect, Path } from "./ike/effect.ts";
+import { Trap } from "./gateway/trap.ts";
+import { Tunnels } from "./gateway/tunnels.ts";
+import type { Effect } from "./ike/effect.ts";
 import { IkeManager } from "./ike/manager.ts";
-import { canonicalAddress, familyOf, formatEndpoint } from "./ip-address.ts";
-import { outerTosTable } from "./ipsec/dscp.ts";
-import { IPV6_MIN_MTU, innerMtu } from "./ipsec/mtu.ts";
+import { familyOf, formatEndpoint } from "./ip-address.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
 import { IcmpSocket } from "./linux/icmp-socket.ts";
 import { routeTo } from "./linux/route.ts";
 
 /** How often the data plane is asked for events, and timers are looked at, ms. */
 const BEAT = 20;
-/** How long a pair that was replaced goes on receiving, ms. */
-const LINGER = 3000;
-/** Of Ethernet: for a peer that has no route at this moment. */
-const DEFAULT_MTU = 1500;
 /** ICMP errors that are looked at in one beat. */
 const MOST_ERRORS = 16;
 /** How long `stop` waits for peers to answer its Deletes, ms. */
 const FAREWELL = 1500;
+
+/** Octets of memory for so many policies, and for as many to take their place; what is not used is never touched. */
+const policyRoom = (policies: number): number => (4 << 20) + 8192 * policies;
 
 export interface GatewayOptions {
   /** Default: as the configuration says, to standard error. */
@@ -60,16 +60,12 @@ interface Parts {
   readonly choice: EngineChoice;
   readonly plane: Plane;
   readonly manager: IkeManager;
+  readonly pairs: Pairs;
+  readonly manual: readonly ManualPair[];
   readonly startedAt: number;
   trap: Trap;
   control: ControlServer | undefined;
   beat: NodeJS.Timeout | undefined;
-}
-
-/** An inbound SPI's child, kept until the pair is gone. */
-interface Installed {
-  readonly tunnel: TunnelInterface;
-  readonly child: ChildSaParams;
 }
 
 export class Gateway {
@@ -83,11 +79,13 @@ export class Gateway {
     serve: (bytes, path) => this.#act((manager, now) => manager.receive(bytes, path, now)),
     onDrop: () => this.#parts?.manager.drop("init-queue-full"),
   });
-  readonly #tunnels = new Map<string, TunnelInterface>();
-  readonly #installed = new Map<number, Installed>();
-  readonly #lingering = new Set<NodeJS.Timeout>();
+  readonly #keyPool = new KeyPool({
+    onDone: (id, result) => this.#act((manager, now) => manager.keyWorkDone(id, result, now)),
+    onTrouble: (message) => this.#write("error", "key-threads-failed", `computed on the control thread: ${message}`),
+  });
+  readonly #tunnels: Tunnels;
   readonly #icmp: IcmpSocket[] = [];
-  readonly #pathMtus = new PathMtuWatch();
+  readonly #dummies = new DummyTraffic(randomInt);
   #parts: Parts | undefined;
   #stopping: Promise<void> | undefined;
   #settle: { resolve: () => void; reject: (reason: unknown) => void } = { resolve: () => {}, reject: () => {} };
@@ -100,10 +98,12 @@ export class Gateway {
       this.#settle = { resolve, reject };
     });
     this.closed.catch(() => {}); // whoever awaits it hears of it; nobody has to
+    this.#tunnels = new Tunnels(config);
     this.#sockets = new GatewaySockets({
       ikePort: config.ports.ike,
       nattPort: config.ports.natt,
       dscp: config.ike.dscp,
+      mark: config.mark,
       onMessage: (bytes, path) => {
         if (!this.#strangers.take(bytes, path)) this.#act((manager, now) => manager.receive(bytes, path, now));
       },
@@ -129,36 +129,59 @@ export class Gateway {
   }
 
   async #start(): Promise<void> {
-    const { workers, affinity, poll, ports, control } = this.#config;
+    const { workers, affinity, poll, ports, control, mark, interfaces } = this.#config;
     requireCapabilities();
-    const connections = toConnections(this.#config, sourceFor);
+    const source = (remote: string): string => sourceFor(remote, mark);
+    const connections = toConnections(withoutManual(this.#config), source);
+    const manual = manualPairs(this.#config, source);
     const choice = chooseEngines(this.#config);
     for (const line of describeChoice(choice)) this.#write("info", "engine", line);
-    const plane = await Plane.start({ workers, affinity, poll, engine: choice.plan });
+    const plane = await Plane.start({
+      workers,
+      affinity,
+      poll,
+      engine: choice.plan,
+      policyOctets: policyRoom(interfaces.reduce((sum, { policies }) => sum + policies.length, 0)),
+    });
+    const random = new RandomPool();
     const manager = new IkeManager(
       connections,
       {
-        random: (length) => new Uint8Array(randomBytes(length)),
-        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnelOf(connection, child).id, resource),
+        random: (length) => random.take(length),
+        reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnels.idOf(connection, child), resource),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
-        pathMtu: ({ remote }) => routeTo(remote.address)?.mtu,
+        pathMtu: ({ remote }) => routeTo(remote.address, { mark })?.mtu,
       },
-      { ports, ...this.#config.ike },
+      { ports, ...this.#config.ike, slowKeyExchanges: slowKeyExchanges(connections) },
     );
     const parts: Parts = {
       choice,
       plane,
       manager,
+      pairs: new Pairs({
+        plane,
+        tunnels: this.#tunnels,
+        clock: this.#clock,
+        isTrapping: (connection, child) => manager.isTrapping(connection, child),
+        mark,
+      }),
+      manual,
       startedAt: this.#clock.now(),
       trap: new Trap([]),
       control: undefined,
       beat: undefined,
     };
     this.#parts = parts;
-    await this.#openSockets(connections, plane);
-    this.#openTunnels(plane);
-    parts.trap = new Trap(this.#trapped());
+    const addresses = [
+      ...connections.map(({ local }) => local.address),
+      ...manual.map(({ child }) => child.path.local.address),
+    ];
+    await this.#openSockets(new Set(addresses), plane);
+    this.#tunnels.open(plane);
+    for (const { id, tunnel, settings } of this.#tunnels.all)
+      if (settings.dummies !== undefined) this.#dummies.add(id, tunnel, settings.dummies, this.#clock.now());
+    parts.trap = new Trap(this.#tunnels.trapped());
     parts.control = await serveControl(control, {
       status: () => this.status(),
       initiate: (name) => this.initiate(name),
@@ -167,6 +190,7 @@ export class Gateway {
     });
     parts.beat = setInterval(() => this.#onBeat(), BEAT);
     this.#write("info", "started", `${workers} ${workers === 1 ? "worker" : "workers"}, control socket ${control}`);
+    for (const pair of manual) parts.pairs.installManual(pair);
     this.#act((ike, now) => ike.start(now));
   }
 
@@ -182,7 +206,7 @@ export class Gateway {
   async #stop(): Promise<void> {
     if (this.#parts !== undefined) {
       const { manager } = this.#parts;
-      for (const { name } of this.#config.connections) this.#act((ike, now) => ike.terminate(name, now));
+      for (const { name } of withoutManual(this.#config).connections) this.#act((ike, now) => ike.terminate(name, now));
       const until = this.#clock.now() + FAREWELL; // a Delete that is lost is sent again meanwhile
       const isOpen = (): boolean => manager.status(this.#clock.now()).some(({ state }) => state !== "down");
       while (isOpen() && this.#clock.now() < until) await new Promise((wake) => setTimeout(wake, BEAT));
@@ -193,12 +217,13 @@ export class Gateway {
   }
 
   status(): GatewayStatus {
-    const { choice, plane, manager, startedAt } = this.#running();
+    const { choice, plane, manager, manual, startedAt } = this.#running();
     return reportStatus({
       clock: this.#clock,
       manager,
       plane,
-      tunnelOf: (connection, child) => this.#tunnelOf(connection, child),
+      tunnels: this.#tunnels,
+      manual,
       about: {
         version: VERSION,
         engine: reportEngines(choice),
@@ -227,53 +252,23 @@ export class Gateway {
 
   // Start and end
 
-  async #openSockets(connections: readonly ConnectionConfig[], plane: Plane): Promise<void> {
-    const addresses = new Set(connections.map(({ local }) => local.address));
+  async #openSockets(addresses: ReadonlySet<string>, plane: Plane): Promise<void> {
     for (const address of addresses)
       plane.addSockets(await this.#sockets.open(address, { workers: plane.workers, slotBits: plane.slotBits }));
     for (const family of new Set([...addresses].map(familyOf))) this.#icmp.push(new IcmpSocket(family));
-  }
-
-  #openTunnels(plane: Plane): void {
-    for (const connection of this.#config.connections)
-      for (const child of connection.children) {
-        const tunnel = TunnelInterface.open(child.interface, plane.workers);
-        this.#tunnels.set(tunnelKey(connection.name, child.name), tunnel);
-        const holds = connection.start === "trap";
-        tunnel.id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true, holds });
-        plane.setOuterTos(tunnel.id, outerTosTable(child.dscp, child.ecn));
-      }
-  }
-
-  #trapped(): Trapped[] {
-    return this.#config.connections
-      .filter(({ start }) => start === "trap")
-      .flatMap(({ name, remote, children }) =>
-        children.map((child) => ({
-          connection: name,
-          child: child.name,
-          tunnel: this.#tunnelOf(name, child.name),
-          peers: [remote.address, ...remote.backups].flatMap((host) =>
-            host === undefined ? [] : (canonicalAddress(host) ?? []),
-          ),
-        })),
-      );
   }
 
   /** Undo whatever of `#start` has happened. */
   async #dismantle(): Promise<void> {
     const parts = this.#parts;
     clearInterval(parts?.beat);
-    for (const timer of this.#lingering) clearTimeout(timer);
-    this.#lingering.clear();
     this.#strangers.close();
+    await this.#keyPool.close();
     await parts?.control?.close();
-    for (const { tunnel } of this.#installed.values()) tunnel.down();
-    this.#installed.clear();
+    parts?.pairs.close();
     await parts?.plane.stop();
     this.#parts = undefined;
-    for (const tunnel of this.#tunnels.values()) tunnel.close();
-    this.#tunnels.clear();
+    this.#tunnels.close();
     for (const socket of this.#icmp.splice(0)) socket.close();
     await this.#sockets.close();
   }
@@ -288,27 +283,44 @@ export class Gateway {
   #onBeat(): void {
     const parts = this.#parts;
     if (parts === undefined) return;
-    for (const event of parts.plane.poll()) this.#onPlaneEvent(event);
-    this.#readIcmp();
-    for (const remote of this.#pathMtus.expired(this.#clock.now())) this.#resize(remote);
-    for (const { connection, child } of parts.trap.look((name) => parts.manager.isTrapping(name), this.#clock.now()))
+    for (const event of parts.plane.poll()) this.#onPlaneEvent(event, parts.pairs);
+    this.#readIcmp(parts.pairs);
+    parts.pairs.renewPaths();
+    this.#dummies.run(this.#clock.now(), (id, length) => parts.plane.sendDummy(id, length));
+    for (const { connection, child } of parts.trap.look(
+      (name, of) => parts.manager.isTrapping(name, of),
+      this.#clock.now(),
+    ))
       this.#act((manager, now) => manager.trapped(connection, child, now));
     const wake = parts.manager.nextWake();
     if (wake !== undefined && wake <= this.#clock.now()) this.#act((manager, now) => manager.tick(now));
   }
 
-  #onPlaneEvent(event: PlaneEvent): void {
+  #onPlaneEvent(event: PlaneEvent, pairs: Pairs): void {
     switch (event.kind) {
       case "first-packet":
-        if (this.#installed.has(event.spiIn)) this.#act((manager, now) => manager.peerUsed(event.spiIn, now));
+        if (pairs.has(event.spiIn)) this.#act((manager, now) => manager.peerUsed(event.spiIn, now));
         break;
       case "peer-moved":
-        if (this.#installed.has(event.spiIn))
-          this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
+        if (pairs.has(event.spiIn)) this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
         break;
+      case "wanted": {
+        const wanted = this.#tunnels.childOf(event.tunnel);
+        if (wanted !== undefined) this.#act((manager, now) => manager.trapped(wanted.connection, wanted.child, now));
+        break;
+      }
       case "mixed-trains":
         this.#write("info", "mixed-trains", `datagrams for ${event.address} come singly: their trains mixed SAs`);
         break;
+      case "tun-refused": {
+        const name = [...this.#tunnels.all].find(({ id }) => id === event.tunnel)?.tunnel.name ?? "an interface";
+        this.#write(
+          "warn",
+          "tun-refused",
+          `${name} did not take a packet: ${event.errno}; others are counted as tun-error`,
+        );
+        break;
+      }
       case "replaced":
         this.#write("error", "worker-replaced", `worker ${event.worker} died and was replaced: ${event.message}`);
         break;
@@ -319,46 +331,16 @@ export class Gateway {
   }
 
   /** Routers on the way to a peer may say that our packets are too big for them (RFC 4301 §8.2). */
-  #readIcmp(): void {
+  #readIcmp(pairs: Pairs): void {
     for (const socket of this.#icmp)
       for (let read = 0; read < MOST_ERRORS; read++) {
         const message = socket.read();
         if (message === undefined) break;
-        const told = this.#pathMtus.take(message, socket.family, (spi) => this.#sending(spi), this.#clock.now());
+        const told = pairs.takeIcmp(message, socket.family);
         if (told === undefined) continue;
-        const lowered = told.news === "lowered";
-        this.#write(lowered ? "info" : "debug", "path-mtu", `${told.mtu} to ${told.remote}: ${told.news}`);
-        if (lowered) this.#resize(told.remote);
+        const level = told.news === "lowered" ? "info" : "debug";
+        this.#write(level, "path-mtu", `${told.mtu} to ${told.remote}: ${told.news}`);
       }
-  }
-
-  /** The SA that sends with this SPI. */
-  #sending(spiOut: number): SendingSa | undefined {
-    for (const [spiIn, { child }] of this.#installed) {
-      if (child.spiOut !== spiOut) continue;
-      const { local, remote } = child.path;
-      const top = this.#running().plane.counters(spiIn)?.seqOut ?? 0;
-      return { local: local.address, remote: remote.address, remotePort: child.encap ? remote.port : 0, top };
-    }
-    return undefined;
-  }
-
-  /** The path to this peer takes packets of another size: so do the tunnels that lead there. */
-  #resize(peer: string): void {
-    for (const [spiIn, { tunnel, child }] of this.#installed)
-      if (child.path.remote.address === peer && tunnel.pairs.has(spiIn)) {
-        tunnel.pairs.set(spiIn, this.#mtuFor(child));
-        tunnel.fit();
-        this.#clampTo(tunnel);
-      }
-  }
-
-  #forgetPaths(): void {
-    this.#pathMtus.keep(new Set([...this.#installed.values()].map(({ child }) => child.path.remote.address)));
-  }
-
-  #clampTo(tunnel: TunnelInterface): void {
-    this.#running().plane.setMss(tunnel.id, tunnel.mss(4), tunnel.mss(6));
   }
 
   /** Let IKE take one step and do what it asks for. A caller's mistake goes back to the caller. */
@@ -392,19 +374,25 @@ export class Gateway {
         this.#sockets.ike.keepalive(effect.path);
         break;
       case "install":
-        this.#install(effect.child, effect.use === "now");
+        this.#running().pairs.install(effect.child, effect.use === "now");
         break;
       case "use":
-        this.#use(effect.spiIn);
+        this.#running().pairs.use(effect.spiIn);
         break;
       case "remove":
-        this.#remove(effect.spiIn);
+        this.#running().pairs.remove(effect.spiIn);
         break;
       case "move":
-        this.#move(effect.spiIn, effect.path);
+        this.#running().pairs.move(effect.spiIn, effect.path);
         break;
       case "resolve":
         this.#resolve(effect.connection, effect.host);
+        break;
+      case "key-work":
+        this.#keyPool.do(effect.id, effect.work);
+        break;
+      case "forget-key-work":
+        this.#keyPool.forget(effect.id);
         break;
       case "log":
         this.#log.write(effect);
@@ -422,91 +410,6 @@ export class Gateway {
       .then((addresses) => this.#act((manager, now) => manager.resolved(connection, host, addresses, now)));
   }
 
-  #install(child: ChildSaParams, useNow: boolean): void {
-    const { plane } = this.#running();
-    const tunnel = this.#tunnelOf(child.connection, child.child);
-    const { replayWindow } = this.#childConfig(child.connection, child.child);
-    plane.install(tunnel.id, { ...child, replayWindow });
-    wipe(child.keyIn, child.keyOut);
-    this.#installed.set(child.spiIn, { tunnel, child });
-    tunnel.pairs.set(child.spiIn, this.#mtuFor(child));
-    if (useNow) this.#use(child.spiIn);
-  }
-
-  /** Send on this pair from now on: its tunnel is up. */
-  #use(spiIn: number): void {
-    const installed = this.#installed.get(spiIn);
-    if (installed === undefined) return;
-    const { tunnel, child } = installed;
-    const { plane } = this.#running();
-    plane.use(spiIn);
-    tunnel.pairs.set(spiIn, this.#mtuFor(child)); // the way to the peer may be another than when it was installed
-    tunnel.up(child.path.remote.address);
-    this.#clampTo(tunnel);
-  }
-
-  /** The peer is elsewhere now, or we are: the way there may have another MTU. */
-  #move(spiIn: number, path: Path): void {
-    this.#running().plane.move(spiIn, path);
-    const installed = this.#installed.get(spiIn);
-    if (installed === undefined) return;
-    this.#installed.set(spiIn, { ...installed, child: { ...installed.child, path } });
-    this.#forgetPaths();
-    this.#resize(path.remote.address);
-  }
-
-  /**
-   * The pair is gone for IKE. While its tunnel has others it still receives for a moment: packets that the peer's workers
-   * sealed before its Delete may be behind it on the wire (RFC 7296 §2.8).
-   */
-  #remove(spiIn: number): void {
-    const installed = this.#installed.get(spiIn);
-    if (installed === undefined) return;
-    this.#installed.delete(spiIn);
-    this.#forgetPaths();
-    const { plane } = this.#running();
-    const { tunnel } = installed;
-    tunnel.pairs.delete(spiIn);
-    if (tunnel.pairs.size === 0) {
-      // Before its SA goes: nothing is routed into an interface that would drop it. One that holds its packets may stay up.
-      if (!this.#running().manager.isTrapping(installed.child.connection)) tunnel.down();
-      plane.remove(spiIn);
-      return;
-    }
-    plane.rest(spiIn);
-    tunnel.fit();
-    this.#clampTo(tunnel);
-    const timer = setTimeout(() => {
-      this.#lingering.delete(timer);
-      plane.remove(spiIn);
-    }, LINGER);
-    this.#lingering.add(timer);
-  }
-
-  /**
-   * The inner MTU of a child. One that carries IPv6 has at least what every IPv6 link must have: when its ESP packets do not
-   * fit the path then, the kernel fragments them (RFC 4301 §8.2.1, RFC 2473 §7.1).
-   */
-  #mtuFor({ suite, encap, path, local }: ChildSaParams): number {
-    const outer = this.#pathMtus.mtu(path.remote.address, linkMtu(path), this.#clock.now());
-    const inner = innerMtu(suite, { family: familyOf(path.remote.address), udp: encap }, outer);
-    return local.some(({ first }) => first.length === 16) ? Math.max(IPV6_MIN_MTU, inner) : inner;
-  }
-
-  #tunnelOf(connection: string, child: string): TunnelInterface {
-    const tunnel = this.#tunnels.get(tunnelKey(connection, child));
-    if (tunnel === undefined) throw new RangeError(`no tunnel for ${connection}/${child}`);
-    return tunnel;
-  }
-
-  #childConfig(connection: string, child: string): Config["connections"][number]["children"][number] {
-    const found = this.#config.connections
-      .find(({ name }) => name === connection)
-      ?.children.find(({ name }) => name === child);
-    if (found === undefined) throw new RangeError(`no child ${connection}/${child}`);
-    return found;
-  }
-
   /** A bug, here or in a worker: end in order, SAs deleted at the peers, rather than go on half. */
   #fail(cause: unknown): void {
     const error = cause instanceof Error ? cause : new Error(String(cause));
@@ -519,8 +422,3 @@ export class Gateway {
     this.#log.write({ level, event, message });
   }
 }
-
-const tunnelKey = (connection: string, child: string): string => `${connection}/${child}`;
-
-/** MTU of the interface that leads to the peer, or what its route says. */
-const linkMtu = ({ remote }: Path): number => Math.min(routeTo(remote.address)?.mtu ?? DEFAULT_MTU, MAX_OUTER_MTU);

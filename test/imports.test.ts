@@ -17,7 +17,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   dataplane: ["crypto", "ipsec", "linux", "errors.ts", "ip-address.ts"],
   config: ["bytes.ts", "errors.ts", "ip-address.ts", "crypto", "ipsec", "ike"],
   control: ["bytes.ts", "errors.ts", "ip-address.ts"],
-  bench: ["errors.ts", "ip-address.ts", "crypto", "ipsec", "linux", "dataplane", "control/client.ts"],
+  bench: [
+    "bytes.ts",
+    "errors.ts",
+    "ip-address.ts",
+    "crypto",
+    "ipsec",
+    "linux",
+    "dataplane",
+    "control/client.ts",
+    "control/version.ts",
+    "ike",
+    "gateway",
+  ],
   "tuntap2.ts": ["linux", "errors.ts", "ip-address.ts"],
   gateway: [
     "bytes.ts",
@@ -68,10 +80,8 @@ const read = (name: string): string => readFileSync(join(SRC, name), "utf8");
 
 const roomOf = (name: string): string => name.split("/")[0]!;
 
-const importsOf = (name: string): string[] =>
-  [...read(name).matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)].map(([, path]) =>
-    relative(SRC, resolve(SRC, dirname(name), path!)),
-  );
+const importsOf = (name: string, pattern = /(?:from|import)\s*\(?\s*"(\.[^"]+)"/g): string[] =>
+  [...read(name).matchAll(pattern)].map(([, path]) => relative(SRC, resolve(SRC, dirname(name), path!)));
 
 test("every folder and file at the top of src has its import rule", () => {
   const rooms = [...new Set(files.map(roomOf))];
@@ -94,6 +104,40 @@ test("relative imports name existing TypeScript files", () => {
       .map((target) => `${name} -> ${target}`),
   );
   expect(missing).toEqual([]);
+});
+
+/** Imports that leave something at run time: those of types alone do not. */
+const valueImportsOf = (name: string): string[] =>
+  importsOf(name, /^(?:import|export)\s+(?!type\b)(?!\{(?:\s*type \w+,?)+\s*\})[^;]*?from\s*"(\.[^"]+)"/gm);
+
+/** Files from which a way along `imports` leads back to themselves. */
+const inCircles = (imports: (name: string) => readonly string[]): string[] => {
+  const graph = new Map(files.map((name) => [name, imports(name)]));
+  return files.filter((start) => {
+    const reached = new Set<string>();
+    const next = [...(graph.get(start) ?? [])];
+    for (let name = next.pop(); name !== undefined; name = next.pop())
+      if (!reached.has(name)) {
+        reached.add(name);
+        next.push(...(graph.get(name) ?? []));
+      }
+    return reached.has(start);
+  });
+};
+
+test("no file needs itself at run time", () => {
+  expect(inCircles(valueImportsOf)).toEqual([]);
+});
+
+/** What an IKE SA is made of knows each other: its SAs, its requests, its connection, the turn that changes them. */
+const IKE_STATE = (
+  "backoff child-sa core exchange half-open ike-sa key-works last-answers outgoing peering peerings " +
+  "requests task turn"
+).split(" ");
+
+test("the only circle of types in ike is its state", () => {
+  const circle = inCircles((name) => importsOf(name)).filter((name) => roomOf(name) === "ike");
+  expect(circle).toEqual(IKE_STATE.map((name) => `ike/${name}.ts`));
 });
 
 /** `HOT PATH` in the first line promises this; `// cold` at the end of a line says that it runs once, not per packet. */

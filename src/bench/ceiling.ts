@@ -13,6 +13,7 @@ import { BATCH, outboundRoom } from "../dataplane/arena.ts";
 import { textLengthFor } from "../ipsec/esp.ts";
 import { buildCeiling } from "./ceiling-build.ts";
 import type { EspTask } from "./esp-rows.ts";
+import { IMIX, IMIX_SIZES } from "./inner-packets.ts";
 import { hasProgram } from "./processes.ts";
 
 export interface Ceiling {
@@ -23,11 +24,46 @@ export interface Ceiling {
   close(): void;
 }
 
+/** A row of packets of one size. */
+type OneSize = EspTask & { readonly size: number };
+
 /** The ceiling of a row, or in an Error why it has none. */
 export const ceilingOf = async (task: EspTask): Promise<Ceiling | Error> => {
+  const { size } = task;
+  return size === IMIX ? ceilingOfMix(task) : ceilingOfSize({ ...task, size });
+};
+
+const ceilingOfSize = async (task: OneSize): Promise<Ceiling | Error> => {
   if (task.engine === "ipsec-mb") return cLoops(task);
   if (task.engine === "openssl") return opensslSpeed(task);
   return new Error(`there is nothing to measure the engine ${task.engine} beside`);
+};
+
+/** The sizes of a mix are measured one by one: its packets take the mean of their times. */
+const ceilingOfMix = async (task: EspTask): Promise<Ceiling | Error> => {
+  const sizes = [...new Set(IMIX_SIZES)];
+  const ceilings: Ceiling[] = [];
+  const close = (): void => {
+    for (const ceiling of ceilings) ceiling.close();
+  };
+  for (const size of sizes) {
+    const ceiling = await ceilingOfSize({ ...task, size });
+    if (ceiling instanceof Error) {
+      close();
+      return ceiling;
+    }
+    ceilings.push(ceiling);
+  }
+  return {
+    name: `${ceilings[0]!.name}, by size`,
+    close,
+    measure: async (ms) => {
+      const share = sizes.map((size) => IMIX_SIZES.filter((of) => of === size).length / IMIX_SIZES.length);
+      let seconds = 0; // of one packet
+      for (const [i, ceiling] of ceilings.entries()) seconds += share[i]! / (await ceiling.measure(ms / sizes.length));
+      return 1 / seconds;
+    },
+  };
 };
 
 const HASH_OF = {
@@ -46,7 +82,7 @@ const hashOf = (suite: Suite): number | undefined => {
   return suite.cipher === "chacha20-poly1305" ? HASH.CHACHA20_POLY1305 : HASH.GMAC;
 };
 
-const cLoops = async ({ suite, direction, size, workers, sas }: EspTask): Promise<Ceiling | Error> => {
+const cLoops = async ({ suite, direction, size, workers, sas }: OneSize): Promise<Ceiling | Error> => {
   const hash = hashOf(suite);
   if (hash === undefined) return new Error(`there is no C loop for ${suite.name}`);
   const program = buildCeiling();
@@ -141,7 +177,7 @@ const knownPacket = (suite: Suite, textLength: number): string => {
   return Buffer.concat([sealed, icv]).toString("hex");
 };
 
-const opensslSpeed = async ({ suite, direction, size, workers }: EspTask): Promise<Ceiling | Error> => {
+const opensslSpeed = async ({ suite, direction, size, workers }: OneSize): Promise<Ceiling | Error> => {
   if (!hasProgram("openssl")) return new Error("there is no openssl program");
   if (suite.mac !== undefined) return new Error("openssl speed has no encryption and HMAC in one");
   if (suite.cipher !== "aes-gcm" && suite.cipher !== "chacha20-poly1305")

@@ -1,8 +1,10 @@
 /**
  * A sender and a sink of UDP datagrams, programs of their own: `send ADDRESS PORT STREAMS OCTETS RATE SECONDS` and
  * `sink ADDRESS PORT`. Many datagrams go in one system call, so that their ends take little of the processors that the
- * gateways need as well; iperf3 spends more on a datagram than a gateway does. What arrived the kernel counts.
+ * gateways need as well; iperf3 spends more on a datagram than a gateway does. What arrived the kernel counts; what arrived
+ * late the sink: each datagram begins with its stream and its number in it.
  */
+import { writeSync } from "node:fs";
 import { systemError } from "../linux/errno.ts";
 import * as libc from "../linux/libc.ts";
 import { Memory } from "../linux/memory.ts";
@@ -21,18 +23,49 @@ const TICK = 0.2;
 const LATEST = 0.01;
 const LONGEST = 2048;
 const WHAT = "a socket for datagrams";
+/** ms between two reports of the sink. */
+const REPORT = 250;
+const MOST_STREAMS = 128;
 
-/** Says `listening`, then takes what comes until it is ended by a signal. */
+/**
+ * Says `listening`, then takes what comes until it is ended by a signal. While something comes, and once after it, a line
+ * tells what came so far: the time in ms, datagrams, and of those how many came after a later one of their stream
+ * (RFC 4737 §3).
+ */
 const sink = (address: string, port: number): never => {
   const fd = openSocket(address, SOCK_DGRAM, 0, WHAT);
   setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER);
   bindTo(fd, { address, port }, WHAT);
-  const batch = new MsgBatch({ slab: Memory.allocate(LONGEST), capacity: BATCH });
-  for (let i = 0; i < BATCH; i++) batch.setBuffer(i, 0, LONGEST); // nobody looks at them
+  const slab = Memory.allocate(BATCH * LONGEST);
+  const batch = new MsgBatch({ slab, capacity: BATCH });
+  for (let i = 0; i < BATCH; i++) batch.setBuffer(i, i * LONGEST, LONGEST);
+  const words = new Uint32Array(slab.bytes.buffer, slab.bytes.byteOffset, slab.bytes.byteLength >>> 2);
+  const next = new Float64Array(MOST_STREAMS);
+  let got = 0;
+  let late = 0;
+  let told = 0;
+  let said = performance.now();
   const polls = new PollSet(1);
   polls.add(fd, POLLIN);
-  process.stdout.write("listening\n");
-  for (;;) if (batch.receive(fd, 0, BATCH) < BATCH) polls.wait(-1);
+  writeSync(1, "listening\n");
+  for (;;) {
+    const came = batch.receive(fd, 0, BATCH);
+    for (let i = 0; i < came; i++) {
+      const at = (i * LONGEST) >>> 2;
+      const stream = words[at]! % MOST_STREAMS;
+      const number = words[at + 1]!;
+      if (number < next[stream]!) late++;
+      else next[stream] = number + 1;
+    }
+    if (came > 0) got += came;
+    const now = performance.now();
+    if (got !== told && now - said >= REPORT) {
+      writeSync(1, `${JSON.stringify({ ms: now, got, late })}\n`);
+      said = now;
+      told = got;
+    }
+    if (came < BATCH) polls.wait(got === told ? -1 : REPORT);
+  }
 };
 
 const connected = (address: string, port: number): number => {
@@ -55,8 +88,23 @@ interface Load {
 /** s that it took. */
 const send = (address: string, port: number, { streams, octets, rate, seconds }: Load): number => {
   const fds = Array.from({ length: streams }, () => connected(address, port));
-  const batch = new MsgBatch({ slab: Memory.allocate(octets), capacity: BATCH });
-  for (let i = 0; i < BATCH; i++) batch.setBuffer(i, 0, octets);
+  const room = (octets + 7) & ~7;
+  const slab = Memory.allocate(BATCH * room);
+  const batch = new MsgBatch({ slab, capacity: BATCH });
+  for (let i = 0; i < BATCH; i++) batch.setBuffer(i, i * room, octets);
+  const words = new Uint32Array(slab.bytes.buffer, slab.bytes.byteOffset, slab.bytes.byteLength >>> 2);
+  const numbers = new Float64Array(streams);
+  /** Datagrams of one stream, `count` at most, with their numbers; how many went. */
+  const sendSome = (stream: number, count: number): number => {
+    for (let i = 0; i < count; i++) {
+      const at = (i * room) >>> 2;
+      words[at] = stream;
+      words[at + 1] = numbers[stream]! + i;
+    }
+    const went = batch.send(fds[stream]!, 0, count);
+    if (went > 0) numbers[stream] = numbers[stream]! + went;
+    return went;
+  };
   const clock = new Int32Array(new SharedArrayBuffer(4));
   const begin = performance.now();
   let sent = 0;
@@ -66,7 +114,7 @@ const send = (address: string, port: number, { streams, octets, rate, seconds }:
     if (passed >= seconds) return passed;
     const due = rate === 0 ? sent + BATCH : Math.min(Math.floor(passed * rate), sent + Math.ceil(rate * LATEST));
     while (sent < due) {
-      const went = batch.send(fds[turn++ % streams]!, 0, Math.min(due - sent, BATCH));
+      const went = sendSome(turn++ % streams, Math.min(due - sent, BATCH));
       if (went <= 0) break; // its buffer is full: once more at the next tick
       sent += went;
     }

@@ -3,7 +3,7 @@
  * batches of packets that are made here. Only the passes are timed, from the packet in its buffer to the packet in its
  * buffer: making packets, which stands for the kernel's copy into or out of the buffers, is not.
  */
-import type { EngineName } from "../crypto/engine.ts";
+import type { Engine, EngineName } from "../crypto/engine.ts";
 import { suitesDoneBy } from "../crypto/select-engine.ts";
 import type { Suite } from "../crypto/suites.ts";
 import { Arena, BATCH, outboundRoom } from "../dataplane/arena.ts";
@@ -15,7 +15,7 @@ import { Outbound, OutboundBatch } from "../dataplane/outbound.ts";
 import { OwnedSas } from "../dataplane/owned-sas.ts";
 import { PlaneMemory, type SharedMemory } from "../dataplane/plane-memory.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
-import { innerPackets } from "./inner-packets.ts";
+import { innerPackets, mostOctets, type PacketSize } from "./inner-packets.ts";
 
 export interface EspLoadOptions {
   readonly memory: SharedMemory;
@@ -26,7 +26,7 @@ export interface EspLoadOptions {
   readonly engine: EngineName;
   readonly suite: Suite;
   readonly esn: boolean;
-  readonly size: number;
+  readonly size: PacketSize;
 }
 
 /** What passed and what did not, so far. */
@@ -45,7 +45,7 @@ export class EspLoad {
   readonly #toOpen = new InboundBatch(BATCH, new Uint8Array(0));
   readonly #toSeal = new OutboundBatch(BATCH);
   readonly #packets: readonly Uint8Array[];
-  readonly #closeEngine: () => void;
+  readonly #engine: Engine;
   /** The SA that has the next packet. */
   #next = 0;
 
@@ -56,7 +56,7 @@ export class EspLoad {
     const { sad, spd, counters, blocks } = this.#tables;
     const { slab, ops } = this.#arena;
     const engine = openEngine(options.engine, slab, ops.capacity);
-    this.#closeEngine = () => engine.close();
+    this.#engine = engine;
     this.#owned = new OwnedSas(sad, engine);
     const parts = { sad, spd, counters, owned: this.#owned, engine, ops };
     this.#inbound = new Inbound({ ...parts, worker, workers, block: blocks.workerIn(worker) });
@@ -80,6 +80,21 @@ export class EspLoad {
     const begin = performance.now();
     this.#inbound.open(this.#toOpen);
     this.#inbound.settle(this.#toOpen);
+    return performance.now() - begin;
+  }
+
+  /** After `seal`: ms that the engine alone takes for the same octets once more, whatever they are by now. */
+  sealAlone(): number {
+    const begin = performance.now();
+    this.#engine.seal(this.#arena.ops);
+    return performance.now() - begin;
+  }
+
+  /** After `open`: put back what was sealed, untimed, then ms that the engine alone takes to open it. */
+  openAlone(): number {
+    this.#carry();
+    const begin = performance.now();
+    this.#engine.open(this.#arena.ops);
     return performance.now() - begin;
   }
 
@@ -120,7 +135,7 @@ export class EspLoad {
 
   close(): void {
     this.#owned.close();
-    this.#closeEngine();
+    this.#engine.close();
   }
 
   #passed(block: number): Passed {
@@ -133,14 +148,15 @@ export class EspLoad {
     const { worker, workers, sas, size } = this.#options;
     const { slab } = this.#arena;
     const batch = this.#toSeal;
-    const room = outboundRoom(size);
+    const room = outboundRoom(mostOctets(size));
     const own = this.#tables.blocks.tunnelOwn(0);
     batch.count = BATCH;
     for (let n = 0; n < BATCH; n++) {
       const at = this.#arena.packetAt(n * room);
-      slab.set(this.#packets[n]!, at);
+      const packet = this.#packets[n]!;
+      slab.set(packet, at);
       batch.at[n] = at;
-      batch.length[n] = size;
+      batch.length[n] = packet.length;
       batch.slot[n] = worker + workers * this.#next;
       batch.tunnelBlock[n] = own;
       if (++this.#next === sas) this.#next = 0;

@@ -5,6 +5,8 @@ import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW } from "../ipsec/replay.ts";
 
+import { IMIX, type PacketSize } from "./inner-packets.ts";
+
 export type EspDirection = "seal" | "open";
 
 /** Lists: a row for every combination. What is left out has a default. */
@@ -13,8 +15,8 @@ export interface EspBenchOptions {
   readonly suites?: readonly string[];
   /** Default both. */
   readonly directions?: readonly EspDirection[];
-  /** Octets of the inner packet, 28 to 9000; default 64 and 1400. */
-  readonly sizes?: readonly number[];
+  /** Octets of the inner packet, 28 to 9000, or `imix`; default 64 and 1400. */
+  readonly sizes?: readonly PacketSize[];
   /** Threads, 1 to 64; default 1. */
   readonly workers?: readonly number[];
   /** SAs that each worker owns, 1 to 65536 in all; packets that follow one another have different ones. Default 1. */
@@ -35,7 +37,7 @@ export interface EspBenchOptions {
 export interface EspTask {
   readonly suite: Suite;
   readonly direction: EspDirection;
-  readonly size: number;
+  readonly size: PacketSize;
   readonly workers: number;
   readonly sas: number;
   readonly engine: EngineName | "auto";
@@ -48,8 +50,8 @@ export interface EspTask {
 export interface EspBenchRow {
   readonly suite: string;
   readonly direction: EspDirection;
-  /** Octets of the inner packet. */
-  readonly size: number;
+  /** Octets of the inner packet, or the mix of sizes. */
+  readonly size: PacketSize;
   readonly workers: number;
   /** SAs of each worker. */
   readonly sas: number;
@@ -65,6 +67,8 @@ export interface EspBenchRow {
   readonly gbps: number;
   /** Nanoseconds of processor time of the workers for each packet; null where the kernel does not tell. */
   readonly cpuNsPerPacket: number | null;
+  /** Processor cycles of the workers for each packet; null where perf may not count them. */
+  readonly cyclesPerPacket: number | null;
   /** Packets that did not pass: any but 0 makes the row worthless. */
   readonly drops: number;
   /** Who was measured beside it: a loop in C over the same packets, or `openssl speed`. Null where there is none. */
@@ -73,6 +77,14 @@ export interface EspBenchRow {
   readonly ceilingPps: number | null;
   /** `pps` of that, the median of the turns: 1 is all of it. */
   readonly share: number | null;
+  /** Packets a second of the engine alone, called by the same threads for the same octets; null when not asked for. */
+  readonly enginePps: number | null;
+  /** `pps` of that, the median of the turns. */
+  readonly engineShare: number | null;
+  /** `pps` of each turn, in their order. */
+  readonly samples: readonly number[];
+  /** `ceilingPps` of each turn; empty without a ceiling. */
+  readonly ceilingSamples: readonly number[];
 }
 
 /** In place of names: every suite that the engine does. */
@@ -103,7 +115,8 @@ export const espTasks = (options: EspBenchOptions): EspTask[] => {
   if (!(seconds >= 0.01 && seconds <= 600)) wrong(`seconds: expected 0.01 to 600, not ${seconds}`);
   const suites = (options.suites ?? DEFAULT_SUITES).flatMap((name) => (name === ALL_SUITES ? SUITES : suiteOf(name)));
   const engines = options.engines ?? ["auto"];
-  const sizes = (options.sizes ?? [64, 1400]).map(whole("size", 28, 9000));
+  const octets = whole("size", 28, 9000);
+  const sizes = (options.sizes ?? [64, 1400]).map((size) => (size === IMIX ? size : octets(size)));
   const workerCounts = (options.workers ?? [1]).map(whole("workers", 1, MAX_WORKERS));
   const sasCounts = (options.sas ?? [1]).map(whole("sas", 1, MAX_SAS));
   const windows = (options.windows ?? [DEFAULT_WINDOW]).map(whole("window", MIN_WINDOW, MAX_WINDOW));

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { type Suite, suiteByName } from "../crypto/suites.ts";
+import { BATCH } from "../dataplane/arena.ts";
 import { EspLoad, type EspLoadOptions, type Passed } from "./esp-load.ts";
 import type { EspDirection } from "./esp-rows.ts";
 
@@ -13,6 +14,8 @@ export interface EspThreadInit extends Omit<EspLoadOptions, "suite"> {
   readonly seconds: number;
   /** Parts that the time is divided into: between two of them something else may be measured. */
   readonly turns: number;
+  /** Time the engine alone as well. */
+  readonly alone: boolean;
   /** Words: threads that are ready, turns that threads have done, threads that failed, the turn that may begin. */
   readonly board: SharedArrayBuffer;
 }
@@ -24,6 +27,8 @@ export interface EspTurn {
   readonly spent: number;
   /** ns of processor time in those; undefined where the kernel does not tell. */
   readonly cpu: number | undefined;
+  /** Packets a second of the engine alone; undefined when not asked for. */
+  readonly alone: number | undefined;
 }
 
 export const BOARD_SIZE = 16;
@@ -34,6 +39,7 @@ export const TURN = 3;
 
 const WARM_UP = 150; // ms: V8 needs about 40 before it has compiled the loops; less before what is short anyway
 const STEP = 5; // ms between two looks at the others
+const ALONE = 0.4; // of a turn's time, once more for the engine alone
 const REMEMBER = 20; // batches that bring back to the caches what others have had them for
 
 export default function run(init: EspThreadInit): EspTurn[] {
@@ -62,7 +68,8 @@ const measured = (init: EspThreadInit, board: Int32Array): EspTurn[] => {
     const turn = turns.length + 1;
     awaitTurn(board, turn);
     for (let i = 0; i < REMEMBER; i++) batch();
-    turns.push(oneTurn(batch, passed, (init.seconds * 1000) / init.turns));
+    const ms = (init.seconds * 1000) / init.turns;
+    turns.push({ ...oneTurn(batch, passed, ms), alone: init.alone ? engineAlone(load, init, ms * ALONE) : undefined });
     Atomics.add(board, DONE, 1);
     while (Atomics.load(board, DONE) < init.workers * turn && Atomics.load(board, FAILED) === 0) batch();
   }
@@ -71,7 +78,18 @@ const measured = (init: EspThreadInit, board: Int32Array): EspTurn[] => {
   return turns;
 };
 
-const oneTurn = (batch: () => number, passed: () => Passed, ms: number): EspTurn => {
+/** Packets a second. */
+const engineAlone = (load: EspLoad, { direction }: EspThreadInit, ms: number): number => {
+  if (direction === "seal") load.seal();
+  else load.open();
+  const again = direction === "seal" ? () => load.sealAlone() : () => load.openAlone();
+  let spent = 0;
+  let batches = 0;
+  for (; spent < ms; batches++) spent += again();
+  return (batches * BATCH * 1000) / spent;
+};
+
+const oneTurn = (batch: () => number, passed: () => Passed, ms: number): Omit<EspTurn, "alone"> => {
   const before = passed();
   const cpuBefore = cpuTime();
   const begin = performance.now();

@@ -6,17 +6,21 @@ import { setTimeout } from "node:timers/promises";
 import { Piscina } from "piscina";
 import type { EngineName } from "../crypto/engine.ts";
 import { selectEngine, suitesDoneBy } from "../crypto/select-engine.ts";
+import { BATCH } from "../dataplane/arena.ts";
 import { EspalierError } from "../errors.ts";
 import { type Ceiling, ceilingOf } from "./ceiling.ts";
+import { countCycles, cyclesUnavailable } from "./cycles.ts";
 import { ALL_SUITES, type EspBenchOptions, type EspBenchRow, type EspTask, espTasks } from "./esp-rows.ts";
 import { tablesOf } from "./esp-tables.ts";
 import { BOARD_SIZE, DONE, type EspThreadInit, type EspTurn, FAILED, READY, TURN } from "./esp-thread.ts";
+import { meanOctets } from "./inner-packets.ts";
+import { medianOrNull } from "./statistics.ts";
 
 type Task = EspTask & { readonly engine: EngineName };
 
 /**
  * Measure every combination of the options, one after the other, each in fresh threads. `onRow` is told each row as soon as
- * it is there, and `say` once why rows have nothing measured beside them. Rejects with ESPALIER_USAGE for an option out of its range and with ESPALIER_PLATFORM for an engine that
+ * it is there, and `say` once why rows lack something. Rejects with ESPALIER_USAGE for an option out of its range and with ESPALIER_PLATFORM for an engine that
  * cannot run here or does not give the known answers, both before anything is measured.
  */
 export const benchEsp = async (
@@ -31,13 +35,17 @@ export const benchEsp = async (
     });
   const rows: EspBenchRow[] = [];
   const said = new Set<string>();
+  const once = (line: string): void => {
+    if (!said.has(line)) say(line);
+    said.add(line);
+  };
+  const noCycles = cyclesUnavailable();
+  if (noCycles !== undefined) once(`no cycles: ${noCycles}`);
   for (const task of tasks) {
     const ceiling = options.ceiling === false ? undefined : await ceilingOf(task);
-    if (ceiling instanceof Error && !said.has(ceiling.message)) {
-      said.add(ceiling.message);
-      say(`no ceiling: ${ceiling.message}`);
-    }
-    const row = await rowOf(task, ceiling instanceof Error ? undefined : ceiling);
+    if (ceiling instanceof Error) once(`no ceiling: ${ceiling.message}`);
+    const beside = { ceiling: ceiling instanceof Error ? undefined : ceiling, alone: options.ceiling !== false };
+    const row = await rowOf(task, { ...beside, cycles: noCycles === undefined });
     rows.push(row);
     onRow(row, tasks.length);
   }
@@ -65,12 +73,24 @@ const withEngines = (tasks: readonly EspTask[]): Task[] => {
 
 const LOOK = 2; // ms between two looks at the threads
 
-/** Parts of a row's time that take turns with its ceiling. */
+/** Parts of a row's time, each a sample: they take turns with the ceiling. */
 const TURNS = 5;
 
-const rowOf = async (task: Task, ceiling: Ceiling | undefined): Promise<EspBenchRow> => {
+/** What is measured beside a row. */
+interface Beside {
+  readonly ceiling: Ceiling | undefined;
+  /** The engine alone. */
+  readonly alone: boolean;
+  /** perf may count them. */
+  readonly cycles: boolean;
+}
+
+const rowOf = async (task: Task, beside: Beside): Promise<EspBenchRow> => {
   const { suite, direction, size, workers, sas, engine, esn, window } = task;
-  const { threads, ceilings } = await inThreads(task, ceiling).finally(() => ceiling?.close());
+  const { ceiling } = beside;
+  const cycles = beside.cycles ? countCycles() : undefined;
+  const { threads, ceilings } = await inThreads(task, beside).finally(() => ceiling?.close());
+  const perNs = await cycles?.end();
   const results = threads.flat();
   const sum = (value: (result: EspTurn) => number, of = results): number =>
     of.reduce((total, result) => total + value(result), 0);
@@ -78,23 +98,33 @@ const rowOf = async (task: Task, ceiling: Ceiling | undefined): Promise<EspBench
     sum(({ packets }) => packets, [...of]) / (sum(({ spent }) => spent, [...of]) / workers / 1000);
   const packets = sum((result) => result.packets);
   const cpu = sum((result) => result.cpu ?? Number.NaN);
-  const shares = ceilings.map((limit, turn) => rate(threads.map((turns) => turns[turn]!)) / limit);
+  const samples = Array.from({ length: TURNS }, (_, turn) => rate(threads.map((turns) => turns[turn]!)));
+  const engineAlone = samples.map((_, turn) =>
+    sum(
+      ({ alone = Number.NaN }) => alone,
+      threads.map((turns) => turns[turn]!),
+    ),
+  );
+  const known = engineAlone.filter((pps) => !Number.isNaN(pps));
+  const cpuNsPerPacket = Number.isNaN(cpu) || packets === 0 ? null : cpu / packets;
   return {
     ...{ suite: suite.name, direction, size, workers, sas, engine, esn, window },
     seconds: sum(({ spent }) => spent) / workers / 1000,
     packets,
     pps: rate(results),
-    gbps: (rate(results) * size * 8) / 1e9,
-    cpuNsPerPacket: Number.isNaN(cpu) || packets === 0 ? null : cpu / packets,
+    gbps: (rate(results) * meanOctets(size, BATCH) * 8) / 1e9,
+    cpuNsPerPacket,
+    cyclesPerPacket: perNs === undefined || cpuNsPerPacket === null ? null : cpuNsPerPacket * perNs,
     drops: sum((result) => result.drops),
     ceiling: ceiling?.name ?? null,
-    ceilingPps: median(ceilings),
-    share: median(shares),
+    ceilingPps: medianOrNull(ceilings),
+    share: medianOrNull(ceilings.map((limit, turn) => samples[turn]! / limit)),
+    enginePps: medianOrNull(known),
+    engineShare: medianOrNull(known.map((limit, turn) => samples[turn]! / limit)),
+    samples,
+    ceilingSamples: ceilings,
   };
 };
-
-const median = (values: readonly number[]): number | null =>
-  values.length === 0 ? null : [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 interface Measured {
   /** Of each thread, its turns. */
@@ -103,7 +133,7 @@ interface Measured {
   readonly ceilings: readonly number[];
 }
 
-const inThreads = async (task: Task, ceiling: Ceiling | undefined): Promise<Measured> => {
+const inThreads = async (task: Task, { ceiling, alone }: Beside): Promise<Measured> => {
   const { suite, direction, size, workers, sas, engine, esn, seconds } = task;
   const memory = tablesOf({ ...task, pairs: workers * sas }).shared;
   const board = new SharedArrayBuffer(BOARD_SIZE);
@@ -114,13 +144,25 @@ const inThreads = async (task: Task, ceiling: Ceiling | undefined): Promise<Meas
     concurrentTasksPerWorker: 1,
     atomics: "disabled",
   });
-  const turns = ceiling === undefined ? 1 : TURNS;
-  const both = { memory, workers, sas, engine, suite: suite.name, esn, size, direction, seconds, turns, board };
+  const both = {
+    memory,
+    workers,
+    sas,
+    engine,
+    suite: suite.name,
+    esn,
+    size,
+    direction,
+    seconds,
+    turns: TURNS,
+    alone,
+    board,
+  };
   const running = Array.from({ length: workers }, (_, worker) => pool.run({ worker, ...both }));
   const ended = Promise.allSettled(running);
   for (const task of running) task.catch(() => Atomics.store(new Int32Array(board), FAILED, 1));
   try {
-    const ceilings = await takeTurns(new Int32Array(board), workers, turns, (seconds * 1000) / turns, ceiling);
+    const ceilings = await takeTurns(new Int32Array(board), workers, (seconds * 1000) / TURNS, ceiling);
     const threads = (await ended).map((end) => {
       if (end.status === "rejected") throw end.reason;
       return end.value;
@@ -136,7 +178,6 @@ const inThreads = async (task: Task, ceiling: Ceiling | undefined): Promise<Meas
 const takeTurns = async (
   board: Int32Array,
   workers: number,
-  turns: number,
   ms: number,
   ceiling: Ceiling | undefined,
 ): Promise<number[]> => {
@@ -146,7 +187,7 @@ const takeTurns = async (
   const ceilings: number[] = [];
   try {
     await reach(READY, workers);
-    for (let turn = 1; turn <= turns; turn++) {
+    for (let turn = 1; turn <= TURNS; turn++) {
       if (ceiling !== undefined) ceilings.push(await ceiling.measure(ms));
       Atomics.store(board, TURN, turn);
       Atomics.notify(board, TURN);

@@ -19,6 +19,8 @@ const PORT = 5202;
 const GRACE = 15; // seconds beyond the test
 /** ms for what is still on its way. */
 const SETTLING = 20;
+/** ms after which the sink has said its last word. */
+const LAST_WORD = 400;
 
 const report = z.object({ seconds: z.number().positive() });
 
@@ -37,13 +39,43 @@ export const moveDatagrams = async (processes: Processes, sites: Sites, load: Da
     const text = await processes.run(sender, (seconds + GRACE) * 1000);
     await new Promise((resolve) => setTimeout(resolve, SETTLING));
     const after = await counted(processes, sites);
-    return carried(report.parse(JSON.parse(text)).seconds, octets, after.sent - before.sent, after.got - before.got);
+    const took = report.parse(JSON.parse(text)).seconds;
+    await new Promise((resolve) => setTimeout(resolve, LAST_WORD));
+    const told = readSink(sink.out);
+    return {
+      ...carried(took, octets, after.sent - before.sent, after.got - before.got),
+      outOfOrder: told.at(-1)?.late ?? null,
+      samples: ratesOf(told).map((pps) => (pps * octets * 8) / 1e9),
+    };
   } finally {
     await sink.end();
   }
 };
 
-const carried = (seconds: number, octets: number, sent: number, got: number): Carried => {
+const said = z.object({ ms: z.number(), got: z.number(), late: z.number() });
+
+const readSink = (text: string): z.infer<typeof said>[] =>
+  text
+    .split("\n")
+    .filter((line) => line.startsWith("{") && line.endsWith("}"))
+    .map((line) => said.parse(JSON.parse(line)));
+
+const AT_LEAST = 200; // ms of a sample: the last one may be short, and idle
+
+/** Datagrams a second between one report and the next. */
+const ratesOf = (told: readonly z.infer<typeof said>[]): number[] =>
+  told
+    .slice(1, -1)
+    .map(({ ms, got }, i) => ({ ms: ms - told[i]!.ms, got: got - told[i]!.got }))
+    .filter(({ ms }) => ms >= AT_LEAST)
+    .map(({ ms, got }) => (got * 1000) / ms);
+
+const carried = (
+  seconds: number,
+  octets: number,
+  sent: number,
+  got: number,
+): Omit<Carried, "outOfOrder" | "samples"> => {
   const lossPercent = sent === 0 ? 0 : Math.max(0, (1 - got / sent) * 100);
   return { seconds, bytes: got * octets, packets: got, offered: sent, lossPercent, retransmits: null };
 };

@@ -71,8 +71,8 @@ export class Running {
   }
 
   /** Asks it to end, then makes it. */
-  async end(): Promise<void> {
-    this.kill("SIGTERM");
+  async end(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    this.kill(signal);
     const timer = setTimeout(() => this.kill("SIGKILL"), GRACE);
     await this.ended;
     clearTimeout(timer);

@@ -2,26 +2,36 @@
  * `espalier bench tunnel`: two gateways as their users run them, traffic between the hosts behind them, on this machine.
  * Everything is made for it in network namespaces and removed after it, whatever happens.
  */
-import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { callControl } from "../control/client.ts";
 import type { EngineName } from "../crypto/engine.ts";
 import { SUITES, suiteByName } from "../crypto/suites.ts";
+import { POLL_STRATEGIES } from "../dataplane/poll-strategy.ts";
 import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
 import { type Carried, moveTraffic } from "./iperf.ts";
+import { type Latency, readPings, startPings } from "./latency.ts";
+import { type LossTrial, NDR, PDR, searchLossRates } from "./loss-search.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes, type Running } from "./processes.ts";
 import { searchRate } from "./rate-search.ts";
+import { mainProgram, startSelf } from "./self-gateways.ts";
 import { INNER, INNER_MTU, OUTER, Sites } from "./sites.ts";
+import { startStrongswan, strongswanUnavailable } from "./strongswan-gateways.ts";
+import type { TunnelGateways, TunnelPlace } from "./tunnel-gateways.ts";
+import { startWireguard, wireguardUnavailable } from "./wireguard-gateways.ts";
+
+export const TUNNEL_PEERS = ["self", "plain", "strongswan", "wireguard-go"] as const;
+export type TunnelPeer = (typeof TUNNEL_PEERS)[number];
 
 export interface TunnelBenchOptions {
-  /** `self`: a tunnel between two gateways of ours, the default. `plain`: none, the limit of this machine. */
-  readonly peer?: "self" | "plain";
+  /**
+   * `self`: a tunnel between two gateways of ours, the default. `plain`: none, the limit of this machine. Others: between
+   * two of theirs, for the same work.
+   */
+  readonly peer?: TunnelPeer;
   /** Streams of TCP or UDP, 1 to 128; default 1. */
   readonly streams?: number;
   /** Octets of UDP payload, 16 to 1372; default TCP. */
@@ -30,6 +40,8 @@ export interface TunnelBenchOptions {
   readonly rate?: number;
   /** Percent of UDP datagrams, 0 to 99: the highest rate is searched at which no more are lost. Takes some 20 s more. */
   readonly maxLoss?: number;
+  /** Search the highest rates without loss (NDR) and with at most 0.5 % (PDR); needs `udp`. Takes a minute. */
+  readonly ndr?: boolean;
   /** 1 to 3600; default 5. */
   readonly seconds?: number;
   /** Default aes256gcm16. */
@@ -38,6 +50,10 @@ export interface TunnelBenchOptions {
   readonly workers?: number;
   /** Default `auto`. */
   readonly engine?: EngineName | "auto";
+  /** How a worker waits; default `adaptive`. */
+  readonly poll?: "sleep" | "spin" | "adaptive";
+  /** Pairs of SAs of the tunnel; default one a worker. */
+  readonly sas?: number | "auto";
   /** ESP in UDP; default `auto`, which is protocol 50 here. */
   readonly encap?: "auto" | "force" | "never";
   /** Of the virtual links: with them a packet may stand for 45. Default true. */
@@ -48,7 +64,7 @@ export interface TunnelBenchOptions {
 
 /** Null is what has no meaning: `lossPercent` of TCP, `suite` without a tunnel. */
 export interface TunnelBenchResult {
-  readonly peer: "self" | "plain";
+  readonly peer: TunnelPeer;
   readonly streams: number;
   /** Octets of payload in a datagram; null: TCP. */
   readonly udp: number | null;
@@ -61,9 +77,25 @@ export interface TunnelBenchResult {
   readonly lossPercent: number | null;
   /** Processors that both gateways together kept busy. What the kernel does on its own account is not in it. */
   readonly gatewayCores: number;
+  /** Seconds of the gateways' processor time for 10^9 bits of payload. */
+  readonly cpuPerGbit: number | null;
   /** With no other traffic. */
   readonly ping: { readonly averageMs: number };
+  /** ms there and back while the traffic ran; null: no echo came back. */
+  readonly loadedP50Ms: number | null;
+  readonly loadedP99Ms: number | null;
+  /** Datagrams or segments that came after a later one, of all that came; null: not known. */
+  readonly outOfOrder: number | null;
   readonly retransmits: number | null;
+  /** Datagrams a second without any loss, and with at most 0.5 %; null: not searched. */
+  readonly ndrPps: number | null;
+  readonly pdrPps: number | null;
+  /** Every trial of that search, in order. */
+  readonly trials: readonly LossTrial[];
+  readonly curves: { readonly latencyMs: readonly (readonly [number, number])[] };
+  /** Gbit/s of parts of the time. */
+  readonly samples: readonly number[];
+  readonly poll: string | null;
   readonly suite: string | null;
   readonly engine: string | null;
   readonly workers: number | null;
@@ -76,7 +108,8 @@ export interface TunnelBenchResult {
   readonly machine: string;
 }
 
-type Settings = Required<Omit<TunnelBenchOptions, "signal" | "udp" | "rate" | "maxLoss">> & {
+type Settings = Required<Omit<TunnelBenchOptions, "signal" | "udp" | "rate" | "maxLoss" | "peer">> & {
+  readonly peer: TunnelPeer;
   readonly udp: number | undefined;
   readonly rate: number | undefined;
   readonly maxLoss: number | undefined;
@@ -84,7 +117,6 @@ type Settings = Required<Omit<TunnelBenchOptions, "signal" | "udp" | "rate" | "m
 
 const WARM_UP = 1; // seconds of the same traffic before the one that counts
 const SEARCH = 2; // seconds of each step of a search
-const PATIENCE = 15_000; // ms for IKE
 
 /**
  * Rejects with ESPALIER_USAGE for an option out of its range, ESPALIER_PRIVILEGE or ESPALIER_PLATFORM where this machine
@@ -92,7 +124,7 @@ const PATIENCE = 15_000; // ms for IKE
  */
 export const benchTunnel = async (options: TunnelBenchOptions = {}): Promise<TunnelBenchResult> => {
   const settings = checked(options);
-  const main = mainProgram();
+  mainProgram();
   checkMachine(settings);
   const processes = new Processes(options.signal);
   processes.proceed();
@@ -100,11 +132,7 @@ export const benchTunnel = async (options: TunnelBenchOptions = {}): Promise<Tun
   const directory = mkdtempSync(join(tmpdir(), `espalier-bench-${process.pid}-`));
   try {
     await sites.make(settings);
-    const gateways = settings.peer === "self" ? await startGateways(processes, sites, settings, directory, main) : [];
-    if (settings.peer === "plain") {
-      await sites.route("gw-a", INNER.netB, OUTER.b);
-      await sites.route("gw-b", INNER.netA, OUTER.a);
-    }
+    const gateways = await start({ processes, sites, directory }, settings);
     return await measure(processes, sites, settings, gateways);
   } catch (error) {
     options.signal?.throwIfAborted(); // what broke then broke because of it
@@ -116,13 +144,27 @@ export const benchTunnel = async (options: TunnelBenchOptions = {}): Promise<Tun
   }
 };
 
+const NOBODY: TunnelGateways = {
+  processes: [],
+  describe: async () => ({ suite: null, engine: null, workers: null }),
+};
+
+const start = async (place: TunnelPlace, settings: Settings): Promise<TunnelGateways> => {
+  if (settings.peer === "self") return startSelf(place, settings);
+  if (settings.peer === "strongswan") return startStrongswan(place, settings);
+  if (settings.peer === "wireguard-go") return startWireguard(place);
+  await place.sites.route("gw-a", INNER.netB, OUTER.b);
+  await place.sites.route("gw-b", INNER.netA, OUTER.a);
+  return NOBODY;
+};
+
 const wrong = (message: string, remedy?: string): never => {
   throw new EspalierError("ESPALIER_USAGE", message, remedy === undefined ? {} : { remedy });
 };
 
 const checked = (options: TunnelBenchOptions): Settings => {
   const { peer = "self", streams = 1, seconds = 5, suite = "aes256gcm16", workers = 1, engine = "auto" } = options;
-  const { encap = "auto", offloads = true, udp, rate, maxLoss } = options;
+  const { encap = "auto", offloads = true, poll = "adaptive", sas = "auto", ndr = false, udp, rate, maxLoss } = options;
   const inRange = (what: string, value: number, least: number, most: number): void => {
     if (!(value >= least && value <= most && Number.isInteger(value)))
       wrong(`${what}: expected a whole number from ${least} to ${most}, not ${value}`);
@@ -130,7 +172,9 @@ const checked = (options: TunnelBenchOptions): Settings => {
   const among = (what: string, value: string, all: readonly string[]): void => {
     if (!all.includes(value)) wrong(`${what}: expected ${all.join(", ")}, not ${value}`);
   };
-  among("peer", peer, ["self", "plain"]);
+  among("peer", peer, TUNNEL_PEERS);
+  among("poll", poll, POLL_STRATEGIES);
+  if (sas !== "auto") inRange("sas", sas, 1, MAX_WORKERS);
   among("encap", encap, ["auto", "force", "never"]);
   among("engine", engine, ["auto", "ipsec-mb", "openssl", "node", "noble"]);
   inRange("streams", streams, 1, 128);
@@ -144,21 +188,22 @@ const checked = (options: TunnelBenchOptions): Settings => {
   if (maxLoss !== undefined && rate !== undefined)
     wrong("the rate is either given or searched", "Leave one of them out.");
   if (rate !== undefined && udp === undefined) wrong("a rate is for UDP", "Give --udp as well.");
+  if (ndr && (udp === undefined || rate !== undefined || maxLoss !== undefined))
+    wrong(
+      "the rates without loss are searched for UDP, with nothing else given",
+      "Give --udp, no --rate, no --max-loss.",
+    );
   if (suiteByName(suite) === undefined)
     wrong(`no suite is called ${suite}`, `Suites: ${SUITES.map(({ name }) => name).join(", ")}.`);
-  return { peer, streams, seconds, suite, workers, engine, encap, offloads, udp, rate, maxLoss };
-};
-
-const mainProgram = (): string => {
-  const main = fileURLToPath(new URL("../cli/main.js", import.meta.url));
-  if (existsSync(main)) return main;
-  throw new EspalierError("ESPALIER_PLATFORM", "the gateways run compiled JavaScript, and there is none", {
-    remedy: "Run `npm run build` and use dist/.",
-  });
+  return { peer, streams, seconds, suite, workers, engine, encap, offloads, poll, sas, ndr, udp, rate, maxLoss };
 };
 
 /** Programs, and Debian's packages of them. */
 const NEEDED = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3" };
+
+/** Why a peer cannot run here for want of its programs, or undefined. */
+export const peerUnavailable = (peer: string): string | undefined =>
+  peer === "strongswan" ? strongswanUnavailable() : peer === "wireguard-go" ? wireguardUnavailable() : undefined;
 
 const checkMachine = ({ offloads, peer }: Settings): void => {
   if (process.getuid?.() !== 0)
@@ -171,81 +216,43 @@ const checkMachine = ({ offloads, peer }: Settings): void => {
     throw new EspalierError("ESPALIER_PLATFORM", `not installed: ${missing.map(([program]) => program).join(", ")}`, {
       remedy: `Install what is missing (Debian: apt-get install ${missing.map(([, of]) => of).join(" ")}).`,
     });
-  const noTun = peer === "self" ? tunUnavailable() : undefined;
+  const noTun = peer === "plain" ? undefined : tunUnavailable();
   if (noTun !== undefined) throw noTun;
-};
-
-interface BenchGateway {
-  readonly process: Running;
-  readonly control: string;
-}
-
-const startGateways = async (
-  processes: Processes,
-  sites: Sites,
-  settings: Settings,
-  directory: string,
-  main: string,
-): Promise<BenchGateway[]> => {
-  const psk = `0x${randomBytes(32).toString("hex")}`;
-  const gateways = (["b", "a"] as const).map((side) => {
-    const control = join(directory, `${side}.sock`);
-    const file = join(directory, `${side}.yaml`); // JSON is YAML
-    writeFileSync(file, JSON.stringify({ control, ...configuration(side, psk, settings) }), { mode: 0o600 });
-    const command = [process.execPath, main, "run", "-c", file];
-    return { process: processes.start(sites.inside(side === "a" ? "gw-a" : "gw-b", command)), control };
-  });
-  for (const gateway of gateways) await processes.until("the tunnel is up", () => upReport(gateway), PATIENCE);
-  return gateways;
-};
-
-const configuration = (side: "a" | "b", psk: string, { suite, workers, engine, encap }: Settings): object => {
-  const far = side === "a" ? "b" : "a";
-  return {
-    workers,
-    engine,
-    log: { level: "warn" },
-    connections: {
-      bench: {
-        local: { address: OUTER[side], id: `gw-${side}.example` },
-        remote: { address: OUTER[far], id: `gw-${far}.example` },
-        psk,
-        start: side === "a" ? "initiate" : "none",
-        encap,
-        liveness: "off",
-        children: {
-          net: { proposals: [suite], interface: { name: "esp0", routes: [side === "a" ? INNER.netB : INNER.netA] } },
-        },
-      },
-    },
-  };
-};
-
-/** The gateway's status once its tunnel is up; throws when it has ended. */
-const upReport = async ({ process, control }: BenchGateway) => {
-  if (!process.isRunning) throw new EspalierError("ESPALIER_PLATFORM", `a gateway ended: ${process.account}`);
-  if (!existsSync(control)) return undefined;
-  const status = await callControl(control, "status", {});
-  const [connection] = status.connections;
-  return connection?.state === "up" && connection.childSas.length > 0 ? status : undefined;
+  const noPeer = peerUnavailable(peer);
+  if (noPeer !== undefined) throw new EspalierError("ESPALIER_PLATFORM", `the peer ${peer} cannot run here: ${noPeer}`);
 };
 
 const measure = async (
   processes: Processes,
   sites: Sites,
   settings: Settings,
-  gateways: readonly BenchGateway[],
+  gateways: TunnelGateways,
 ): Promise<TunnelBenchResult> => {
   const { peer, streams, udp, offloads } = settings;
   const before = loadAverage();
   const averageMs = await pingTime(processes, sites);
   const run = async (seconds: number, rate: number | undefined): Promise<Measured> => {
-    const cpuBefore = cpuSeconds(gateways);
+    const cpuBefore = cpuSeconds(gateways.processes);
     const carried = await moveTraffic(processes, sites, { streams, udp, rate, seconds });
-    return { ...carried, cpu: cpuSeconds(gateways) - cpuBefore };
+    return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore };
   };
-  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu } = await bestRun(settings, run);
-  const status = gateways[0] === undefined ? undefined : await upReport(gateways[0]);
+  const search = settings.ndr ? await searchRates(settings, run) : undefined;
+  const pdr = search?.rates.find(({ goal }) => goal === PDR)?.rate;
+  let latency: Latency | undefined;
+  const last = async (seconds: number, rate: number | undefined): Promise<Measured> => {
+    const pings = startPings(processes, sites, seconds);
+    const measured = await run(seconds, rate);
+    await pings.end("SIGINT"); // then it sums up
+    latency = readPings(pings.out);
+    return measured;
+  };
+  const at = { ...settings, rate: pdr === undefined ? settings.rate : Math.max(1, pdr) };
+  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, outOfOrder, samples } = await bestRun(
+    at,
+    run,
+    last,
+  );
+  const { suite, engine, workers } = await gateways.describe();
   return {
     peer,
     streams,
@@ -255,11 +262,21 @@ const measure = async (
     offeredPps: offered === null ? null : offered / seconds,
     lossPercent,
     gatewayCores: cpu / seconds,
+    cpuPerGbit: bytes === 0 ? null : cpu / ((bytes * 8) / 1e9),
     ping: { averageMs },
+    loadedP50Ms: latency?.p50 ?? null,
+    loadedP99Ms: latency?.p99 ?? null,
+    outOfOrder,
     retransmits,
-    suite: status?.connections[0]?.childSas[0]?.suite ?? null,
-    engine: status?.engine.name ?? null,
-    workers: status?.workers.length ?? null,
+    ndrPps: search?.rates.find(({ goal }) => goal === NDR)?.rate ?? null,
+    pdrPps: pdr ?? null,
+    trials: search?.trials ?? [],
+    curves: { latencyMs: latency?.curve ?? [] },
+    samples: samples.length > 0 ? samples : [(bytes * 8) / seconds / 1e9],
+    suite,
+    engine,
+    workers,
+    poll: peer === "self" ? settings.poll : null,
     encap: peer === "self" ? settings.encap : null,
     offloads: offloads ? "on" : "off",
     seconds,
@@ -270,15 +287,34 @@ const measure = async (
 
 type Measured = Carried & { readonly cpu: number };
 
+type Run = (seconds: number, rate: number | undefined) => Promise<Measured>;
+
+/** Of what the sender can do, the part at which the search of rates gives up. */
+const LEAST_SHARE = 0.005;
+
+const searchRates = async ({ seconds }: Settings, run: Run) => {
+  const warm = await run(WARM_UP, undefined);
+  const most = Math.max(1, Math.round((warm.offered ?? 0) / warm.seconds));
+  const search = {
+    most,
+    least: Math.max(1, most * LEAST_SHARE),
+    goals: [NDR, PDR],
+    short: 1,
+    precision: 0.03,
+    repeats: 1,
+  };
+  return searchLossRates({ ...search, long: seconds }, async (rate, length) => {
+    const measured = await run(length, rate);
+    return { offered: (measured.offered ?? 0) / measured.seconds, lossPercent: measured.lossPercent ?? 0 };
+  });
+};
+
 /** A short run to warm up, then the one that counts. With a greatest loss, a search between them. */
-const bestRun = async (
-  { rate, maxLoss, seconds }: Settings,
-  run: (seconds: number, rate: number | undefined) => Promise<Measured>,
-): Promise<Measured> => {
+const bestRun = async ({ rate, maxLoss, seconds }: Settings, run: Run, last: Run): Promise<Measured> => {
   const warm = await run(WARM_UP, rate);
-  if (maxLoss === undefined) return run(seconds, rate);
-  const judged = async (length: number, tried: number) => {
-    const measured = await run(length, tried);
+  if (maxLoss === undefined) return last(seconds, rate);
+  const judged = async (length: number, tried: number, by = run) => {
+    const measured = await by(length, tried);
     return { ...measured, isGood: (measured.lossPercent ?? 0) <= maxLoss };
   };
   const most = (warm.offered ?? 0) / warm.seconds;
@@ -288,7 +324,7 @@ const bestRun = async (
       const short = await judged(SEARCH, tried);
       return { offered: (short.offered ?? 0) / short.seconds, isGood: short.isGood };
     },
-    (tried) => judged(seconds, tried),
+    (tried) => judged(seconds, tried, last),
   );
 };
 
@@ -307,8 +343,8 @@ const pingTime = async (processes: Processes, sites: Sites): Promise<number> => 
 const TICKS = 100; // a second, in /proc (proc(5): USER_HZ, which is 100 on all platforms of ours)
 
 /** Processor time of the gateways, all their threads. */
-const cpuSeconds = (gateways: readonly BenchGateway[]): number =>
-  gateways.reduce((sum, { process: { pid } }) => {
+export const cpuSeconds = (gateways: readonly Running[]): number =>
+  gateways.reduce((sum, { pid }) => {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third on; the second may hold spaces
     return sum + (Number(fields[11]) + Number(fields[12])) / TICKS;

@@ -1,4 +1,5 @@
 /** What was measured, for people. */
+import { availableParallelism } from "node:os";
 import pc from "picocolors";
 import type { EspBenchRow, TunnelBenchResult } from "../index.ts";
 import { type Column, plainTable } from "./plain-table.ts";
@@ -17,6 +18,7 @@ const ESP_COLUMNS: readonly Column[] = [
   { title: "Gbit/s", right: true },
   { title: "CPU ns/packet", right: true },
   { title: "drops", right: true },
+  { title: "of the engine", right: true },
   { title: "of the ceiling", right: true },
 ];
 
@@ -36,6 +38,7 @@ export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readon
     row.gbps.toFixed(2),
     row.cpuNsPerPacket === null ? "-" : row.cpuNsPerPacket.toFixed(0),
     row.drops === 0 ? "0" : paint.red(packets(row.drops)),
+    row.engineShare === null ? "-" : `${(row.engineShare * 100).toFixed(0)} %`,
     row.share === null ? "-" : `${(row.share * 100).toFixed(0)} % of ${packets(row.ceilingPps ?? 0)}`,
   ]);
   const names = [...new Set(rows.flatMap(({ ceiling }) => (ceiling === null ? [] : [ceiling])))];
@@ -47,8 +50,13 @@ export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readon
 export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readonly colour: boolean }): string => {
   const { peer, streams, udp, suite, engine, workers, encap, offloads, seconds, lossPercent, retransmits } = result;
   const payload = udp === null ? "TCP" : `UDP of ${udp} octets`;
-  const tunnel = peer === "plain" ? "none: plain forwarding" : `${suite}, ${engine}, encap ${encap}`;
-  const threads = `${workers} each, ${result.gatewayCores.toFixed(2)} processors busy in both gateways`;
+  const tunnel =
+    peer === "plain"
+      ? "none: plain forwarding"
+      : peer === "self"
+        ? `${suite}, ${engine}, encap ${encap}`
+        : `${peer}: ${suite}, ${engine}`;
+  const threads = `${workers === null ? "" : `${workers} each, `}${result.gatewayCores.toFixed(2)} processors busy in both gateways`;
   const lines: (readonly [string, string])[] = [
     ["tunnel", tunnel],
     ["workers", peer === "plain" ? "none" : threads],
@@ -58,6 +66,24 @@ export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readon
     ...(lossPercent === null
       ? []
       : [["lost", `${lossPercent.toFixed(2)} % of ${packets(result.offeredPps ?? 0)} packets/s`] as const]),
+    ...(result.ndrPps === null ? [] : [["without loss (NDR)", `${packets(result.ndrPps)} packets/s`] as const]),
+    ...(result.pdrPps === null
+      ? []
+      : [
+          ["at most 0.5 % (PDR)", `${packets(result.pdrPps)} packets/s, after ${result.trials.length} trials`] as const,
+        ]),
+    ...(result.cpuPerGbit === null || peer === "plain"
+      ? []
+      : [["cost", `${result.cpuPerGbit.toFixed(3)} s of processor time a Gbit`] as const]),
+    ...(result.outOfOrder === null ? [] : [["out of order", `${result.outOfOrder}`] as const]),
+    ...(result.loadedP50Ms === null
+      ? []
+      : [
+          [
+            "ping under load",
+            `${result.loadedP50Ms.toFixed(2)} ms, 99 % within ${(result.loadedP99Ms ?? 0).toFixed(2)} ms`,
+          ] as const,
+        ]),
     ...(retransmits === null ? [] : [["retransmits", `${retransmits}`] as const]),
     ["ping", `${result.ping.averageMs.toFixed(3)} ms`],
   ];
@@ -67,5 +93,14 @@ export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readon
 
 const WIDTH = 23;
 
-export const machineLine = ([before, after]: readonly [number, number], machine: string): string =>
-  `load ${before.toFixed(2)}, then ${after.toFixed(2)}; ${machine}`;
+/** Others that want a processor, of each: more than this before the beginning, and figures are of a busy machine. */
+const BUSY = 0.5;
+
+export const machineLine = (
+  [before, after]: readonly [number, number],
+  machine: string,
+  processors = availableParallelism(),
+): string => {
+  const line = `load ${before.toFixed(2)}, then ${after.toFixed(2)}; ${machine}`;
+  return before > BUSY * processors ? `${line}\nbeware: the machine was busy before this began` : line;
+};

@@ -1,4 +1,4 @@
-/** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways. */
+/** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways; what IKE costs. */
 import { type Command, InvalidArgumentError } from "commander";
 import {
   benchEsp,
@@ -6,17 +6,31 @@ import {
   describeMachine,
   type EngineName,
   type EspBenchOptions,
+  type EspBenchRow,
   type EspDirection,
+  IMIX,
   loadAverage,
+  type PacketSize,
+  peerUnavailable,
   type TunnelBenchOptions,
+  type TunnelBenchResult,
+  type TunnelPeer,
 } from "../index.ts";
+import { addCompare } from "./bench-compare.ts";
+import { addIke } from "./bench-ike.ts";
+import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
+import { addReport } from "./bench-report.ts";
+import { addSad } from "./bench-sad.ts";
+import { addSpd } from "./bench-spd.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
+import { addTurns } from "./bench-turns.ts";
+import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
-interface EspOptions {
+interface EspOptions extends OutputOptions {
   readonly suite?: readonly string[];
   readonly direction?: readonly EspDirection[];
-  readonly size?: readonly number[];
+  readonly size?: readonly PacketSize[];
   readonly workers?: readonly number[];
   readonly sas?: readonly number[];
   readonly engine?: readonly EngineName[];
@@ -28,20 +42,29 @@ interface EspOptions {
 }
 
 export const addBench = (program: Command, terminal: Terminal): void => {
-  const bench = program.command("bench").description("measure ESP on this machine");
+  const bench = program.command("bench").description("measure ESP and IKE on this machine");
   addEsp(bench, terminal);
   addTunnel(bench, terminal);
+  addCompare(bench, terminal);
+  addIke(bench, terminal);
+  addSad(bench, terminal);
+  addTurns(bench, terminal);
+  addReport(bench, terminal);
+  addSpd(bench, terminal);
 };
 
 const addEsp = (bench: Command, terminal: Terminal): void => {
-  bench
-    .command("esp")
+  withOutput(bench.command("esp"), number)
     .description(
       "what a packet costs the workers in memory, without sockets and interfaces; a row for every combination",
     )
     .option("--suite <list>", "suites, or all (aes256gcm16,aes128-sha256,chacha20poly1305)", words)
     .option("--direction <list>", "seal, open or both (seal,open)", directions)
-    .option("--size <list>", "octets of the inner packet, 28 to 9000 (64,1400)", wholes)
+    .option(
+      "--size <list>",
+      "octets of the inner packet, 28 to 9000, imix, or standard: all of RFC 2544's (64,1400)",
+      sizes,
+    )
     .option("--workers <list>", "threads (1)", wholes)
     .option("--sas <list>", "SAs of each worker, one after the other (1)", wholes)
     .option("--engine <list>", "auto, ipsec-mb, openssl, node, noble (auto)", words)
@@ -52,13 +75,27 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
     .option("--json", "an array of rows as JSON")
     .action(async (options: EspOptions) => {
       const before = loadAverage();
-      let done = 0;
-      const onRow = (_: unknown, of: number): void => {
-        done++;
-        if (terminal.columns !== undefined && options.json !== true)
-          terminal.err(done === of ? "\r\x1b[K" : `\r${done} of ${of} rows`);
+      const notes: string[] = [];
+      const say = (line: string): void => {
+        if (notes.includes(line)) return;
+        notes.push(line);
+        terminal.err(`${line}\n`);
       };
-      const rows = await benchEsp(espOptions(options), onRow, (line) => terminal.err(`${line}\n`));
+      const { json: _, ...settings } = options;
+      const progress = startProgress(terminal, options.json === true);
+      const rows = await measureRuns(
+        "esp",
+        settings,
+        (run, runs) => {
+          let done = (run - 1) / runs;
+          const onRow = ({ suite, size }: EspBenchRow, of: number): void => {
+            done += 1 / (of * runs);
+            progress.at(done, `${suite} ${size}`);
+          };
+          return benchEsp(espOptions(options), onRow, say);
+        },
+        notes,
+      ).finally(() => progress.end());
       terminal.out(
         options.json === true
           ? `${JSON.stringify(rows, null, 2)}\n`
@@ -101,9 +138,14 @@ const wholes = (text: string): number[] =>
     return Number(word);
   });
 
+/** 64 and 1400 are the ends of what a tunnel of usual MTU carries; between them those of RFC 2544 §9.1. */
+const STANDARD: readonly PacketSize[] = [64, 128, 256, 512, 1024, 1400, IMIX];
+
+const sizes = (text: string): PacketSize[] =>
+  words(text).flatMap((word) => (word === "standard" ? STANDARD : word === IMIX ? IMIX : wholes(word)));
+
 const addTunnel = (bench: Command, terminal: Terminal): void => {
-  bench
-    .command("tunnel")
+  withOutput(bench.command("tunnel"), number)
     .description(
       "two gateways in network namespaces of their own, and traffic between the hosts behind them; needs root",
     )
@@ -111,22 +153,83 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
     .option("--udp <bytes>", "datagrams of so many octets of payload, not TCP", number)
     .option("--rate <number>", "datagrams a second (as many as the sender can, whatever is lost)", number)
     .option("--max-loss <percent>", "search the highest rate at which no more datagrams are lost", number)
+    .option("--ndr", "search the highest rates without loss (NDR) and with at most 0.5 % (PDR)")
     .option("--seconds <number>", "that are measured (5)", number)
     .option("--suite <name>", "of ESP (aes256gcm16)")
     .option("--workers <number>", "of each gateway (1)", number)
     .option("--engine <name>", "auto, ipsec-mb, openssl, node, noble (auto)")
     .option("--encap <when>", "ESP in UDP: auto, force, never (auto)")
     .option("--offloads <on|off>", "segmentation offloads of the virtual links (on)", onOff)
-    .option("--peer <what>", "self: a tunnel; plain: none, which shows the limit (self)")
+    .option("--poll <how>", "how workers wait: sleep, spin, adaptive (adaptive)")
+    .option("--sas <number>", "pairs of SAs of the tunnel (one a worker)", number)
+    .option(
+      "--peer <list>",
+      "self: a tunnel; plain: none, which shows the limit; strongswan, wireguard-go: theirs (self)",
+      words,
+    )
     .option("--json", "one object as JSON")
-    .action(async ({ json, ...options }: TunnelBenchOptions & { readonly json?: boolean }) => {
-      const result = await untilSignal((signal) => benchTunnel({ ...options, signal }));
+    .option("--standard", "TCP of 1 and 4 streams, datagrams of 64, 512 and 1372 octets at most 0.5 % lost; an array")
+    .action(async ({ json, standard, peer, out, runs, ...options }: TunnelOptions) => {
+      const notes: string[] = [];
+      const tasks = tunnelTasks(options, peer ?? ["self"], standard === true, (line) => {
+        if (!notes.includes(line)) terminal.err(`${line}\n`);
+        notes.push(line);
+      });
+      const output = { ...(out === undefined ? {} : { out }), ...(runs === undefined ? {} : { runs }) };
+      const progress = startProgress(terminal, json === true || tasks.length === 1);
+      const results = await untilSignal((signal) =>
+        measureRuns(
+          "tunnel",
+          { ...output, ...options, peers: peer, standard },
+          async (run, of) => {
+            const rows: TunnelBenchResult[] = [];
+            for (const task of tasks) {
+              progress.at((run - 1 + rows.length / tasks.length) / of, task.peer);
+              rows.push(await benchTunnel({ ...task, signal }));
+            }
+            return rows;
+          },
+          notes,
+        ),
+      ).finally(() => progress.end());
+      const printed = standard === true || tasks.length > 1 ? results : results[0];
       terminal.out(
         json === true
-          ? `${JSON.stringify(result, null, 2)}\n`
-          : `${tunnelBenchTable(result, terminal)}\n\n${machineLine(result.load, result.machine)}\n`,
+          ? `${JSON.stringify(printed, null, 2)}\n`
+          : `${results.map((result) => tunnelBenchTable(result, terminal)).join("\n\n")}\n\n${machineLine(results[0]!.load, results[0]!.machine)}\n`,
       );
     });
+};
+
+interface TunnelOptions extends Omit<TunnelBenchOptions, "peer">, OutputOptions {
+  readonly peer?: readonly string[];
+  readonly standard?: boolean;
+  readonly json?: boolean;
+}
+
+const STANDARD_TRAFFIC: readonly TunnelBenchOptions[] = [
+  { streams: 1 },
+  { streams: 4 },
+  { udp: 64, maxLoss: 0.5 },
+  { udp: 512, maxLoss: 0.5 },
+  { udp: 1372, maxLoss: 0.5 },
+];
+
+/** Traffic by traffic, the peers in turns. Of several peers those that cannot run here are left out, and that is said. */
+const tunnelTasks = (
+  options: TunnelBenchOptions,
+  peers: readonly string[],
+  standard: boolean,
+  say: (line: string) => void,
+): (TunnelBenchOptions & { readonly peer: TunnelPeer })[] => {
+  const able = peers.filter((peer) => {
+    const reason = peers.length > 1 ? peerUnavailable(peer) : undefined;
+    if (reason !== undefined) say(`${peer} is left out: ${reason}`);
+    return reason === undefined;
+  });
+  return (standard ? STANDARD_TRAFFIC : [{}]).flatMap((traffic) =>
+    able.map((peer) => ({ ...options, ...traffic, peer: peer as TunnelPeer })),
+  );
 };
 
 const onOff = (text: string): boolean => {

@@ -1,6 +1,14 @@
 /** A gateway's status for people: one row a tunnel, then what went wrong, then the workers. */
 import pc from "picocolors";
-import type { ChildSaReport, ConnectionReport, Counters, GatewayStatus, WorkerReport } from "../index.ts";
+import type {
+  ChildSaReport,
+  ConnectionReport,
+  Counters,
+  GatewayStatus,
+  InterfaceReport,
+  Traffic,
+  WorkerReport,
+} from "../index.ts";
 import { plainTable } from "./plain-table.ts";
 import { octets, packets, span } from "./units.ts";
 
@@ -17,7 +25,9 @@ export const statusTable = (status: GatewayStatus, { colour }: { readonly colour
     summary(status, paint),
     status.connections.length === 0 ? "no connections" : tunnelTable(status, paint),
     ...block(status.connections.flatMap((connection) => lastError(connection, paint))),
+    ...block(totalLines(status)),
     ...block(dropLines(status)),
+    ...block(status.interfaces.map(interfaceLine)),
     ...block(status.workers.map(workerLine)),
   ];
   return blocks.join("\n\n");
@@ -63,7 +73,7 @@ const cells = (child: ChildSaReport, now: number, paint: Paint): string[] => {
     octets(bytesIn),
     octets(bytesOut),
     dropped === 0 ? "0" : paint.yellow(packets(dropped)),
-    span((Date.parse(rekeyAt) - now) / 1000, 1),
+    rekeyAt === null ? "never" : span((Date.parse(rekeyAt) - now) / 1000, 1),
   ];
 };
 
@@ -74,6 +84,29 @@ const painted = (state: ConnectionReport["state"], paint: Paint): string => {
 
 const lastError = ({ name, state, lastError: error }: ConnectionReport, paint: Paint): string[] =>
   error === null || state === "up" ? [] : [`${printable(name)}: ${paint.red(printable(error))}`];
+
+/** All packets since the start, and those of children whose SAs were replaced: of these the first ones. */
+const totalLines = ({ in: inbound, out, connections }: GatewayStatus): string[] => {
+  const rekeyed = connections.flatMap(({ name, children, childSas }) =>
+    children
+      .filter((child) => child.in.packets + child.out.packets > carriedBy(childSas, child.name))
+      .map((child) => ({ ...child, name: printable(`${name}/${child.name}`) })),
+  );
+  return [
+    `since the start: ${traffic(inbound, "in")}, ${traffic(out, "out")}`,
+    ...rekeyed
+      .slice(0, WORST)
+      .map((child) => `${child.name}, all its SAs: ${traffic(child.in, "in")}, ${traffic(child.out, "out")}`),
+  ];
+};
+
+const carriedBy = (childSas: readonly ChildSaReport[], child: string): number =>
+  childSas.reduce((sum, { name, packetsIn, packetsOut }) => (name === child ? sum + packetsIn + packetsOut : sum), 0);
+
+const traffic = (of: Traffic, way: string): string => {
+  const dropped = total(of.drops);
+  return `${way} ${packets(of.packets)} packets of ${octets(of.bytes)}${dropped === 0 ? "" : ` and ${packets(dropped)} dropped`}`;
+};
 
 /** Tunnels whose drops are listed by reason: those with the most. */
 const WORST = 10;
@@ -104,6 +137,11 @@ const counted = (what: string, counters: Counters): string[] => {
 
 const total = (counters: Counters): number => Object.values(counters).reduce((sum, count) => sum + count, 0);
 
+const interfaceLine = ({ name, mtu, policies, drops }: InterfaceReport): string => {
+  const [said] = counted("by them", drops);
+  return `interface ${name}: MTU ${mtu}, ${policies} ${policies === 1 ? "policy" : "policies"}${said === undefined ? "" : `, ${said}`}`;
+};
+
 const workerLine = ({
   worker,
   batches,
@@ -111,14 +149,16 @@ const workerLine = ({
   polls,
   cpuTime,
   replaced,
+  overruns,
   ioUringRefused,
 }: WorkerReport): string => {
   const each = batches === 0 ? "" : ` (${(moved / batches).toFixed(1)} each)`;
   const time = span(cpuTime / 1000);
   const cpu = time === "now" ? "under 1 s" : time;
   const deaths = replaced === 0 ? "" : `, replaced ${replaced === 1 ? "once" : `${replaced} times`}`;
+  const lost = overruns === 0 ? "" : `, ${packets(overruns)} lost in full sockets`;
   const io = ioUringRefused === null ? "" : `, without io_uring: ${ioUringRefused}`;
-  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}${io}`;
+  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}${lost}${io}`;
 };
 
 /** Names and errors may hold what a peer sent: nothing of it may steer the terminal. */

@@ -1,12 +1,16 @@
 /** What is allowed but unwise: warnings, for `check` and for the log when the gateway starts. */
 import { intersect, parseSelector } from "../ipsec/selector.ts";
+import { childrenOf } from "./children.ts";
 import type { Fault } from "./complaints.ts";
-import { childrenOf, holds } from "./rules.ts";
+import { holds } from "./rules.ts";
 import { ANY } from "./scalars.ts";
 import type { Settings } from "./schema.ts";
 import type { Path } from "./source.ts";
 
-export const adviceOn = (connections: NonNullable<Settings["connections"]>): Fault[] => {
+const MANUAL =
+  "for tests and benchmarks alone: nobody is authenticated, keys stay for ever, and their counters begin anew with each start, which breaks counter mode ciphers";
+
+export const adviceOn = ({ connections = {}, mark }: Settings): Fault[] => {
   const advice: Fault[] = [];
   for (const [name, connection] of Object.entries(connections)) {
     const { local, remote, proposals, keyring } = connection;
@@ -25,7 +29,8 @@ export const adviceOn = (connections: NonNullable<Settings["connections"]>): Fau
       });
     advice.push(...sha1(proposals, [...path, "proposals"]));
   }
-  for (const [path, { proposals, remote, interface: settings }] of childrenOf(connections)) {
+  for (const [path, { proposals, remote, manual, interface: settings }] of childrenOf(connections)) {
+    if (manual !== undefined) advice.push({ path: [...path, "manual"], message: MANUAL });
     advice.push(...sha1(proposals, [...path, "proposals"]));
     const peer = connections[String(path[1])]?.remote.address;
     settings?.routes.forEach((route, index) => {
@@ -34,7 +39,7 @@ export const adviceOn = (connections: NonNullable<Settings["connections"]>): Fau
           path: [...path, "interface", "routes", index],
           message: "no remote selector holds any of it: what takes this route is dropped",
         });
-      if (peer !== undefined && peer !== ANY && holds(route, peer))
+      if (mark === 0 && peer !== undefined && peer !== ANY && holds(route, peer))
         advice.push({
           path: [...path, "interface", "routes", index],
           message: `this route holds the peer ${peer} itself: without a longer route to it, its own packets would go in circles`,

@@ -4,6 +4,8 @@
  */
 import type { EngineName } from "../crypto/engine.ts";
 import type { DscpPolicy, EcnMode } from "../ipsec/dscp.ts";
+import type { DfPolicy } from "../ipsec/outer-header.ts";
+import type { TfcPadding } from "../ipsec/tfc.ts";
 import type { Secret } from "./secret.ts";
 
 export interface Config {
@@ -23,6 +25,10 @@ export interface Config {
   readonly ports: { readonly ike: number; readonly natt: number };
   readonly ike: IkeSettings;
   readonly keyrings: readonly KeyringSettings[];
+  /** Mark of what the gateway sends itself, and its routing table for all other packets; undefined: neither. */
+  readonly mark: number | undefined;
+  /** Those that several children share. */
+  readonly interfaces: readonly SharedInterface[];
   readonly connections: readonly Connection[];
   /** What is allowed but unwise, sorted by line. */
   readonly warnings: readonly Complaint[];
@@ -131,9 +137,53 @@ export interface Child {
   /** Of the outer header, by the inner one. */
   readonly dscp: DscpPolicy;
   readonly ecn: EcnMode;
+  readonly df: DfPolicy;
+  /** Whether a packet that is larger than its path is fragmented before it is sealed, or after. */
+  readonly fragment: "before" | "after";
+  readonly tfc: TfcPadding;
+  /** From one dummy packet to the next, ms; undefined: none are sent. */
+  readonly dummies: number | undefined;
+  /** The peer is asked for no padding. */
+  readonly refuseTfc: boolean;
   /** Pairs of SAs with these selectors; auto: one a worker. */
   readonly sas: number | "auto";
-  readonly interface: InterfaceSettings;
+  readonly mode: "tunnel" | "transport";
+  /** `trap`: made when the first packet for it comes. */
+  readonly start: "connection" | "trap";
+  /** Its own, or the name of the one of `interfaces` that it shares. */
+  readonly interface: InterfaceSettings | string;
+  /** Its SAs, where no IKE makes them: then those of all children of its connection are such. */
+  readonly manual: ManualSas | undefined;
+}
+
+/** An interface of several children; its policies say which packet is whose. */
+export interface SharedInterface extends InterfaceSettings {
+  /** In order: the first that selects a packet counts, none discards it. */
+  readonly policies: readonly PolicySettings[];
+}
+
+export interface PolicySettings {
+  readonly action: "protect" | "bypass" | "discard";
+  /** Connection and child that protects. */
+  readonly child: { readonly connection: string; readonly name: string } | undefined;
+  /** Traffic selectors as text. */
+  readonly local: readonly string[];
+  readonly remote: readonly string[];
+}
+
+/** A pair of SAs that nobody negotiates. */
+export interface ManualSas {
+  /** Name of the suite. */
+  readonly suite: string;
+  readonly in: ManualSa;
+  readonly out: ManualSa;
+}
+
+export interface ManualSa {
+  readonly spi: number;
+  readonly key: Secret;
+  /** Sequence numbers that are used up. */
+  readonly sequence: number;
 }
 
 export interface InterfaceSettings {

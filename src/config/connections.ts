@@ -73,15 +73,18 @@ const toLiveness = ({ interval, mode, retry }: LivenessSettings): Liveness => ({
 });
 
 const toChild = (child: Child, workers: number): ChildConfig => {
-  const { name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets, sas } = child;
+  const { name, proposals, esn, local, remote, lifetime, lifebytes, lifepackets, refuseTfc, sas, mode, start } = child;
   return {
     name,
+    mode,
+    trap: start === "trap",
     proposals: proposals.map((text) => parseEspProposal(text, esn)),
     local: local.map((text) => required(parseSelector(text), `selector ${text}`)),
     remote: remote.map((text) => required(parseSelector(text), `selector ${text}`)),
     lifetime,
     lifebytes,
     lifepackets,
+    refuseTfc,
     sas: sas === "auto" ? workers : sas,
   };
 };

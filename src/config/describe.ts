@@ -1,7 +1,8 @@
 /** What a configuration would run, for a person to read before it does. */
 
 import type { DscpPolicy } from "../ipsec/dscp.ts";
-import type { Child, Config, Connection } from "./config.ts";
+import type { TfcPadding } from "../ipsec/tfc.ts";
+import type { Child, Config, Connection, InterfaceSettings, SharedInterface } from "./config.ts";
 import { formatDuration } from "./duration.ts";
 import { formatComplaint } from "./load.ts";
 
@@ -14,7 +15,8 @@ export const describeConfig = (config: Config): string => {
     `  control ${control}, log ${log.level} as ${log.format}`,
   ];
   const said = warnings.map((warning) => `warning: ${formatComplaint(config.file, warning)}`);
-  return [...head, ...connections.flatMap(describeConnection), ...said].join("\n");
+  const shared = config.interfaces.flatMap(describeShared);
+  return [...head, ...connections.flatMap(describeConnection), ...shared, ...said].join("\n");
 };
 
 const describeDscp = (policy: DscpPolicy): string => {
@@ -24,6 +26,16 @@ const describeDscp = (policy: DscpPolicy): string => {
     .map(([inner, outer]) => `${inner} as ${outer}`)
     .join(" and ");
 };
+
+const hex = (spi: number): string => spi.toString(16).padStart(8, "0");
+
+const describeTfc = (tfc: TfcPadding): string => {
+  if (tfc.kind === "none") return "not padded";
+  return tfc.kind === "full" ? "padded to the MTU" : `padded to multiples of ${tfc.octets} octets`;
+};
+
+const describeDummies = (interval: number | undefined): string =>
+  interval === undefined ? "" : `, a dummy each ${formatDuration(interval)}`;
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
@@ -78,15 +90,40 @@ const describeChild = ({
   replayWindow,
   dscp,
   ecn,
+  df,
+  fragment,
+  tfc,
+  dummies,
+  refuseTfc,
   sas,
+  mode,
+  start,
+  manual,
   interface: made,
 }: Child): string[] => [
-  `  ${name}: ${local.join(", ")} === ${remote.join(", ")}`,
-  ...listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
-    (line) => `  ${line}`,
-  ),
-  `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}`,
+  `  ${name}: ${mode === "tunnel" ? "" : "transport mode, "}${start === "trap" ? "with its first packet, " : ""}${local.join(", ")} === ${remote.join(", ")}`,
+  ...(manual === undefined
+    ? listed("ESP", proposals, lifeOf(formatDuration(lifetime), { octets: lifebytes, packets: lifepackets })).map(
+        (line) => `  ${line}`,
+      )
+    : [`    manual keys for ${manual.suite}, SPIs ${hex(manual.in.spi)} to us and ${hex(manual.out.spi)} to the peer`]),
+  `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}, DF ${df}`,
+  `    fragmented ${fragment} sealing, ${describeTfc(tfc)}${describeDummies(dummies)}${refuseTfc ? ", the peer is to pad none" : ""}`,
   `    pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,
-  `    interface ${made.name}, ${made.addresses.join(", ") || "no address"}, MTU ${made.mtu}, MSS ${made.mss}`,
-  `    routes ${made.routes.join(", ") || "none"}`,
+  ...(typeof made === "string" ? [`    shares interface ${made}`] : describeDevice(made).map((line) => `    ${line}`)),
+];
+
+const describeDevice = ({ name, addresses, mtu, mss, routes }: InterfaceSettings): string[] => [
+  `interface ${name}, ${addresses.join(", ") || "no address"}, MTU ${mtu}, MSS ${mss}`,
+  `routes ${routes.join(", ") || "none"}`,
+];
+
+const describeShared = (shared: SharedInterface): string[] => [
+  "",
+  ...describeDevice(shared),
+  ...shared.policies.map(
+    ({ action, child, local, remote }) =>
+      `    ${action}${child === undefined ? "" : ` ${child.connection}/${child.name}`}: ${local.join(", ")} === ${remote.join(", ")}`,
+  ),
+  "    discard: whatever is left",
 ];

@@ -17,6 +17,8 @@ import type {
   KeyringSettings,
 } from "./config.ts";
 import { exposure, type FoundKeyring, type FoundKeys, findKeyrings, findKeys, strengthOf } from "./keys.ts";
+import { isManual } from "./manual.ts";
+import { sharedOf } from "./policies.ts";
 import { brokenRules } from "./rules.ts";
 import { ANY } from "./scalars.ts";
 import {
@@ -79,11 +81,11 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
 
   const connections = read.connections ?? {};
   const warnings = [
-    ...adviceOn(connections),
+    ...adviceOn(read),
     ...keys.flatMap(({ warnings }) => warnings),
     ...exposure(
       file,
-      Object.values(connections).some(holdsKey) ||
+      Object.values(connections).some((connection) => holdsKey(connection) || isManual(connection)) ||
         Object.values(read.keyrings ?? {}).some((ring) => ring.some(holdsKey)),
     ),
   ];
@@ -97,6 +99,8 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
     log: read.log,
     ports: read.ports,
     ike: ikeOf(read.ike),
+    mark: read.mark === 0 ? undefined : read.mark,
+    interfaces: Object.entries(read.interfaces ?? {}).map(([name, shared]) => sharedOf(name, shared, connections)),
     keyrings: keyrings.map((keyring) => keyringOf(keyring, read.keyrings?.[keyring.name] ?? [])),
     connections: Object.entries(connections).map(([name, connection]) =>
       connectionOf(name, connection, found.get(name)?.keys),
@@ -195,16 +199,43 @@ const connectionOf = (
 
 const childOf = (
   name: string,
-  { replay_window, esn, lifebytes, lifepackets, interface: made, ...child }: ChildSettings,
+  {
+    replay_window,
+    esn,
+    lifebytes,
+    lifepackets,
+    dummies,
+    refuse_tfc,
+    manual,
+    interface: made,
+    shares,
+    ...child
+  }: ChildSettings,
 ): Child => ({
   name,
   ...child,
   esn: replay_window === 0 && esn === "either" ? "no" : esn, // RFC 4303 §3.4.3
   lifebytes: lifebytes.count,
   lifepackets: lifepackets.count,
+  dummies: dummies.every,
+  refuseTfc: refuse_tfc,
   replayWindow: Math.ceil(replay_window / 32) * 32,
-  interface: interfaceOf(made),
+  interface: shares ?? interfaceOf(made),
+  manual: manualOf(manual),
 });
+
+/** The rules have seen to it that all is there. */
+const manualOf = (manual: ChildSettings["manual"]): Child["manual"] => {
+  if (manual?.suite === undefined) return undefined;
+  const { in: inbound, out } = manual;
+  if (inbound.spi === undefined || inbound.key === undefined) return undefined;
+  if (out.spi === undefined || out.key === undefined) return undefined;
+  return {
+    suite: manual.suite,
+    in: { spi: inbound.spi, key: inbound.key, sequence: inbound.sequence },
+    out: { spi: out.spi, key: out.key, sequence: out.sequence },
+  };
+};
 
 const interfaceOf = (made: ChildSettings["interface"]): InterfaceSettings => ({
   name: made?.name ?? "",

@@ -2,9 +2,18 @@
 import { addressText, canonicalAddress, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
 import { IPV6_MIN_MTU } from "../ipsec/mtu.ts";
 import { parseSelector } from "../ipsec/selector.ts";
+import { type Complain, type Connections, childrenOf } from "./children.ts";
 import { type Fault, isWithin } from "./complaints.ts";
+import { checkManual, isManual } from "./manual.ts";
+import { checkMark, checkShared } from "./policies.ts";
 import { ANY } from "./scalars.ts";
-import type { ChildSettings, ConnectionSettings, KeyringEntrySettings, Settings } from "./schema.ts";
+import type {
+  ChildSettings,
+  ConnectionSettings,
+  KeyringEntrySettings,
+  Settings,
+  SharedInterfaceSettings,
+} from "./schema.ts";
 import { formatPath, type Path } from "./source.ts";
 
 const LONGEST_NAME = 64;
@@ -27,6 +36,10 @@ export const brokenRules = (settings: Settings, known: readonly Path[]): Fault[]
     if (connection === undefined) continue;
     checkName(name, ["connections", name], complain);
     checkConnection(connection, ["connections", name], complain);
+    if (isManual(connection)) {
+      checkManual(connection, ["connections", name], complain);
+      continue;
+    }
     if (!known.some((place) => isAboutKeys(place, ["connections", name])))
       checkKeys(connection, ["connections", name], complain);
     const { keyring } = connection;
@@ -35,16 +48,15 @@ export const brokenRules = (settings: Settings, known: readonly Path[]): Fault[]
       complain(["connections", name, "keyring"], `expected the name of a keyring, there is none called ${keyring}`);
   }
   checkPeersDiffer(connections ?? {}, complain);
-  checkInterfacesDiffer(connections ?? {}, complain);
+  checkInterfacesDiffer(settings, complain);
+  checkShared(settings, complain);
+  checkMark(settings, complain);
   return faults;
 };
 
 /** A key that was refused, or all that may hold one, is not a key that is missing. */
 const isAboutKeys = (place: Path, connection: Path): boolean =>
   isWithin(place, connection) && /^(psk|psk_file|local|remote)$/.test(String(place.at(-1)));
-
-type Complain = (path: Path, message: string) => void;
-type Connections = NonNullable<Settings["connections"]>;
 
 /** Names are typed in commands and printed in logs. */
 const checkName = (name: string, path: Path, complain: Complain): void => {
@@ -133,17 +145,26 @@ const checkChild = (child: ChildSettings, path: Path, complain: Complain): void 
   if (!child.remote.some((text) => ours.has(selectorFamily(text))))
     complain([...path, "remote"], "expected a selector of a family that local has too");
   const settings = child.interface;
+  if (child.shares !== undefined) {
+    if (settings !== undefined) complain([...path, "shares"], "expected interface or shares, found both");
+    return;
+  }
   if (settings?.name === undefined) {
     complain([...path, "interface", "name"], "expected the name of the interface to make");
     if (settings === undefined) return;
   }
-  const { addresses, mtu, routes } = settings;
+  checkMtu(settings, [...path, "interface"], complain);
+};
+
+/** RFC 8200 §5. */
+const checkMtu = (
+  { addresses, mtu, routes }: Pick<SharedInterfaceSettings, "addresses" | "mtu" | "routes">,
+  path: Path,
+  complain: Complain,
+): void => {
   const v6 = [...addresses, ...routes].find((prefix) => familyOf(prefix) === 6);
   if (mtu !== "auto" && mtu < IPV6_MIN_MTU && v6 !== undefined)
-    complain(
-      [...path, "interface", "mtu"],
-      `expected auto or at least ${IPV6_MIN_MTU}, as ${v6} is IPv6, found ${mtu}`,
-    );
+    complain([...path, "mtu"], `expected auto or at least ${IPV6_MIN_MTU}, as ${v6} is IPv6, found ${mtu}`);
 };
 
 /** Octets of its addresses. */
@@ -166,7 +187,7 @@ const checkPeersDiffer = (connections: Connections, complain: Complain): void =>
   }
 };
 
-const checkInterfacesDiffer = (connections: Connections, complain: Complain): void => {
+const checkInterfacesDiffer = ({ connections = {}, interfaces = {} }: Settings, complain: Complain): void => {
   const names = new Map<string, Path>();
   const addresses = new Map<string, Path>();
   const routes = new Map<string, Path>();
@@ -175,23 +196,25 @@ const checkInterfacesDiffer = (connections: Connections, complain: Complain): vo
     if (first === undefined) claimed.set(value, path);
     else complain(path, `expected ${what} of its own, ${value} is that of ${formatPath(first)}`);
   };
-  for (const [path, child] of childrenOf(connections)) {
-    const settings = child.interface;
-    if (settings?.name !== undefined) claim(names, settings.name, [...path, "interface", "name"], "an interface name");
-    settings?.addresses.forEach((prefix, index) => {
+  const claimAll = (device: Pick<SharedInterfaceSettings, "addresses" | "routes">, path: Path): void => {
+    device.addresses.forEach((prefix, index) => {
       const { address } = parsePrefix(prefix) ?? { address: prefix };
-      claim(addresses, address, [...path, "interface", "addresses", index], "an address");
+      claim(addresses, address, [...path, "addresses", index], "an address");
     });
-    settings?.routes.forEach((prefix, index) => {
-      claim(routes, prefix, [...path, "interface", "routes", index], "a route");
+    device.routes.forEach((prefix, index) => {
+      claim(routes, prefix, [...path, "routes", index], "a route");
     });
+  };
+  for (const [name, shared] of Object.entries(interfaces)) {
+    names.set(name, ["interfaces", name]);
+    checkMtu(shared, ["interfaces", name], complain);
+    claimAll(shared, ["interfaces", name]);
+  }
+  for (const [path, { interface: settings }] of childrenOf(connections)) {
+    if (settings?.name !== undefined) claim(names, settings.name, [...path, "interface", "name"], "an interface name");
+    if (settings !== undefined) claimAll(settings, [...path, "interface"]);
   }
 };
-
-export const childrenOf = (connections: Connections): (readonly [Path, ChildSettings])[] =>
-  Object.entries(connections).flatMap(([name, { children = {} }]) =>
-    Object.entries(children).map(([child, value]) => [["connections", name, "children", child], value] as const),
-  );
 
 /** True when `prefix` holds `address`. */
 export const holds = (prefix: string, address: string): boolean => {

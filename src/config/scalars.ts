@@ -1,6 +1,7 @@
 /** The kinds of values that a configuration is made of. */
 import { addressText, canonicalAddress, parsePrefix, prefixRange } from "../ip-address.ts";
 import { type DscpPolicy, MAX_DSCP } from "../ipsec/dscp.ts";
+import type { TfcPadding } from "../ipsec/tfc.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import { leaf } from "./leaf.ts";
 import { parsePsk } from "./psk.ts";
@@ -36,6 +37,16 @@ export const yesNoEither = (about: string) =>
       if (value === true) return "yes";
       if (value === false) return "no";
       return (["yes", "no", "either"] as const).find((word) => word === value);
+    },
+  });
+
+export const yesNo = (about: string) =>
+  leaf<boolean>({
+    expected: "yes or no",
+    about,
+    read: (value) => {
+      if (value === true || value === "yes") return true;
+      return value === false || value === "no" ? false : undefined;
     },
   });
 
@@ -222,6 +233,19 @@ export const offOrWhole = (about: string, least: number, most: number) =>
     },
   });
 
+/** How packets are padded. */
+export const tfc = (about: string) =>
+  leaf<TfcPadding>({
+    expected: "none, mtu or a whole number from 2 to 9472",
+    about,
+    read: (value) => {
+      if (value === "none" || value === false) return { kind: "none" };
+      if (value === "mtu") return { kind: "full" };
+      const octets = typeof value === "number" && Number.isInteger(value) ? within(value, 2, 9472) : undefined;
+      return octets === undefined ? undefined : { kind: "multiple", octets };
+    },
+  });
+
 /** A DSCP, or how the outer one follows from the inner one. */
 export const dscp = (about: string) =>
   leaf<DscpPolicy>({
@@ -261,6 +285,14 @@ export const psk = (about: string) =>
     about,
     secret: true,
     read: (value) => (typeof value === "string" ? parsePsk(value) : undefined),
+  });
+
+export const hexKey = (about: string) =>
+  leaf({
+    expected: "a key: 0x and hex digits",
+    about,
+    secret: true,
+    read: (value) => (typeof value === "string" && /^0x/i.test(value) ? parsePsk(value) : undefined),
   });
 
 /** Octets that a path of a Unix socket may have: sun_path less its final zero. */

@@ -3,6 +3,7 @@
  * the rules, so that a file with many mistakes is told all of them at once.
  */
 import { z } from "zod";
+import { suiteByName } from "../crypto/suites.ts";
 import { parseIdentity } from "../ike/identity.ts";
 import { MOST_ENTRIES } from "../ike/keyring.ts";
 import { parsePeerId } from "../ike/peer-id.ts";
@@ -19,6 +20,7 @@ import {
   dscp,
   duration,
   durationOrOff,
+  hexKey,
   host,
   hostOrAny,
   interfaceAddress,
@@ -33,7 +35,9 @@ import {
   route,
   socketPath,
   text,
+  tfc,
   whole,
+  yesNo,
   yesNoEither,
   yesNoForce,
 } from "./scalars.ts";
@@ -96,8 +100,8 @@ const pskFile = text(
   "File that holds the key, relative to this file; its final newline is no part of it.",
 );
 
-const interfaceSettings = z.strictObject({
-  name: interfaceName("Required. Name of the TUN interface that is made; every child has its own.").optional(),
+/** What an interface has beside its name. */
+const device = {
   addresses: listOf(interfaceAddress("Addresses of the interface.")).prefault([]),
   mtu: mtu("Octets of the largest inner packet; auto: from path, suite and encapsulation.").prefault("auto"),
   mss: mss("Octets of the largest TCP segment that SYNs may announce; auto: what fits the MTU; off: any.").prefault(
@@ -106,6 +110,46 @@ const interfaceSettings = z.strictObject({
   routes: listOf(
     route("Prefixes that lead into the interface; unreachable, not in the clear, while the Child SA is down."),
   ).prefault([]),
+};
+
+const interfaceSettings = z.strictObject({
+  name: interfaceName("Required. Name of the TUN interface that is made; every child has its own.").optional(),
+  ...device,
+});
+
+/** Entries that a list of policies may have. */
+const MOST_POLICIES = 10_000;
+
+const policySettings = z.strictObject({
+  action: oneOf("protect: by a child; bypass: send in the clear, see `mark`; discard: drop.", [
+    "protect",
+    "bypass",
+    "discard",
+  ]).optional(),
+  child: text("the connection and the name of a child such as branch/net", "Which child protects.").optional(),
+  local: listOf(selector, 1, MAX_SELECTORS).optional(),
+  remote: listOf(selector, 1, MAX_SELECTORS).optional(),
+});
+
+export const sharedInterface = z.strictObject({
+  ...device,
+  policies: z.array(policySettings).max(MOST_POLICIES, `expected at most ${MOST_POLICIES} policies`).optional(),
+});
+
+const spi = (about: string) => whole(about, 256, 0xffff_ffff);
+
+const manualSa = (which: string) =>
+  z.strictObject({
+    spi: spi(`Required. SPI of packets ${which}; of those to us, the lowest 12 bits are its own.`).optional(),
+    key: hexKey("Required. Encryption key, then salt or integrity key.").optional(),
+    sequence: whole(`Sequence number that packets ${which} have used up.`, 0, Number.MAX_SAFE_INTEGER).prefault(0),
+  });
+
+/** SAs that nobody negotiates (RFC 4301 §4.5.1). */
+const manualSettings = z.strictObject({
+  suite: parsed("an ESP suite such as aes256gcm16 or aes128-sha256", "Required. Of both SAs.", suiteByName).optional(),
+  in: manualSa("to us").prefault({}),
+  out: manualSa("to the peer").prefault({}),
 });
 
 export const childSettings = z.strictObject({
@@ -134,12 +178,35 @@ export const childSettings = z.strictObject({
     "normal",
     "compatibility",
   ]).prefault("normal"),
+  df: oneOf(
+    "DF of outer IPv4 headers (RFC 4301 §8.1): the inner packet's, always, never; clear: who sends DF is not told of the MTU.",
+    ["copy", "set", "clear"],
+  ).prefault("copy"),
+  fragment: oneOf(
+    "A packet larger than its path is fragmented before it is sealed, or its sender told; after: its ESP packet is fragmented.",
+    ["before", "after"],
+  ).prefault("before"),
+  tfc: tfc(
+    "Packets are padded to a multiple of so many octets, or all to the MTU (RFC 4303 §2.7), if the peer takes it.",
+  ).prefault("none"),
+  dummies: durationOrOff("One dummy packet (RFC 4303 §2.6) is sent in each such time.", 40, HOUR).prefault("off"),
+  refuse_tfc: yesNo("The peer is asked to pad no packets (ESP_TFC_PADDING_NOT_SUPPORTED).").prefault(false),
   sas: autoOr(
     "Pairs of SAs with these selectors, each carried by a worker of its own (RFC 9611), if the peer agrees; auto: one a worker.",
     1,
     64,
   ).prefault("auto"),
+  mode: oneOf(
+    "tunnel: whole packets; transport: what two hosts, the ends themselves, send each other (RFC 4301 §4.1).",
+    ["tunnel", "transport"],
+  ).prefault("tunnel"),
+  start: oneOf("connection: made with its connection; trap: when the first packet for it comes.", [
+    "connection",
+    "trap",
+  ]).prefault("connection"),
+  manual: manualSettings.optional(),
   interface: interfaceSettings.optional(),
+  shares: interfaceName("Name of an entry of `interfaces` whose device it uses instead of one of its own.").optional(),
 });
 
 export const connectionSettings = z.strictObject({
@@ -291,6 +358,12 @@ export const settings = z.strictObject({
       ),
     })
     .prefault({}),
+  mark: offOrWhole(
+    "Mark of all packets that the gateway itself sends, and number of the routing table for the others: see Bypass.",
+    256,
+    2_147_483_647,
+  ).prefault("off"),
+  interfaces: z.record(z.string(), sharedInterface).optional(),
   keyrings: z
     .record(z.string(), z.array(keyringEntry).max(MOST_ENTRIES, `expected at most ${MOST_ENTRIES} entries`))
     .optional(),
@@ -299,5 +372,6 @@ export const settings = z.strictObject({
 
 export type Settings = z.output<typeof settings>;
 export type ConnectionSettings = z.output<typeof connectionSettings>;
+export type SharedInterfaceSettings = z.output<typeof sharedInterface>;
 export type KeyringEntrySettings = z.output<typeof keyringEntry>;
 export type ChildSettings = z.output<typeof childSettings>;

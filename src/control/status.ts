@@ -12,14 +12,28 @@ export interface GatewayStatus {
   readonly uptime: number;
   readonly engine: EngineReport;
   readonly connections: readonly ConnectionReport[];
+  /** Those that several children share. */
+  readonly interfaces: readonly InterfaceReport[];
   readonly workers: readonly WorkerReport[];
-  /** Packets that belong to no SA or were dropped before one was found, and all others, by reason. */
+  /** Every packet that came in from the network, and from the interfaces: it passed or it was dropped. */
+  readonly in: Traffic;
+  readonly out: Traffic;
+  /** Of both, all drops by reason: those of packets that belong to no SA, too. */
   readonly drops: Counters;
   /** Datagrams of IKE that were ignored, by reason. */
   readonly ikeDrops: Counters;
 }
 
 export type Counters = Readonly<Record<string, number>>;
+
+/** Packets of one direction. What came in is `packets` and all `drops` together. */
+export interface Traffic {
+  /** Those that passed, and their inner octets. */
+  readonly packets: number;
+  readonly bytes: number;
+  /** By reason. */
+  readonly drops: Counters;
+}
 
 export interface EngineReport {
   /** Of several, the one of most suites first: `ipsec-mb, openssl`. */
@@ -43,6 +57,27 @@ export interface ConnectionReport {
   readonly lastError: string | null;
   readonly ikeSa: IkeSaReport | null;
   readonly childSas: readonly ChildSaReport[];
+  /** Its children as they are configured. */
+  readonly children: readonly ChildReport[];
+}
+
+/** What a child has carried since the gateway started, over all its SAs: those that were replaced, too. */
+export interface ChildReport {
+  readonly name: string;
+  readonly interface: string;
+  readonly in: Traffic;
+  readonly out: Traffic;
+}
+
+/** An interface that several children share. */
+export interface InterfaceReport {
+  readonly name: string;
+  /** Octets of the inner packet. */
+  readonly mtu: number;
+  /** How many there are. */
+  readonly policies: number;
+  /** Packets from it that no policy gave to a child, by what was done with them: `policy-discard`, `no-policy`, `bypass`. */
+  readonly drops: Counters;
 }
 
 export interface IkeSaReport {
@@ -70,6 +105,7 @@ export interface ChildSaReport {
   readonly esn: boolean;
   /** ESP travels in UDP. */
   readonly encap: boolean;
+  readonly mode: "tunnel" | "transport";
   /** Index of the worker that owns it. */
   readonly worker: number;
   readonly interface: string;
@@ -83,20 +119,27 @@ export interface ChildSaReport {
   /** Inner octets. */
   readonly bytesIn: number;
   readonly bytesOut: number;
-  /** By reason. */
+  /** By reason: of both its SAs, of the one to us, and of the one to the peer. */
   readonly drops: Counters;
-  readonly rekeyAt: string;
+  readonly dropsIn: Counters;
+  readonly dropsOut: Counters;
+  /** Null: never, its keys are in the configuration. */
+  readonly rekeyAt: string | null;
 }
 
 export interface WorkerReport {
   readonly worker: number;
   readonly batches: number;
   readonly packets: number;
+  readonly in: Traffic;
+  readonly out: Traffic;
   readonly polls: number;
   /** Milliseconds of processor time of the thread. */
   readonly cpuTime: number;
   /** How often its thread died and another took over its SAs. */
   readonly replaced: number;
+  /** What came for its sockets and was lost as they were full; of datagrams that the kernel merged, one for all. */
+  readonly overruns: number;
   /** Why it reads and writes packets of interfaces one by one, or null: many in a call, by io_uring. */
   readonly ioUringRefused: string | null;
 }

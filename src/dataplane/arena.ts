@@ -31,6 +31,8 @@ const OUTBOUND_GAP = 128;
 const OUTBOUND_HEADROOM = 64;
 /** Room for a super-packet that cannot be cut where it was read: the longest IP packet, and more. */
 export const PARK = 65_536 + 256;
+/** Octets of the area for packets that are made out of others: padded, or fragments of them. */
+export const MADE_AREA = OUTBOUND_AREA;
 /** Octets of a slot for a packet of any length, read together with others. */
 export const SLOT_ROOM = PARK;
 const SLOT_STRIDE = OUTBOUND_HEADROOM + SLOT_ROOM + TAILROOM;
@@ -55,6 +57,7 @@ export class Arena {
   readonly inboundRoom: number;
   readonly #inboundStride: number;
   readonly #outbound: number;
+  readonly #made: number;
   readonly #slots: number;
 
   /** `inboundRoom`: octets of the longest packet or train. */
@@ -63,7 +66,8 @@ export class Arena {
     this.#inboundStride = (HEADROOM + inboundRoom + TAILROOM + 63) & ~63;
     this.#outbound = RECEIVED * this.#inboundStride;
     this.parkAt = this.#outbound + OUTBOUND_AREA;
-    this.#slots = this.parkAt + PARK;
+    this.#made = this.parkAt + PARK;
+    this.#slots = this.#made + MADE_AREA;
     const scratchAt = this.#slots + slots * SLOT_STRIDE;
     const size = scratchAt + INBOUND_BATCH * OP_SCRATCH;
     const summed = vectors ? summedSlab(size) : undefined;
@@ -86,6 +90,11 @@ export class Arena {
   /** First octet of the packet in slot `i`: a multiple of 64. */
   slotAt(i: number): number {
     return this.#slots + i * SLOT_STRIDE + OUTBOUND_HEADROOM;
+  }
+
+  /** First octet of a packet that lies at `offset` of the area for made ones, headroom included. */
+  madeAt(offset: number): number {
+    return this.#made + offset + OUTBOUND_HEADROOM;
   }
 
   /** First octet of a packet that lies at `offset` of the outbound area, headroom included: a multiple of 64. */

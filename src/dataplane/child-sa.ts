@@ -4,7 +4,7 @@ import { EspalierError } from "../errors.ts";
 import { addressBytes, type Endpoint, familyOf } from "../ip-address.ts";
 import { MIN_SPI } from "../ipsec/esp.ts";
 import { DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW, NO_WINDOW } from "../ipsec/replay.ts";
-import type { SaPath } from "../ipsec/sad.ts";
+import type { SaPath, SaSize } from "../ipsec/sad.ts";
 import type { TrafficSelector } from "../ipsec/selector.ts";
 
 /** Tunnel end points. The ports are those of UDP encapsulation. */
@@ -25,11 +25,19 @@ export interface ChildSa {
   readonly keyOut: Uint8Array;
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];
+  /** Default tunnel. In transport mode the end points of `path` are the hosts, and `encap` is false. */
+  readonly mode?: "tunnel" | "transport";
   readonly path: EspPath;
   /** ESP in UDP (RFC 3948); else IP protocol 50. */
   readonly encap: boolean;
+  /** How many pairs the tunnel is to have, with this one: of resources from 0 on. Default 1. */
+  readonly pairs?: number;
   /** Packets, 32 to 4096, or 0 for no protection against replay; default 1024. */
   readonly replayWindow?: number;
+  /** Of the packets sent on it; default any. See `Plane.setSize`. */
+  readonly size?: SaSize;
+  /** Sequence numbers last sent and highest received: for tests and for SAs that go on elsewhere; default 0. */
+  readonly sequence?: { readonly in: number; readonly out: number };
 }
 
 const wrong = (message: string): never => {

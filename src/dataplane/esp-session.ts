@@ -7,7 +7,7 @@ import { type Suite, suiteByName } from "../crypto/suites.ts";
 import { EspalierError } from "../errors.ts";
 import { canonicalAddress, familyOf } from "../ip-address.ts";
 import { Counters, type Tally } from "../ipsec/counters.ts";
-import { innerMtu } from "../ipsec/mtu.ts";
+import { innerMtu, transportMtu } from "../ipsec/mtu.ts";
 import { Sad } from "../ipsec/sad.ts";
 import { anySelectors, type TrafficSelector } from "../ipsec/selector.ts";
 import { Spd } from "../ipsec/spd.ts";
@@ -35,7 +35,12 @@ export interface EspSessionOptions {
   readonly replayWindow?: number;
   /** Default `auto`: the first that this machine has for the suite. */
   readonly engine?: EngineName | "auto";
-  /** Tunnel end points, for `innerMtu`; default an IPv4 tunnel. */
+  /**
+   * Default tunnel. In transport mode packets are those between the two ends of `tunnel`, which is required, and what is sealed
+   * and opened goes behind a header of theirs.
+   */
+  readonly mode?: "tunnel" | "transport";
+  /** End points; default those of an IPv4 tunnel, anywhere. */
   readonly tunnel?: { readonly local: string; readonly remote: string };
   /** ESP in UDP, for `innerMtu`; default false. */
   readonly encap?: boolean;
@@ -67,6 +72,7 @@ export class EspSession {
   readonly engine: string;
   readonly #family: 4 | 6;
   readonly #encap: boolean;
+  readonly #mtuFor: typeof innerMtu;
   readonly #sad = Sad.create(1);
   readonly #spd = Spd.create(1);
   readonly #counters = Counters.create(4);
@@ -97,6 +103,9 @@ export class EspSession {
     const window = checkWindow(options.replayWindow);
     const sequence = checkSequence(options.sequence ?? 0, options.esn ?? false);
     const { local, remote } = options.tunnel ?? { local: "0.0.0.0", remote: "0.0.0.0" };
+    const transport = options.mode === "transport";
+    if (transport && (options.tunnel === undefined || options.encap === true))
+      throw usage("transport mode needs both ends, and does not go in UDP");
     for (const address of [local, remote])
       if (canonicalAddress(address) === undefined) throw usage(`not an IP address: ${address}`);
     const path = saPath({ local: { address: local, port: 0 }, remote: { address: remote, port: 0 } }, -1);
@@ -105,6 +114,7 @@ export class EspSession {
     this.suite = suite;
     this.#family = familyOf(local);
     this.#encap = options.encap ?? false;
+    this.#mtuFor = transport ? transportMtu : innerMtu;
     const { slab, ops } = this.#arena;
     const engine = openEngineFor(suite, options.engine ?? "auto", slab, ops.capacity);
     this.engine = engine.name;
@@ -121,6 +131,7 @@ export class EspSession {
       suite,
       esn: options.esn ?? false,
       encap: this.#encap,
+      transport,
       tunnel: 0,
       window,
       key: options.key,
@@ -212,7 +223,7 @@ export class EspSession {
 
   /** The largest inner packet, in octets, whose ESP packet fits a path of `outerMtu` octets. */
   innerMtu(outerMtu: number): number {
-    return innerMtu(this.suite, { family: this.#family, udp: this.#encap }, outerMtu);
+    return this.#mtuFor(this.suite, { family: this.#family, udp: this.#encap }, outerMtu);
   }
 
   /** Wipe the key and what is left of packets. The session is of no use after. */

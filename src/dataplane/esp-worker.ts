@@ -19,13 +19,18 @@ import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
 import { Arena, INBOUND_BATCH, MAX_PACKET, OUTBOUND_BATCH } from "./arena.ts";
+import { Bypass } from "./bypass.ts";
+import { Dummies } from "./dummies.ts";
+import { Fitting } from "./fitting.ts";
 import { Handoff } from "./handoff.ts";
 import { HandoffIntake } from "./handoff-intake.ts";
 import { Inbound, InboundBatch } from "./inbound.ts";
+import { InboundPolicy } from "./inbound-policy.ts";
 import { IvPool } from "./iv-pool.ts";
 import { MssClamp } from "./mss-clamp.ts";
 import { openEngine } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
+import { OutboundPolicy } from "./outbound-policy.ts";
 import { OuterTos } from "./outer-tos.ts";
 import { OwnedSas } from "./owned-sas.ts";
 import { PlaneMemory, type SharedMemory } from "./plane-memory.ts";
@@ -33,6 +38,7 @@ import { PollStrategy, type PollStrategyName } from "./poll-strategy.ts";
 import { Receiver, SocketKind } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 import { MAX_ADDRESSES } from "./socket-table.ts";
+import { TooBigAnswers } from "./too-big-answers.ts";
 import { TunReader } from "./tun-reader.ts";
 import { TunWriter } from "./tun-writer.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
@@ -76,6 +82,11 @@ export class EspWorker {
   readonly #tunWriter: TunWriter;
   readonly #clamp: MssClamp;
   readonly #tos: OuterTos;
+  readonly #outboundPolicy: OutboundPolicy;
+  readonly #inboundPolicy: InboundPolicy;
+  readonly #bypass: Bypass;
+  readonly #fitting: Fitting;
+  readonly #dummies: Dummies;
   readonly #handoff: Handoff;
   readonly #intake: HandoffIntake;
   readonly #polls = new PollSet(MAX_WATCHED);
@@ -108,7 +119,9 @@ export class EspWorker {
     this.#owned = new OwnedSas(sad, this.#engine);
     const shared = { sad, spd, counters, owned: this.#owned, engine: this.#engine, ops };
     this.#inbound = new Inbound(Object.assign({ worker, workers, block: blocks.workerIn(worker) }, shared));
-    this.#outbound = new Outbound(Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared));
+    const out = Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared);
+    this.#outbound = new Outbound(out);
+    this.#dummies = new Dummies(this.#tables, out);
 
     const packetMemory = this.#arena.memory;
     this.#receiver = new Receiver(this.#arena);
@@ -116,9 +129,13 @@ export class EspWorker {
     this.#read = new OutboundBatch(OUTBOUND_BATCH);
     this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
-    this.#tunWriter = new TunWriter(packetMemory, this.#tables, this.#arena.sum, this.#ring);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables, worker, this.#arena.sum, this.#ring);
     this.#clamp = new MssClamp(slab, this.#tables);
     this.#tos = new OuterTos(slab, this.#tables);
+    this.#outboundPolicy = new OutboundPolicy(slab, this.#tables);
+    this.#inboundPolicy = new InboundPolicy(slab, this.#tables);
+    this.#bypass = new Bypass(packetMemory, this.#tables);
+    this.#fitting = new Fitting(this.#arena, this.#tables, new TooBigAnswers(packetMemory, this.#tables));
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
     this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
   }
@@ -188,6 +205,7 @@ export class EspWorker {
     const { sockets, tunnels } = this.#tables;
     this.#polls.clear();
     this.#watched = 0;
+    this.#tables.policies.forget();
     this.#watch(this.#wakeFd, UDP, -1);
     for (let row = 0; row < MAX_ADDRESSES; row++) {
       if (!sockets.isLive(row)) continue;
@@ -229,6 +247,7 @@ export class EspWorker {
   #open(batch: InboundBatch): number {
     this.#inbound.open(batch);
     if (this.#workers > 1) this.#giveIn(batch);
+    if (this.#tables.policies.any) this.#inboundPolicy.apply(batch);
     this.#tos.inbound(batch);
     this.#clamp.inbound(batch);
     this.#tunWriter.write(batch);
@@ -275,14 +294,23 @@ export class EspWorker {
   }
 
   #seal(batch: OutboundBatch): number {
+    if (this.#tables.policies.any) this.#outboundPolicy.apply(batch);
     if (this.#workers > 1) this.#giveOut(batch);
     this.#clamp.outbound(batch);
+    const fitting = this.#fitting;
+    if (fitting.fits(batch)) this.#sealAsItIs(batch);
+    else for (fitting.begin(batch); fitting.next(); ) this.#sealAsItIs(fitting.made);
+    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_OUT);
+    return batch.count;
+  }
+
+  #sealAsItIs(batch: OutboundBatch): void {
     this.#tos.outbound(batch);
     this.#outbound.seal(batch);
     this.#sender.send(batch);
+    if (batch === this.#fitting.made) this.#fitting.join();
+    if (this.#tables.policies.any) this.#bypass.send(batch);
     this.#outbound.settle(batch);
-    this.#tables.board.addStat(this.#worker, WorkerStat.BATCHES_OUT);
-    return batch.count;
   }
 
   // Between workers
@@ -296,9 +324,17 @@ export class EspWorker {
         packets += this.#open(inbound);
         if (this.#intake.isFromWorker) this.#reportMixed(inbound);
       }
-      if (outbound.count > 0) packets += this.#seal(outbound);
+      if (outbound.count === 0) continue;
+      if (this.#intake.isFromWorker) packets += this.#seal(outbound);
+      else this.#sealDummies(outbound); // control gives no packets to send but these
     }
     return packets;
+  }
+
+  #sealDummies(batch: OutboundBatch): void {
+    this.#dummies.seal(batch);
+    this.#sender.send(batch);
+    this.#dummies.settle(batch);
   }
 
   /**

@@ -4,6 +4,7 @@ import { Sad } from "../ipsec/sad.ts";
 import { Spd } from "../ipsec/spd.ts";
 import { CounterBlocks } from "./counter-blocks.ts";
 import { handoffMemory } from "./handoff.ts";
+import { PolicyMemory } from "./policy-memory.ts";
 import { SocketTable } from "./socket-table.ts";
 import { TunnelTable } from "./tunnel-table.ts";
 import { WorkerBoard } from "./worker-board.ts";
@@ -16,6 +17,7 @@ export interface SharedMemory {
   readonly sockets: SharedArrayBuffer;
   readonly board: SharedArrayBuffer;
   readonly handoff: SharedArrayBuffer;
+  readonly policies: SharedArrayBuffer;
 }
 
 /** The tables over it. Each thread makes its own views. */
@@ -27,6 +29,7 @@ export class PlaneMemory {
   readonly sockets: SocketTable;
   readonly board: WorkerBoard;
   readonly blocks: CounterBlocks;
+  readonly policies: PolicyMemory;
   /** Of the rings between threads: see `Handoff`. */
   readonly handoff: SharedArrayBuffer;
 
@@ -40,10 +43,11 @@ export class PlaneMemory {
     this.board = new WorkerBoard(memory.board);
     this.blocks = new CounterBlocks(this.sad.capacity, worker);
     this.handoff = memory.handoff;
+    this.policies = new PolicyMemory(memory.policies);
   }
 
-  /** `slots`: pairs of SAs, a power of two. */
-  static create(slots: number, workers = 1): PlaneMemory {
+  /** `slots`: pairs of SAs, a power of two. `policyOctets`: room for lists of policies. */
+  static create(slots: number, workers = 1, policyOctets?: number): PlaneMemory {
     return new PlaneMemory({
       sad: Sad.create(slots).memory,
       spd: Spd.create(slots).memory,
@@ -52,6 +56,7 @@ export class PlaneMemory {
       sockets: SocketTable.create().memory,
       board: WorkerBoard.create().memory,
       handoff: handoffMemory(workers),
+      policies: PolicyMemory.create(policyOctets).memory,
     });
   }
 
@@ -64,6 +69,7 @@ export class PlaneMemory {
       sockets: this.sockets.memory,
       board: this.board.memory,
       handoff: this.handoff,
+      policies: this.policies.memory,
     };
   }
 }

@@ -2,13 +2,16 @@
  * One tunnel as control holds it: its pairs of SAs, which of them each worker sends on, and who sends for the workers that
  * have none (the fallback SA of RFC 9611 §3: resource 0, or the lowest there is).
  *
- * A queue of the interface is attached while its worker has a pair: so the kernel gives packets to those who can send them,
- * and with a single pair all to one worker. A queue that the kernel does not attach is merely not used, and one that it does
+ * Where one pair is all that there will be, only its worker's queue is attached, and the kernel gives it all packets. Where
+ * several are to come the queues of all their workers are attached from the first pair on, before anything flows: another
+ * queue would divide the flows anew among all of them, and one that goes over to another worker may overtake itself. So the
+ * flows of a worker whose pair is still to come go to the fallback; and as the kernel leads a flow to the queue into which
+ * its answers are written, it stays with the pair that it began on. A queue that the kernel does not attach is merely not used, and one that it does
  * not detach leads to the fallback; so what it answers changes nothing here.
  */
 import { setTunQueue } from "../linux/tun.ts";
 import type { EspPath } from "./child-sa.ts";
-import type { TunnelTable } from "./tunnel-table.ts";
+import type { BypassFds, TunnelTable } from "./tunnel-table.ts";
 
 export interface Pair {
   readonly spiIn: number;
@@ -19,6 +22,8 @@ export interface Pair {
   readonly order: number;
   readonly tunnel: PlaneTunnel;
   path: EspPath;
+  /** How many the tunnel is to have, with this one. */
+  readonly pairs: number;
   /** It receives, and is not sent on again. */
   resting: boolean;
   /** Its first packet has been told. */
@@ -32,6 +37,13 @@ export interface PlaneTunnelOptions {
   readonly fds: readonly number[];
   readonly vnetHdr: boolean;
   readonly holds: boolean;
+  /** Children whose packets it reads: every worker reads, as each may be able to send. */
+  readonly hasChildren?: boolean;
+  /** The tunnel whose queues it shares: it is a child of that, and reads nothing itself. */
+  readonly parent?: PlaneTunnel | undefined;
+  /** Say when a packet had no SA. */
+  readonly traps?: boolean;
+  readonly bypass?: BypassFds | undefined;
 }
 
 export class PlaneTunnel {
@@ -39,29 +51,41 @@ export class PlaneTunnel {
   readonly home: number;
   /** Its packets wait in their queues while no worker can send them. */
   readonly holds: boolean;
+  readonly traps: boolean;
+  readonly hasChildren: boolean;
+  readonly parent: PlaneTunnel | undefined;
+  readonly vnetHdr: boolean;
+  readonly fds: readonly number[];
   /** Slots whose counts have not yet been left to the tunnel. */
   readonly retired = new Set<number>();
   /** Inbound SPIs that were reserved for it. */
   readonly reserved = new Set<number>();
   readonly #table: TunnelTable;
   readonly #workers: number;
-  readonly #fds: readonly number[];
+  /** Whether the kernel is told which queues to use. */
+  readonly #choosesQueues: boolean;
   readonly #attached: boolean[];
   /** By worker: its pairs, oldest first, and the one it sends on. */
   readonly #pairs: readonly Set<Pair>[];
   readonly #current: (Pair | undefined)[];
 
   /** Publishes the tunnel. */
-  constructor(table: TunnelTable, { id, home, workers, fds, vnetHdr, holds }: PlaneTunnelOptions) {
+  constructor(table: TunnelTable, options: PlaneTunnelOptions) {
+    const { id, home, workers, fds, vnetHdr, holds, hasChildren = false, parent, traps = false, bypass } = options;
     this.id = id;
     this.home = home;
     this.#table = table;
     this.#workers = workers;
-    this.#fds = fds;
+    this.fds = fds;
+    this.vnetHdr = vnetHdr;
+    this.traps = traps;
+    this.hasChildren = hasChildren;
+    this.parent = parent;
+    this.#choosesQueues = fds.length > 1 && !hasChildren && parent === undefined;
     this.#attached = fds.map(() => true); // as a device is opened
     this.#pairs = Array.from({ length: workers }, () => new Set<Pair>());
     this.#current = new Array<Pair | undefined>(workers).fill(undefined);
-    table.publish(id, home, fds, vnetHdr, holds);
+    table.publish(id, home, fds, { vnetHdr, holds, traps, isChild: parent !== undefined, bypass });
     this.holds = holds;
     this.#attach();
   }
@@ -133,11 +157,14 @@ export class PlaneTunnel {
 
   /** Those that are wanted first, so that there is always one. */
   #attach(): void {
-    if (this.#fds.length === 1) return;
+    if (!this.#choosesQueues) return;
     const idle = this.#current.every((current) => current === undefined);
-    const wanted = this.#fds.map((_, worker) => this.#current[worker] !== undefined || (idle && worker === this.home));
+    const pairs = Math.max(...this.#current.map((current) => current?.pairs ?? 0));
+    const wanted = this.#current.map((current) => current !== undefined);
+    for (let resource = 0; resource < pairs && pairs > 1; resource++) wanted[this.workerFor(resource)] = true;
+    if (idle) wanted[this.home] = true;
     for (const attach of [true, false])
-      this.#fds.forEach((fd, worker) => {
+      this.fds.forEach((fd, worker) => {
         if (wanted[worker] !== attach || this.#attached[worker] === attach) return;
         setTunQueue(fd, attach);
         this.#attached[worker] = attach;

@@ -10,15 +10,19 @@ import { EspalierError } from "../errors.ts";
 import { addressBytes, addressText, type Endpoint } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
 import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
-import { SaEvent } from "../ipsec/sad.ts";
+import { Df, type DfPolicy } from "../ipsec/outer-header.ts";
+import { ANY_SIZE, SaEvent, type SaSize } from "../ipsec/sad.ts";
 import { checkCpus } from "../linux/affinity.ts";
+import { errnoName } from "../linux/errno.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import type { WorkerInit } from "./esp-worker.ts";
 import { Handoff } from "./handoff.ts";
 import { PlaneMemory } from "./plane-memory.ts";
+import { PlanePolicies, type PlanePolicy } from "./plane-policies.ts";
 import {
   type PairCounters,
+  pairTraffic,
   reportPair,
   reportTunnel,
   reportWorker,
@@ -26,9 +30,9 @@ import {
   type WorkerStats,
 } from "./plane-report.ts";
 import { PlaneSockets, type SocketOptions } from "./plane-sockets.ts";
-import { type Pair, PlaneTunnel } from "./plane-tunnel.ts";
+import { type Pair, PlaneTunnel, type PlaneTunnelOptions } from "./plane-tunnel.ts";
 import { Slots } from "./slots.ts";
-import { MAX_TUNNELS } from "./tunnel-table.ts";
+import { type BypassFds, MAX_TUNNELS } from "./tunnel-table.ts";
 import { MAX_WORKERS, TABLES_CHANGED } from "./worker-board.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
@@ -39,6 +43,8 @@ export interface PlaneOptions {
   readonly engine: EngineName | EnginePlan;
   /** Pairs of SAs, a power of two from 64 to 65536; default 4096. The kernel's filters need log2 of it: `slotBits`. */
   readonly slots?: number;
+  /** Room for the policies of interfaces, twice while they change; default 4 MiB. */
+  readonly policyOctets?: number;
   /** How workers wait for work; default adaptive. */
   readonly poll?: WorkerInit["poll"];
   /** CPU of worker i mod length; default, and when empty: any. Threads only. */
@@ -58,6 +64,17 @@ export interface TunnelOptions {
   readonly holds?: boolean;
   /** Its home: the worker of resource 0. Default: tunnel id mod workers. */
   readonly worker?: number;
+  /** Policies will say to which child its packets go (`setPolicies`); default false. */
+  readonly hasChildren?: boolean;
+  /** Raw sockets for what bypasses, which the caller closes: see `openBypass`. Without one it is dropped. */
+  readonly bypass?: BypassFds;
+}
+
+export interface ChildOptions {
+  /** As of a tunnel. */
+  readonly worker?: number;
+  /** Say by an event when a packet for it had no SA; default false. */
+  readonly traps?: boolean;
 }
 
 export type PlaneEvent =
@@ -65,8 +82,12 @@ export type PlaneEvent =
   | { readonly kind: "first-packet"; readonly spiIn: number }
   /** An authentic UDP-encapsulated packet came from elsewhere than `path.remote` (RFC 7296 §2.23). */
   | { readonly kind: "peer-moved"; readonly spiIn: number; readonly remote: Endpoint }
+  /** A packet for this child, which traps, had no SA. */
+  | { readonly kind: "wanted"; readonly tunnel: number }
   /** Trains of this local address held SAs of several workers: from now on its datagrams come singly, and in order. */
   | { readonly kind: "mixed-trains"; readonly address: string }
+  /** An interface did not take a packet (drop `tun-error`), for this reason for the first time: `EIO` when it is down. */
+  | { readonly kind: "tun-refused"; readonly tunnel: number; readonly errno: string }
   /** A worker died, and another took over its SAs: what it had in hand is lost. */
   | { readonly kind: "replaced"; readonly worker: number; readonly message: string }
   /** A worker died again and again and stays dead: its SAs carry nothing any more. */
@@ -86,12 +107,16 @@ export class Plane {
   readonly #slots: Slots;
   readonly #tunnels = new Map<number, PlaneTunnel>();
   readonly #sockets: PlaneSockets;
+  readonly #policies: PlanePolicies;
   readonly #handoff: Handoff;
   /** By inbound SPI. */
   readonly #reserved = new Map<number, { slot: number; tunnel: PlaneTunnel; resource: number }>();
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
+  readonly #zeros = new Uint8Array(MAX_PACKET);
+  /** By tunnel: why its interface did not take packets, as far as it was told. */
+  readonly #refusals = new Map<number, Set<number>>();
   #round = this.#pairs.values();
   #order = 0;
   #stopped: Promise<void> | undefined;
@@ -104,6 +129,7 @@ export class Plane {
     this.#threads = threads;
     this.#slots = new Slots(this.slots, workers);
     this.#sockets = new PlaneSockets(memory.sockets, workers);
+    this.#policies = new PlanePolicies(memory.policies);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: workers, wakeFds: threads.wakeFds });
   }
 
@@ -113,12 +139,13 @@ export class Plane {
    */
   static async start(options: PlaneOptions): Promise<Plane> {
     const { workers, engine, slots = DEFAULT_SLOTS, inThread = false, poll = "adaptive", affinity = [] } = options;
+    const { policyOctets } = options;
     if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)
       throw usage(`a plane has 1 to ${MAX_WORKERS} workers, not ${workers}`);
     if (!Number.isInteger(Math.log2(slots)) || slots < 64 || slots > 65536)
       throw usage(`slots are a power of two from 64 to 65536, not ${slots}`);
     checkCpus(affinity);
-    const memory = PlaneMemory.create(slots, workers);
+    const memory = PlaneMemory.create(slots, workers, policyOctets);
     const threads = await startWorkers({ workers, engine, memory, inThread, poll, affinity });
     return new Plane(options, memory, threads);
   }
@@ -131,38 +158,86 @@ export class Plane {
   // Tunnels and sockets
 
   /** Returns the tunnel's id. */
-  addTunnel({ tunFds, vnetHdr = false, holds = false, worker }: TunnelOptions): number {
+  addTunnel({ tunFds, vnetHdr = false, holds = false, worker, hasChildren = false, bypass }: TunnelOptions): number {
+    if (tunFds.length !== 1 && tunFds.length !== this.workers)
+      throw usage(`${tunFds.length} queues for ${this.workers} workers`);
+    return this.#add(worker, { fds: tunFds, vnetHdr, holds, hasChildren, bypass });
+  }
+
+  /** A child of a tunnel that has children: its SAs bring packets to the tunnel's queues. Returns its id, one of a tunnel. */
+  addChild(id: number, { worker, traps = false }: ChildOptions = {}): number {
+    const parent = this.#tunnel(id);
+    if (!parent.hasChildren) throw usage(`tunnel ${id} has no children`);
+    const { fds, vnetHdr } = parent;
+    const child = this.#add(worker, { fds, vnetHdr, holds: false, parent, traps });
+    this.#policies.join(id, child);
+    return child;
+  }
+
+  #add(worker: number | undefined, options: Omit<PlaneTunnelOptions, "id" | "home" | "workers">): number {
     let id = 0;
     while (this.#tunnels.has(id)) id++;
     if (id === MAX_TUNNELS) throw usage(`more than ${MAX_TUNNELS} tunnels`);
     const home = worker ?? id % this.workers;
     if (!Number.isInteger(home) || home < 0 || home >= this.workers) throw usage(`no worker ${home}`);
-    if (tunFds.length !== 1 && tunFds.length !== this.workers)
-      throw usage(`${tunFds.length} queues for ${this.workers} workers`);
     const { blocks, counters, tunnels } = this.#memory;
     counters.clear(blocks.tunnelEndedIn(id));
     counters.clear(blocks.tunnelEndedOut(id));
     for (let each = 0; each < this.workers; each++) counters.clear(blocks.tunnelOwn(id, each));
-    this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, fds: tunFds, vnetHdr, holds }));
+    this.#refusals.set(id, new Set());
+    this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, ...options }));
     this.#announce(TABLES_CHANGED);
     return id;
   }
 
-  /** Remove a tunnel and its SAs. Resolves when no worker uses its descriptors any more. */
-  async removeTunnel(id: number): Promise<void> {
-    const tunnel = this.#tunnel(id);
-    for (const spi of tunnel.installed) this.remove(spi);
-    for (const spi of tunnel.reserved) this.releaseSpi(spi);
-    this.#memory.tunnels.withdraw(id);
+  /**
+   * The ordered policies of a tunnel with children, in place of those before: a packet is judged by the old list or the new
+   * one, and none waits. Throws ESPALIER_USAGE for a child of another tunnel, and for more than there is room for.
+   */
+  setPolicies(id: number, policies: readonly PlanePolicy[]): void {
+    if (!this.#tunnel(id).hasChildren) throw usage(`tunnel ${id} has no children`);
+    this.#reclaim();
+    const children = this.#childrenOf(id);
+    const former = this.#policies.set(id, children, policies);
     const revision = this.#announce(TABLES_CHANGED);
+    if (former !== undefined) this.#policies.retire(former, revision);
+  }
+
+  #childrenOf(id: number): number[] {
+    const parent = this.#tunnels.get(id);
+    return [...this.#tunnels.values()].filter((tunnel) => tunnel.parent === parent).map((tunnel) => tunnel.id);
+  }
+
+  /** Remove a tunnel, its children and their SAs; or a child, which no policy may name any more: else ESPALIER_USAGE. Resolves when no worker uses its descriptors any more. */
+  async removeTunnel(id: number): Promise<void> {
+    const { parent } = this.#tunnel(id);
+    if (parent !== undefined && this.#policies.names(parent.id, id)) throw usage(`a policy names child ${id}`);
+    const gone = [this.#tunnel(id), ...this.#childrenOf(id).map((child) => this.#tunnel(child))];
+    const list = this.#policies.clear(id);
+    for (const tunnel of gone) {
+      for (const spi of tunnel.installed) this.remove(spi);
+      for (const spi of tunnel.reserved) this.releaseSpi(spi);
+      this.#policies.leave(tunnel.id);
+      this.#memory.tunnels.withdraw(tunnel.id);
+    }
+    const revision = this.#announce(TABLES_CHANGED);
+    if (list !== undefined) this.#policies.retire(list, revision);
     await this.#threads.until(() => this.#passed(revision));
     this.#reclaim();
-    this.#tunnels.delete(id);
+    for (const tunnel of gone) {
+      this.#tunnels.delete(tunnel.id);
+      this.#refusals.delete(tunnel.id);
+    }
   }
 
   /** What the outer header's TOS or traffic class is, by the inner one's: from `outerTosTable`. Default: the same. */
   setOuterTos(id: number, table: Uint8Array): void {
     this.#memory.tunnels.setOuterTos(this.#tunnel(id).id, table);
+  }
+
+  /** DF of the outer IPv4 header. Default: copied from the inner one. */
+  setDf(id: number, df: DfPolicy): void {
+    this.#memory.tunnels.setDf(this.#tunnel(id).id, Df[df]);
   }
 
   /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
@@ -194,6 +269,17 @@ export class Plane {
     this.#handoff.publish();
   }
 
+  /**
+   * Send a dummy packet (RFC 4303 §2.6) as long as a packet of `length` octets, on the pair that carries what others leave
+   * to it. Nothing happens where there is none, or where its worker has too much to do.
+   */
+  sendDummy(id: number, length: number): void {
+    if (!Number.isInteger(length) || length < 0 || length > MAX_PACKET)
+      throw usage(`a dummy packet has 0 to ${MAX_PACKET} octets, not ${length}`);
+    const worker = this.#memory.tunnels.fallback(this.#tunnel(id).id);
+    if (worker >= 0 && this.#handoff.give(worker, this.#zeros, 0, length, id)) this.#handoff.publish();
+  }
+
   // SAs
 
   /**
@@ -210,6 +296,22 @@ export class Plane {
     this.#reserved.set(spi, { slot: spi & (this.slots - 1), tunnel, resource });
     tunnel.reserved.add(spi);
     return spi;
+  }
+
+  /**
+   * Reserve this very SPI, for an SA with manual keys. Its low bits (`slotBits`) name its slot, and so its worker: false when
+   * another SA has the slot.
+   */
+  claimSpi(id: number, spi: number): boolean {
+    const tunnel = this.#tunnel(id);
+    checkSpi(spi);
+    this.#reclaim();
+    if (!this.#slots.claim(spi)) return false;
+    const slot = spi & (this.slots - 1);
+    const resource = (this.workerOf(spi) - tunnel.home + this.workers) % this.workers;
+    this.#reserved.set(spi, { slot, tunnel, resource });
+    tunnel.reserved.add(spi);
+    return true;
   }
 
   /** A reserved SPI that will not be installed. Ignores others. */
@@ -237,9 +339,12 @@ export class Plane {
     spd.set(slot, child.local, child.remote);
     counters.clear(blocks.record(slot));
     counters.clear(blocks.record(sad.outbound(slot)));
-    const both = { suite: child.suite, esn: child.esn, encap: child.encap, tunnel: id, window, path };
-    sad.publish(sad.outbound(slot), { ...both, spi: child.spiOut, key: child.keyOut });
-    sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn });
+    const transport = child.mode === "transport";
+    if (transport && child.encap) throw usage("transport mode does not go in UDP");
+    const { suite, esn, encap, size = ANY_SIZE, sequence = { in: 0, out: 0 } } = child;
+    const both = { suite, transport, esn, encap, tunnel: id, window, path };
+    sad.publish(sad.outbound(slot), { ...both, spi: child.spiOut, key: child.keyOut, size, top: sequence.out });
+    sad.publish(slot, { ...both, spi: child.spiIn, key: child.keyIn, top: sequence.in });
     this.#reserved.delete(child.spiIn);
     tunnel.reserved.delete(child.spiIn);
     const pair: Pair = {
@@ -250,6 +355,7 @@ export class Plane {
       order: this.#order++,
       tunnel,
       path: child.path,
+      pairs: child.pairs ?? 1,
       resting: false,
       met: false,
     };
@@ -289,6 +395,12 @@ export class Plane {
     this.#slots.retire(slot, this.#announce(slot));
   }
 
+  /** The path of a pair takes packets of another size, or they are to be padded otherwise. */
+  setSize(spiIn: number, size: SaSize): void {
+    const { sad } = this.#memory;
+    sad.setSize(sad.outbound(this.#pair(spiIn).slot), size);
+  }
+
   /** The peer's authenticated address or port changed. */
   move(spiIn: number, path: EspPath): void {
     const pair = this.#pair(spiIn);
@@ -308,8 +420,14 @@ export class Plane {
     return reportPair(this.#memory, pair.slot);
   }
 
+  /** The same by direction. */
+  pairTraffic(spiIn: number): TunnelCounters | undefined {
+    const pair = this.#pairs.get(spiIn);
+    return pair === undefined ? undefined : pairTraffic(this.#memory, pair.slot);
+  }
+
   /** What a live pair has carried, or undefined: what liveness checks and lifetimes by volume ask. */
-  usage(spiIn: number): Pick<PairCounters, "packetsIn" | "packetsOut" | "bytesIn" | "bytesOut"> | undefined {
+  usage(spiIn: number): Omit<PairCounters, "drops"> | undefined {
     return this.counters(spiIn);
   }
 
@@ -324,6 +442,7 @@ export class Plane {
       reportWorker(this.#memory, worker, {
         cpuTime: this.#threads.cpuTime(worker),
         replaced: this.#threads.replaced(worker),
+        overruns: this.#sockets.overruns(worker),
       }),
     );
   }
@@ -339,9 +458,20 @@ export class Plane {
     this.#reclaim();
     const events: PlaneEvent[] = [];
     for (let left = Math.min(this.#pairs.size, MOST_LOOKED_AT); left > 0; left--) this.#look(this.#nextPair(), events);
+    for (const { id, traps } of this.#tunnels.values())
+      if (traps && this.#memory.tunnels.takeWanted(id)) events.push({ kind: "wanted", tunnel: id });
     for (const address of this.#sockets.endMixedTrains()) events.push({ kind: "mixed-trains", address });
+    for (let worker = 0; worker < this.workers; worker++) this.#lookAtRefusals(worker, events);
     events.push(...this.#threads.takeDeaths());
     return events;
+  }
+
+  #lookAtRefusals(worker: number, events: PlaneEvent[]): void {
+    const { errno, tunnel } = this.#memory.board.takeTunRefusal(worker);
+    const told = this.#refusals.get(tunnel);
+    if (errno === 0 || told === undefined || told.has(errno)) return;
+    told.add(errno);
+    events.push({ kind: "tun-refused", tunnel, errno: errnoName(errno) });
   }
 
   #look(pair: Pair, events: PlaneEvent[]): void {
@@ -407,6 +537,7 @@ export class Plane {
 
   /** Former SAs leave their counts to their tunnel once nobody can count on them any more. */
   #reclaim(): void {
+    this.#policies.reclaim((revision) => this.#passed(revision));
     const { sad, spd, counters, blocks } = this.#memory;
     for (const slot of this.#slots.reclaim((revision) => this.#passed(revision))) {
       const tunnel = this.#retiredFrom.get(slot)!;
@@ -434,4 +565,4 @@ export class Plane {
 /** Outer packets longer than this are not received: compute MTUs from the lesser of this and the path's. */
 export const MAX_OUTER_MTU = MAX_PACKET;
 
-export type { ChildSa, EspPath, PairCounters, TunnelCounters, WorkerStats };
+export type { ChildSa, EspPath, PairCounters, PlanePolicy, TunnelCounters, WorkerStats };

@@ -13,6 +13,7 @@ const LAST_EXTENDED = Number.MAX_SAFE_INTEGER;
 
 export class SaShape {
   readonly esn: boolean;
+  readonly transport: boolean;
   readonly alignment: number;
   /** 8: a counter makes it; 16: it must be unpredictable; 0: there is none. */
   readonly ivLength: number;
@@ -21,8 +22,9 @@ export class SaShape {
   readonly headLength: number;
   readonly lastSeq: number;
 
-  constructor(suite: Suite, esn: boolean) {
+  constructor(suite: Suite, esn: boolean, transport: boolean) {
     this.esn = esn;
+    this.transport = transport;
     this.alignment = suite.alignment;
     this.ivLength = suite.ivLength;
     this.icvLength = suite.icvLength;
@@ -31,15 +33,13 @@ export class SaShape {
   }
 }
 
-const SHORT = SUITES.map((suite) => ({ id: suite.id, shape: new SaShape(suite, false) }));
-const EXTENDED = SUITES.map((suite) => ({ id: suite.id, shape: new SaShape(suite, true) }));
-const NONE = SHORT[0]!.shape; // where no suite has the number: nothing adopts such an SA
-
-const SHAPES: readonly SaShape[] = Array.from({ length: 512 }, (_, i) => {
-  const of = (i & 1) === 1 ? EXTENDED : SHORT;
-  return of.find(({ id }) => id === i >> 1)?.shape ?? NONE;
+const KINDS = 4;
+/** By what `shapeIndex` says. Where no suite has the number nothing adopts such an SA. */
+export const SHAPES: readonly SaShape[] = Array.from({ length: 256 * KINDS }, (_, i) => {
+  const suite = SUITES.find(({ id }) => id === Math.floor(i / KINDS)) ?? SUITES[0]!;
+  return new SaShape(suite, (i & 1) !== 0, (i & 2) !== 0);
 });
 
-/** Of an SA that has been adopted: `suite` and `flags` as in its record. */
-export const shapeOf = (suite: number, flags: number): SaShape =>
-  SHAPES[((suite & 255) << 1) | ((flags & SaFlag.ESN) !== 0 ? 1 : 0)]!;
+/** Of an SA: `suite` and `flags` as in its record. */
+export const shapeIndex = (suite: number, flags: number): number =>
+  ((suite & 255) * KINDS) | (flags & SaFlag.ESN) | ((flags & SaFlag.TRANSPORT) >> 1);

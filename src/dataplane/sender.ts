@@ -1,7 +1,7 @@
 // HOT PATH
 /**
  * Sends sealed packets, as UDP datagrams (RFC 3948) or as IP protocol 50: one sendmmsg(2) for each run of packets that
- * leave by the same socket. Encapsulated packets of one length and one TOS that follow one another to the same peer are one
+ * leave by the same socket with the same DF, which is the socket's. Encapsulated packets of one length and one TOS that follow one another to the same peer are one
  * message of the run, a train that the kernel takes apart (UDP_SEGMENT); the last of it may be shorter:
  *
  *   | ESP | ESP | ESP | ESP | ES |
@@ -10,8 +10,10 @@
  * A full socket is waited for once a run and briefly; then what is left of the run is dropped.
  */
 
+import { MARK_DF } from "../ipsec/outer-header.ts";
 import type { SaPath } from "../ipsec/sad.ts";
 import { Verdict } from "../ipsec/verdict.ts";
+import { DontFragment } from "../linux/dont-fragment.ts";
 import { ERRNO } from "../linux/errno.ts";
 import type { Memory } from "../linux/memory.ts";
 import { MsgBatch } from "../linux/msg-batch.ts";
@@ -33,6 +35,8 @@ const TRAIN_OCTETS = 65_507;
 /** Batches that are sent one by one after a train was refused. */
 const CAUTION = 1000;
 const SEGMENT_CONTROL_ROOM = 24;
+/** Of a mark. */
+const TOS = 0xff;
 
 export class Sender {
   readonly #tables: PlaneMemory;
@@ -42,6 +46,7 @@ export class Sender {
   /** For the packets of a refused train. */
   readonly #singles: MsgBatch;
   readonly #writable = new PollSet(1);
+  readonly #df = new DontFragment();
   /** By buffer of `#messages`: its packet in the batch. */
   readonly #packet = new Int32Array(OUTBOUND_BATCH);
   /** By message: its first buffer, and how many. */
@@ -58,7 +63,7 @@ export class Sender {
   #pieces = 0;
   #octets = 0;
   #segment = 0;
-  #tos = 0;
+  #mark = 0;
 
   constructor(slab: Memory, tables: PlaneMemory, owned: OwnedSas, worker: number) {
     this.#tables = tables;
@@ -77,34 +82,38 @@ export class Sender {
   send(batch: OutboundBatch): void {
     const messages = this.#messages;
     let sa: OwnedSa | undefined;
-    let slot = -1;
+    let record = -1; // its counter block
     let path = this.#path;
     let to = -1;
     let fd = -1;
+    let said = TOS;
+    let mark = 0;
     let buffers = 0;
     for (let n = 0; n < batch.count; n++) {
       if (batch.verdict[n] !== Verdict.PASS) continue;
-      if (batch.sa[n] !== sa || batch.slot[n] !== slot) {
-        sa = batch.sa[n]!;
-        slot = batch.slot[n]!;
-        path = this.#owned.path(this.#tables.sad.outbound(slot), sa);
-        to = this.#fd(path.socket, sa.encap);
+      if (batch.block[n] !== record) {
+        record = batch.block[n]!;
+        sa = this.#owned.found(record);
+        path = sa === undefined ? undefined : this.#owned.path(record, sa);
+        to = sa === undefined || path === undefined ? -1 : this.#fd(path.socket, sa.encap);
+        said = path?.family === 4 ? TOS | MARK_DF : TOS;
       }
       if (to < 0 || path === undefined) {
         batch.verdict[n] = Verdict.NO_SOCKET;
         continue;
       }
-      if (to !== fd && buffers > 0) {
+      const next = batch.mark[n]! & said;
+      if (buffers > 0 && (to !== fd || ((next ^ mark) & MARK_DF) !== 0)) {
         this.#run(batch, fd);
         buffers = 0;
       }
       fd = to;
+      mark = next;
       const length = batch.sealedLength[n]!;
       messages.setBuffer(buffers, batch.sealedAt[n]!, length);
       this.#packet[buffers] = n;
-      const tos = batch.tos[n]!;
-      if (buffers > 0 && path === this.#path && tos === this.#tos && this.#fits(length)) this.#grow(length);
-      else this.#begin(buffers, path, sa!.encap, length, tos);
+      if (buffers > 0 && path === this.#path && mark === this.#mark && this.#fits(length)) this.#grow(length);
+      else this.#begin(buffers, path, sa!.encap, length, mark);
       buffers++;
     }
     if (buffers > 0) this.#run(batch, fd);
@@ -129,7 +138,7 @@ export class Sender {
     if (length < this.#segment) this.#open = false; // only the last may be shorter
   }
 
-  #begin(buffer: number, path: SaPath, encap: boolean, length: number, tos: number): void {
+  #begin(buffer: number, path: SaPath, encap: boolean, length: number, mark: number): void {
     if (this.#pieces > 0) this.#end();
     const family = path.family === 4 ? AF_INET : AF_INET6;
     this.#messages.setPeer(this.#count, family, path.remote, 0, encap ? path.remotePort : 0);
@@ -139,7 +148,7 @@ export class Sender {
     this.#segment = length;
     this.#pieces = 1;
     this.#octets = length;
-    this.#tos = tos;
+    this.#mark = mark;
   }
 
   /** The last message is complete. */
@@ -149,14 +158,16 @@ export class Sender {
     this.#messages.setPieces(message, this.#first[message]!, this.#pieces);
     if (this.#pieces > 1) this.#messages.setControl16(message, SOL_UDP, UDP_SEGMENT, this.#segment);
     else this.#messages.setControlLength(message, 0);
-    if (this.#tos !== 0) addTos(this.#messages, message, this.#path!.family, this.#tos);
+    const tos = this.#mark & TOS;
+    if (tos !== 0) addTos(this.#messages, message, this.#path!.family, tos);
     this.#pieces = 0;
   }
 
   /** Send all messages. */
   #run(batch: OutboundBatch, fd: number): void {
     this.#end();
-    const row = this.#path!.socket;
+    const { socket: row, family } = this.#path!;
+    if (family === 4) this.#df.set(fd, (this.#mark & MARK_DF) !== 0);
     const messages = this.#count;
     this.#count = 0;
     if (this.#cautious[row]! > 0) this.#cautious[row] = this.#cautious[row]! - 1;
@@ -205,7 +216,8 @@ export class Sender {
       singles.setBuffer(i, batch.sealedAt[n]!, batch.sealedLength[n]!);
       singles.copyPeer(i, this.#messages.bytes, peerAt, this.#messages.peerLength(message));
       singles.setControlLength(i, 0);
-      if (batch.tos[n] !== 0) addTos(singles, i, this.#path!.family, batch.tos[n]!);
+      const tos = batch.mark[n]! & TOS;
+      if (tos !== 0) addTos(singles, i, this.#path!.family, tos);
     }
     let at = 0;
     while (at < count) {
@@ -218,5 +230,6 @@ export class Sender {
   }
 }
 
-const verdictOf = (errno: number): number =>
+/** Of a packet that the kernel refused with -errno. */
+export const verdictOf = (errno: number): number =>
   errno === -ERRNO.EMSGSIZE ? Verdict.MESSAGE_TOO_LONG : Verdict.SEND_ERROR;

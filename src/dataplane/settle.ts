@@ -11,7 +11,8 @@ export interface Judged {
 
 /**
  * Count every packet of `batch` with its worker, in the block `all`, and once more in its own block, where `own` names one;
- * -1 names none. `lengths`: inner octets. What was handed to another worker is counted by that one.
+ * -1 names none. `lengths`: inner octets. What was handed to another worker is counted by that one, and of the fragments of a
+ * packet the first counts for all.
  */
 export const settleBatch = (
   counters: Counters,
@@ -55,5 +56,5 @@ export const settleBatch = (
 };
 
 const add = (counters: Counters, block: number, verdict: number, packets: number, bytes: number): void => {
-  if (verdict !== Verdict.HANDOFF) counters.add(block, verdict, packets, bytes);
+  if (verdict !== Verdict.HANDOFF && verdict !== Verdict.PART) counters.add(block, verdict, packets, bytes);
 };

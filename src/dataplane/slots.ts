@@ -33,6 +33,12 @@ export class Slots {
     return spi;
   }
 
+  /** Take the slot that the low bits of this SPI name, out of order. False when it is not free. */
+  claim(spi: number): boolean {
+    const slot = spi & (this.#capacity - 1);
+    return this.#free[slot % this.#workers]!.remove(slot);
+  }
+
   /** Back to free at once: no worker has ever seen an SA in it. */
   release(slot: number): void {
     this.#free[slot % this.#workers]!.add(slot);
@@ -67,6 +73,12 @@ class Queue<T> {
 
   add(item: T): void {
     this.#items.push(item);
+  }
+
+  remove(item: T): boolean {
+    const at = this.#items.indexOf(item, this.#from);
+    if (at >= 0) this.#items.splice(at, 1);
+    return at >= 0;
   }
 
   take(): T | undefined {

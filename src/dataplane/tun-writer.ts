@@ -20,6 +20,7 @@ import type { SlabSum } from "./slab-sum.ts";
 
 export class TunWriter {
   readonly #tables: PlaneMemory;
+  readonly #worker: number;
   readonly #memory: Memory;
   readonly #pieces: IoVectors;
   readonly #groups: Coalescer;
@@ -27,14 +28,17 @@ export class TunWriter {
   /** By operation of the ring: its group, and the octets that should be written. */
   readonly #group = new Int32Array(RING_ENTRIES);
   readonly #octets = new Int32Array(RING_ENTRIES);
+  /** Of a group of several: its first piece. */
+  readonly #from = new Int32Array(RING_ENTRIES);
   /** Pieces that groups have taken since they were last written. */
   #taken = 0;
   /** Kernels before 6.2 refuse groups of datagrams: the first one refused is the last one made. */
   #datagrams = true;
 
   /** `ring`: this thread's. */
-  constructor(slab: Memory, tables: PlaneMemory, sum?: SlabSum, ring?: IoUring) {
+  constructor(slab: Memory, tables: PlaneMemory, worker: number, sum?: SlabSum, ring?: IoUring) {
     this.#tables = tables;
+    this.#worker = worker;
     this.#memory = slab;
     this.#pieces = new IoVectors(slab, INBOUND_BATCH);
     this.#groups = new Coalescer(slab.bytes, INBOUND_BATCH, sum);
@@ -72,9 +76,9 @@ export class TunWriter {
     const length = batch.innerLength[n]! + header;
     const slab = this.#memory.bytes;
     for (let i = 0; i < header; i++) slab[at + i] = 0;
-    if (ring === undefined) this.#judge(batch, group, length, libc.write(fd, this.#memory, at, length));
+    if (ring === undefined) this.#judge(batch, group, 0, length, libc.write(fd, this.#memory, at, length));
     else {
-      this.#expect(ring.count, group, length);
+      this.#expect(ring.count, group, 0, length);
       ring.write(fd, this.#memory, at, length);
     }
   }
@@ -93,28 +97,48 @@ export class TunWriter {
       pieces.set(this.#taken++, batch.innerAt[n]! + headers, payload);
       length += payload;
     }
-    if (ring === undefined) this.#judge(batch, group, length, pieces.write(fd, from, this.#taken - from));
+    if (ring === undefined) this.#judge(batch, group, from, length, pieces.write(fd, from, this.#taken - from));
     else {
-      this.#expect(ring.count, group, length);
+      this.#expect(ring.count, group, from, length);
       ring.writePieces(fd, pieces, from, this.#taken - from);
     }
   }
 
-  #expect(operation: number, group: number, octets: number): void {
+  #expect(operation: number, group: number, from: number, octets: number): void {
     this.#group[operation] = group;
+    this.#from[operation] = from;
     this.#octets[operation] = octets;
   }
 
   #run(batch: InboundBatch, ring: IoUring): void {
     const { count } = ring;
     ring.run();
-    for (let i = 0; i < count; i++) this.#judge(batch, this.#group[i]!, this.#octets[i]!, ring.result[i]!);
+    for (let i = 0; i < count; i++)
+      this.#judge(batch, this.#group[i]!, this.#from[i]!, this.#octets[i]!, ring.result[i]!);
   }
 
-  #judge(batch: InboundBatch, group: number, octets: number, written: number): void {
+  #judge(batch: InboundBatch, group: number, from: number, octets: number, first: number): void {
+    const written = isPassing(first) ? this.#writeAgain(batch, group, from, octets) : first;
     if (written === octets) return;
     const groups = this.#groups;
     if (written === -ERRNO.EINVAL && groups.segments[group]! > 1) this.#datagrams = false;
+    const tunnel = this.#tables.sad.tunnel(batch.slot[groups.first[group]!]!);
+    this.#tables.board.refusedByTun(this.#worker, tunnel, written);
     for (let n = groups.first[group]!; n >= 0; n = groups.next[n]!) batch.verdict[n] = Verdict.TUN_ERROR;
   }
+
+  /** A group that the kernel had no room for at first. */
+  #writeAgain(batch: InboundBatch, group: number, from: number, octets: number): number {
+    const { sad, tunnels } = this.#tables;
+    const n = this.#groups.first[group]!;
+    const fd = tunnels.fd(sad.tunnel(batch.slot[n]!));
+    const pieces = this.#groups.segments[group]!;
+    if (pieces > 1) return this.#pieces.write(fd, from, pieces);
+    const header = octets - batch.innerLength[n]!;
+    return libc.write(fd, this.#memory, batch.innerAt[n]! - header, octets);
+  }
 }
+
+/** The kernel lacked memory, which may be there at the next try. */
+const isPassing = (written: number): boolean =>
+  written === -ERRNO.ENOBUFS || written === -ERRNO.ENOMEM || written === -ERRNO.EAGAIN || written === -ERRNO.EINTR;

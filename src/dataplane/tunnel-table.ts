@@ -6,6 +6,7 @@
  * of its own; one that has none leaves packets to the fallback, a worker that has (RFC 9611 §3). Control names a fallback
  * after it gave that worker a pair and before it takes it away, so who is named can send.
  */
+import { Df } from "../ipsec/outer-header.ts";
 import { MAX_WORKERS } from "./worker-board.ts";
 
 export const MAX_TUNNELS = 1024;
@@ -22,9 +23,32 @@ const FALLBACK = 4;
 const MSS_IPV4 = 5;
 const MSS_IPV6 = 6;
 const HOLDS = 7;
+const DF = 8;
+const TRAPS = 9;
+const WANTED = 10;
+const BYPASS_IPV4 = 11;
+const BYPASS_IPV6 = 12;
+/** READER of a child whose packets are read from the queues of another: all read theirs, but those. */
+const ALL = -1;
+const NOBODY = -2;
 /** Behind the rows, octets: the outer TOS of each tunnel by the inner one. */
 const TOS = MAX_TUNNELS * ROW * 4;
 const TOS_VALUES = 256;
+
+/** What a row says beside its queues; each is false by default. */
+export interface TunnelRow {
+  readonly vnetHdr?: boolean;
+  readonly holds?: boolean;
+  readonly isChild?: boolean;
+  readonly traps?: boolean;
+  readonly bypass?: BypassFds | undefined;
+}
+
+/** Raw sockets that send whole packets past the tunnel; -1: none of that family. */
+export interface BypassFds {
+  readonly ipv4: number;
+  readonly ipv6: number;
+}
 
 export class TunnelTable {
   readonly memory: SharedArrayBuffer;
@@ -48,20 +72,31 @@ export class TunnelTable {
 
   /**
    * `fds`: a queue of each worker, or one that `home` reads and all write. `vnetHdr`: a virtio_net_hdr of 10 octets stands
-   * before each packet that a queue gives and takes. `holds`: no packet is taken out while nobody can send it.
+   * before each packet that a queue gives and takes. `holds`: no packet is taken out while nobody can send it. `isChild`:
+   * the queues are another's, from which policies take packets for it. `traps`: then say when one had no SA.
    */
-  publish(tunnel: number, home: number, fds: readonly number[], vnetHdr: boolean, holds = false): void {
+  publish(
+    tunnel: number,
+    home: number,
+    fds: readonly number[],
+    { vnetHdr = false, holds = false, isChild = false, traps = false, bypass }: TunnelRow = {},
+  ): void {
     const at = tunnel * ROW;
     this.#words[at + HOME] = home;
-    this.#words[at + READER] = fds.length === 1 ? home : -1;
+    this.#words[at + READER] = isChild ? NOBODY : fds.length === 1 ? home : ALL;
     this.#words[at + VNET_HDR] = vnetHdr ? 1 : 0;
     this.#words[at + HOLDS] = holds ? 1 : 0;
+    this.#words[at + TRAPS] = traps ? 1 : 0;
+    this.#words[at + BYPASS_IPV4] = bypass?.ipv4 ?? -1;
+    this.#words[at + BYPASS_IPV6] = bypass?.ipv6 ?? -1;
+    Atomics.store(this.#words, at + WANTED, 0);
     for (let worker = 0; worker < MAX_WORKERS; worker++) {
       this.#words[at + FDS + worker] = (fds.length === 1 ? fds[0] : fds[worker]) ?? -1;
       Atomics.store(this.#words, at + CURRENT + worker, -1);
     }
     Atomics.store(this.#words, at + FALLBACK, -1);
     this.setMss(tunnel, 0, 0);
+    this.setDf(tunnel, Df.copy);
     for (let tos = 0; tos < TOS_VALUES; tos++) this.#tos[tunnel * TOS_VALUES + tos] = tos;
     Atomics.store(this.#words, at + STATE, 1);
   }
@@ -91,7 +126,32 @@ export class TunnelTable {
     this.#tos.set(table, tunnel * TOS_VALUES);
   }
 
+  /** Whether a packet of a child that traps had no SA since the last call. */
+  takeWanted(tunnel: number): boolean {
+    return Atomics.exchange(this.#words, tunnel * ROW + WANTED, 0) === 1;
+  }
+
+  /** `df`: of `Df`. Until then it is copied. */
+  setDf(tunnel: number, df: number): void {
+    Atomics.store(this.#words, tunnel * ROW + DF, df);
+  }
+
   // Workers
+
+  /** A packet of this tunnel is there, and no SA. */
+  want(tunnel: number): void {
+    const at = tunnel * ROW;
+    if (this.#words[at + TRAPS] === 1 && this.#words[at + WANTED] === 0) Atomics.store(this.#words, at + WANTED, 1);
+  }
+
+  /** Socket for packets of this version that bypass, or -1. */
+  bypassFd(tunnel: number, version: number): number {
+    return this.#words[tunnel * ROW + (version === 4 ? BYPASS_IPV4 : BYPASS_IPV6)]!;
+  }
+
+  df(tunnel: number): number {
+    return this.#words[tunnel * ROW + DF]!;
+  }
 
   outerTos(tunnel: number, inner: number): number {
     return this.#tos[tunnel * TOS_VALUES + inner]!;
@@ -117,7 +177,7 @@ export class TunnelTable {
   /** Whether that descriptor is this worker's to read. */
   isReader(tunnel: number): boolean {
     const reader = this.#words[tunnel * ROW + READER]!;
-    return reader < 0 || reader === this.#worker;
+    return reader === ALL || reader === this.#worker;
   }
 
   /** Whether its packets stay in their queues for now. */

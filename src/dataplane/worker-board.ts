@@ -7,6 +7,7 @@
  * closed. The journal holds the last changes: so a removal costs a worker the same however many SAs there are. A worker
  * that is behind by more looks at everything.
  */
+import { ERRNO } from "../linux/errno.ts";
 
 export const MAX_WORKERS = 64;
 
@@ -22,6 +23,8 @@ const ACKNOWLEDGED = 0;
 const STATUS = 1;
 const THREAD = 2;
 const TUN_IO = 3;
+const TUN_REFUSED = 4; // errno in the low bits, tunnel in the high ones
+const ERRNO_BITS = 12; // MAX_ERRNO of the kernel
 const STATS = 8; // doubles into the row: word 16
 const JOURNAL_AT = (1 + MAX_WORKERS) * ROW;
 
@@ -94,6 +97,12 @@ export class WorkerBoard {
     return this.#words[rowOf(worker) + TUN_IO]!;
   }
 
+  /** Why an interface did not take a packet of this worker's since the last call, the last time; errno 0: it took all. */
+  takeTunRefusal(worker: number): { readonly errno: number; readonly tunnel: number } {
+    const word = Atomics.exchange(this.#words, rowOf(worker) + TUN_REFUSED, 0);
+    return { errno: word & ((1 << ERRNO_BITS) - 1), tunnel: word >>> ERRNO_BITS };
+  }
+
   stat(worker: number, column: number): number {
     return this.#doubles[rowOf(worker) / 2 + STATS + column]!;
   }
@@ -127,6 +136,12 @@ export class WorkerBoard {
 
   setTunIo(worker: number, io: number): void {
     this.#words[rowOf(worker) + TUN_IO] = io;
+  }
+
+  /** `written`: -errno, or fewer octets than the packet has, which counts as EIO. */
+  refusedByTun(worker: number, tunnel: number, written: number): void {
+    const errno = written < 0 ? -written : ERRNO.EIO;
+    Atomics.store(this.#words, rowOf(worker) + TUN_REFUSED, (tunnel << ERRNO_BITS) | errno);
   }
 
   addStat(worker: number, column: number): void {

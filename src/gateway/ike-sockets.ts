@@ -7,6 +7,7 @@ import { EspalierError } from "../errors.ts";
 import type { Path } from "../ike/effect.ts";
 import { canonicalAddress, type Endpoint, familyOf, formatEndpoint } from "../ip-address.ts";
 import { markPackets, openIkePort } from "../linux/ike-port.ts";
+import { markSocket } from "../linux/marked-socket.ts";
 
 const MARKER = new Uint8Array(4);
 /** RFC 7296 §3.1: an IKE header ends with the length of the message, header included. */
@@ -23,6 +24,8 @@ export interface IkeSocketsOptions {
   readonly nattPort: number;
   /** Of what is sent, 0..63 (RFC 2474). */
   readonly dscp: number;
+  /** Of what is sent, for routing rules (SO_MARK). */
+  readonly mark?: number | undefined;
   /** An IKE message, marker removed. */
   readonly onMessage: (bytes: Uint8Array, path: Path) => void;
   /** An ESP packet that came in one train with an IKE message. */
@@ -44,11 +47,12 @@ export class IkeSockets {
    * Throws EspalierError: ESPALIER_IN_USE, ESPALIER_PRIVILEGE, ESPALIER_CONFIG when the address is not this machine's.
    */
   async open(address: string, nattFd: number): Promise<void> {
-    const { ikePort, nattPort, dscp } = this.#options;
+    const { ikePort, nattPort, dscp, mark } = this.#options;
     markPackets(nattFd, address, dscp);
     await this.#listen({ address, port: nattPort }, nattFd);
     const ikeFd = openIkePort({ address, port: ikePort });
     markPackets(ikeFd, address, dscp);
+    if (mark !== undefined) markSocket(ikeFd, mark);
     await this.#listen({ address, port: ikePort }, ikeFd);
   }
 

@@ -11,13 +11,16 @@ import type { Plane } from "../dataplane/plane.ts";
 import type { IkeManager } from "../ike/manager.ts";
 import type { ConnectionStatus } from "../ike/status.ts";
 import type { Clock } from "./clock.ts";
-import type { TunnelInterface } from "./tunnel-interface.ts";
+import { type ManualPair, manualStatus } from "./manual-sas.ts";
+import type { Tunnels } from "./tunnels.ts";
 
 export interface ReportSources {
   readonly clock: Clock;
   readonly manager: IkeManager;
   readonly plane: Plane;
-  readonly tunnelOf: (connection: string, child: string) => TunnelInterface;
+  readonly tunnels: Tunnels;
+  /** Pairs that no IKE has made. */
+  readonly manual: readonly ManualPair[];
   readonly about: Pick<GatewayStatus, "version" | "engine">;
   readonly startedAt: number;
 }
@@ -31,7 +34,7 @@ export const reportEngines = ({ plan, drivers, basis, refused }: EngineChoice): 
 });
 
 export const reportStatus = (sources: ReportSources): GatewayStatus => {
-  const { clock, manager, plane, about, startedAt } = sources;
+  const { clock, manager, manual, plane, about, startedAt } = sources;
   const now = clock.now();
   const totals = plane.totals();
   return {
@@ -40,15 +43,25 @@ export const reportStatus = (sources: ReportSources): GatewayStatus => {
     startedAt: clock.iso(startedAt),
     uptime: Math.floor((now - startedAt) / 1000),
     engine: about.engine,
-    connections: manager.status(now).map((connection) => reportConnection(connection, sources)),
+    connections: [...manager.status(now), ...manualStatus(manual)].map((connection) =>
+      reportConnection(connection, sources),
+    ),
+    interfaces: sources.tunnels.shared.map(({ name, mtu, policies, id }) => ({
+      name,
+      mtu,
+      policies,
+      drops: plane.tunnelCounters(id).out.drops,
+    })),
     workers: plane.workerStats().map(reportWorker),
+    in: totals.in,
+    out: totals.out,
     drops: addCounts(totals.in.drops, totals.out.drops),
     ikeDrops: { ...manager.counters },
   };
 };
 
 const reportConnection = (connection: ConnectionStatus, sources: ReportSources): ConnectionReport => {
-  const { clock, plane, tunnelOf } = sources;
+  const { clock, plane, tunnels } = sources;
   const { ikeSa } = connection;
   return {
     name: connection.name,
@@ -70,7 +83,8 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
           },
     childSas: connection.childSas.map((child) => {
       const counters = plane.counters(child.spiIn);
-      const tunnel = tunnelOf(connection.name, child.name);
+      const traffic = plane.pairTraffic(child.spiIn);
+      const tunnel = tunnels.of(connection.name, child.name);
       return {
         name: child.name,
         resource: child.resource,
@@ -80,6 +94,7 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
         suite: child.suite,
         esn: child.esn,
         encap: child.encap,
+        mode: child.mode,
         worker: plane.workerOf(child.spiIn),
         interface: tunnel.name,
         mtu: tunnel.mtu,
@@ -90,9 +105,16 @@ const reportConnection = (connection: ConnectionStatus, sources: ReportSources):
         bytesIn: counters?.bytesIn ?? 0,
         bytesOut: counters?.bytesOut ?? 0,
         drops: counters?.drops ?? {},
-        rekeyAt: clock.iso(child.rekeyAt),
+        dropsIn: traffic?.in.drops ?? {},
+        dropsOut: traffic?.out.drops ?? {},
+        rekeyAt: child.rekeyAt === undefined ? null : clock.iso(child.rekeyAt),
       };
     }),
+    children: tunnels.childrenOf(connection.name).map(({ name, place: { id, tunnel } }) => ({
+      name,
+      interface: tunnel.name,
+      ...plane.tunnelCounters(id),
+    })),
   };
 };
 
@@ -100,17 +122,23 @@ const reportWorker = ({
   worker,
   batches,
   packets,
+  in: received,
+  out: sent,
   polls,
   cpuTime,
   replaced,
+  overruns,
   ioUringRefused,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
   batches,
   packets,
+  in: received,
+  out: sent,
   polls,
   cpuTime: cpuTime ?? 0,
   replaced,
+  overruns,
   ioUringRefused: ioUringRefused ?? null,
 });
 

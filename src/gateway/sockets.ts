@@ -5,6 +5,7 @@
 
 import type { Steering } from "../linux/esp-steering.ts";
 import { close } from "../linux/libc.ts";
+import { markSocket } from "../linux/marked-socket.ts";
 import { openRawEsp } from "../linux/raw-esp.ts";
 import { closeUdpGroup, openUdpGroup, type UdpGroup } from "../linux/udp.ts";
 import { IkeSockets, type IkeSocketsOptions } from "./ike-sockets.ts";
@@ -20,12 +21,14 @@ export interface WorkerSockets {
 export class GatewaySockets {
   readonly ike: IkeSockets;
   readonly #nattPort: number;
+  readonly #mark: number | undefined;
   readonly #groups: UdpGroup[] = [];
   readonly #raw: number[] = [];
 
   constructor(options: IkeSocketsOptions) {
     this.ike = new IkeSockets(options);
     this.#nattPort = options.nattPort;
+    this.#mark = options.mark;
   }
 
   /**
@@ -41,6 +44,8 @@ export class GatewaySockets {
       this.#raw.push(fd);
       raw.push(fd);
     }
+    if (this.#mark !== undefined)
+      for (const fd of [group.control, ...group.workers, ...raw]) markSocket(fd, this.#mark);
     await this.ike.open(address, group.control);
     return { address, udp: group.workers, raw, control: group.control };
   }

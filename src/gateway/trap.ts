@@ -1,5 +1,5 @@
 /**
- * Connections with `start: trap`: their interfaces are up although nothing can be sent, and packets wait in the queues of
+ * Connections and children with `start: trap`: their interfaces are up although nothing can be sent, and packets wait in the queues of
  * the kernel. The first one that does brings the connection up, and leaves when it is.
  */
 import { POLLIN, PollSet } from "../linux/poll.ts";
@@ -23,16 +23,16 @@ export class Trap {
   }
 
   /**
-   * Set all interfaces as they should be, and name the children for which a packet waits. `isTrapping` says of a connection
+   * Set all interfaces as they should be, and name the children for which a packet waits. `isTrapping` says of a child
    * whether packets may bring it up; where they may not, the interface is down like any other without SAs.
    */
-  look(isTrapping: (connection: string) => boolean, now: number): readonly Trapped[] {
+  look(isTrapping: (connection: string, child: string) => boolean, now: number): readonly Trapped[] {
     const idle = this.#trapped.filter(({ tunnel }) => tunnel.pairs.size === 0);
     if (idle.length === 0) return [];
     this.#polls.clear();
-    for (const { connection, tunnel, peers } of idle) {
-      const waits = isTrapping(connection) && tunnel.wait(peers, now);
-      if (!isTrapping(connection)) tunnel.down();
+    for (const { connection, child, tunnel, peers } of idle) {
+      const waits = isTrapping(connection, child) && tunnel.wait(peers, now);
+      if (!isTrapping(connection, child)) tunnel.down();
       for (const fd of tunnel.fds) this.#polls.add(waits ? fd : -1, POLLIN);
     }
     if (this.#polls.wait(0) <= 0) return [];

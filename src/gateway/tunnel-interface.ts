@@ -1,6 +1,10 @@
 /**
  * The interface of a Child SA: a TUN device that is up while the Child SA is, with its addresses and routes; of one with
- * `start: trap` also while its packets wait for one (see `trap.ts`). Nothing leaves in the clear when it is down: each of its routes has an `unreachable` shadow that lives as long as the gateway.
+ * `start: trap` also while its packets wait for one (see `trap.ts`). One that several children share is up as long as the
+ * gateway: its policies say what becomes of packets. Nothing leaves in the clear when it is down: each of its routes has an
+ * `unreachable` shadow that lives as long as the gateway.
+ *
+ * Of a gateway with a mark, routes are in a table that its own packets do not look into (see `linux/rule.ts`).
  */
 import type { InterfaceSettings } from "../config/config.ts";
 import { EspalierError } from "../errors.ts";
@@ -21,35 +25,69 @@ const QUEUE_LENGTH = 4000;
 /** Twice the interval of unsolicited reports (RFC 3810 §9.11), and a little more, ms. */
 const SETTLING = 2_500;
 
+/** Octets of inner packets on one pair of SAs. */
+export interface PairMtu {
+  /** What its suite and path leave: a packet of so many octets fits as it is. */
+  readonly fits: number;
+  /** What the interface may give: more, where the system is to fragment ESP packets. */
+  readonly takes: number;
+  /** What its packets are padded to: see `paddedLength`. */
+  readonly tfc: number;
+}
+
+export interface TunnelPlace {
+  /** Mark of the gateway's own packets, and table of the routes. */
+  readonly mark?: number | undefined;
+  /** Several children use it: it is up from the beginning to the end. */
+  readonly isShared?: boolean;
+  /** Outer addresses of the other ends, as far as they are known: of a shared one, which is up before it has SAs. */
+  readonly peers?: readonly string[];
+}
+
 export class TunnelInterface {
   readonly #settings: InterfaceSettings;
   readonly #device: TunDevice;
   readonly #shadows: string[] = [];
   readonly #pinned: string[] = [];
+  readonly #place: TunnelPlace;
+  readonly #table: { readonly table?: number };
   #mtu = 0;
+  /** Octets of a packet that fits all its pairs. */
+  #fits = 0;
   #up = false;
+  #source: string | undefined;
   /** When it has said all that it says by itself, and routes may lead into it; undefined: they do, or it is down. */
   #settlesAt: number | undefined;
-  /** The data plane's number for it. */
-  id = -1;
-  /** Inbound SPIs of its live pairs, each with the inner MTU that its suite and path leave. */
-  readonly pairs = new Map<number, number>();
+  /** The data plane's numbers for its children. */
+  readonly ids: number[] = [];
+  /** By inbound SPI: its live pairs. */
+  readonly pairs = new Map<number, PairMtu>();
 
-  private constructor(settings: InterfaceSettings, device: TunDevice) {
+  private constructor(settings: InterfaceSettings, device: TunDevice, place: TunnelPlace) {
     this.#settings = settings;
+    this.#place = place;
+    this.#table = place.mark === undefined ? {} : { table: place.mark };
     this.#device = device;
   }
 
-  /** Create the device, down, with a queue for each worker. Throws EspalierError as openTun and addRoute do, and leaves nothing behind then. */
-  static open(settings: InterfaceSettings, queues: number): TunnelInterface {
-    const tunnel = new TunnelInterface(settings, openTun({ name: settings.name, vnetHdr: true, queues }));
+  /**
+   * Create the device, with a queue for each worker: down, or up if it is shared. Throws EspalierError as openTun and addRoute
+   * do, and leaves nothing behind then.
+   */
+  static open(settings: InterfaceSettings, queues: number, place: TunnelPlace = {}): TunnelInterface {
+    const tunnel = new TunnelInterface(settings, openTun({ name: settings.name, vnetHdr: true, queues }), place);
     try {
       askForOffloads(tunnel.fds[0]!);
       setTxQueueLength(settings.name, QUEUE_LENGTH);
+      for (const peer of place.peers ?? []) tunnel.#pinPeer(peer); // before the shadows hide the way there
       for (const prefix of settings.routes) {
-        addRoute(prefix, undefined, SHADOW);
+        const shadow = { ...SHADOW, ...tunnel.#table };
+        // Nobody else's routes are in a table of our own; a gateway that was killed may have left some.
+        if (place.mark === undefined) addRoute(prefix, undefined, shadow);
+        else replaceRoute(prefix, undefined, shadow);
         tunnel.#shadows.push(prefix);
       }
+      if (place.isShared) tunnel.#standUp();
       return tunnel;
     } catch (error) {
       tunnel.close();
@@ -75,7 +113,13 @@ export class TunnelInterface {
   mss(family: Family): number {
     const { mss } = this.#settings;
     if (mss === "off") return 0;
-    return mss === "auto" ? mssFor(this.#mtu, family) : mss;
+    return mss === "auto" ? mssFor(Math.min(this.#mtu, this.#fits), family) : mss;
+  }
+
+  /** Of packets that it may carry at this moment; undefined: none. */
+  get lengths(): { readonly mtu: number; readonly tfc: number } | undefined {
+    const [pair] = this.pairs.values();
+    return pair === undefined ? undefined : { mtu: this.#fits, tfc: pair.tfc };
   }
 
   get isUp(): boolean {
@@ -84,9 +128,11 @@ export class TunnelInterface {
 
   /**
    * Bring it up, with the MTU that all its pairs can carry unless the configuration fixes one. `peer` is the outer address
-   * of the other end: when one of the routes would swallow it, it gets a route of its own first, outside the tunnel.
+   * of the other end: when one of the routes would swallow it, it gets a route of its own first, outside the tunnel. `source`:
+   * the address of what begins here and takes its routes; default the interface's.
    */
-  up(peer: string): void {
+  up(peer: string, source?: string): void {
+    this.#source = source;
     this.fit();
     this.#pinPeer(peer);
     if (!this.#up) this.#bringUp();
@@ -100,9 +146,20 @@ export class TunnelInterface {
     for (const address of this.#settings.addresses) addAddress(this.name, address); // IPv6 ones went when it went down
   }
 
+  #standUp(): void {
+    makeQuiet(this.name);
+    this.#setMtu(IPV6_MIN_MTU);
+    this.#bringUp();
+    this.#leadHere();
+  }
+
   #leadHere(): void {
     this.#settlesAt = undefined;
-    for (const prefix of this.#settings.routes) replaceRoute(prefix, this.name);
+    const source = this.#source;
+    for (const prefix of this.#settings.routes) {
+      const own = source !== undefined && familyOf(source) === familyOf(prefix) ? { source } : {};
+      replaceRoute(prefix, this.name, { ...own, ...this.#table });
+    }
   }
 
   /**
@@ -126,9 +183,9 @@ export class TunnelInterface {
     return true;
   }
 
-  /** Take it down: the kernel drops its routes, and what they led here is unreachable. */
+  /** Take it down: the kernel drops its routes, and what they led here is unreachable. A shared one stays up. */
   down(): void {
-    if (!this.#up) return;
+    if (!this.#up || this.#place.isShared) return;
     this.#up = false;
     this.#settlesAt = undefined;
     setUp(this.name, false);
@@ -140,12 +197,15 @@ export class TunnelInterface {
     closeTun(this.#device);
     this.#up = false;
     this.#unpinPeers();
-    for (const prefix of this.#shadows.splice(0)) removeRoute(prefix, undefined, SHADOW);
+    for (const prefix of this.#shadows.splice(0)) removeRoute(prefix, undefined, { ...SHADOW, ...this.#table });
   }
 
   /** Set the MTU anew, after its pairs have changed. */
   fit(): void {
-    if (this.pairs.size > 0) this.#setMtu(Math.min(...this.pairs.values()));
+    if (this.pairs.size === 0) return;
+    const pairs = [...this.pairs.values()];
+    this.#fits = Math.min(...pairs.map(({ fits }) => fits));
+    this.#setMtu(Math.min(...pairs.map(({ takes }) => takes)));
   }
 
   #setMtu(computed: number): void {
@@ -156,6 +216,7 @@ export class TunnelInterface {
   }
 
   #pinPeer(peer: string): void {
+    if (this.#place.mark !== undefined) return; // what goes there does not look for its way among our routes
     if (!this.#settings.routes.some((prefix) => contains(prefix, peer))) return;
     const way = routeTo(peer);
     if (way === undefined) return; // unreachable for now: the shadow routes keep it so rather than loop

@@ -16,6 +16,7 @@ const CROWDED = 1_000;
 /** Begin with the peer's next address, now or once its name is resolved. The connection must have one. */
 export const attempt = (turn: Turn, peering: Peering): void => {
   const { config, host } = peering;
+  turn.touch(peering);
   peering.retryAt = undefined;
   if (host === undefined) throw new RangeError(`connection ${config.name} cannot be initiated`);
   if (turn.core.halfOpen.outgoing >= turn.core.options.halfOpenOutLimit) {
@@ -40,7 +41,7 @@ export const resolved = (turn: Turn, peering: Peering, host: string, addresses: 
     .map(canonicalAddress)
     .filter((address) => address !== undefined)
     .filter((address) => familyOf(address) === family);
-  peering.learnAddresses(usable);
+  turn.core.peerings.learn(peering, usable);
   const [address] = usable;
   if (peering.wish === "no" || peering.isAlive) return;
   if (address === undefined) unresolved(turn, peering, host);

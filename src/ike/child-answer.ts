@@ -3,13 +3,17 @@
  * selectors (RFC 7296 §2.7, §2.9).
  */
 import { equalSelectors, narrow, type TrafficSelector } from "../ipsec/selector.ts";
-import { type AgreedChild, selectorsText } from "./child-offer.ts";
+import type { AgreedChild } from "./agreed-child.ts";
+import { selectorsText, tfcNotify } from "./child-offer.ts";
 import type { ChildSa } from "./child-sa.ts";
+import type { Path } from "./child-sa-params.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
+import { hasNotify } from "./payloads.ts";
 import { chooseEsp, describeProposals, type EspSuite, type Proposal, spiBytes } from "./proposal.ts";
+import { type Mode, modeOf, modePayloads, selectorsFor, transportProblem } from "./transport-mode.ts";
 
 export interface ChosenChild extends Omit<AgreedChild, "spiIn" | "resource"> {
   readonly chosen: Proposal;
@@ -23,6 +27,9 @@ interface Offered {
 
 interface Choosing {
   readonly withKe: boolean;
+  /** Of the IKE SA, and whether ESP goes in UDP there. */
+  readonly path: Path;
+  readonly encap: boolean;
   /** Pairs of a child that are live. */
   readonly pairsOf: (child: ChildConfig) => readonly ChildSa[];
   /** The peer may want another pair beside one that has the same selectors (RFC 9611). */
@@ -31,21 +38,26 @@ interface Choosing {
 
 /**
  * The best of `children` for the offer in `payloads`: where there may be several pairs, one that has a pair with these very
- * selectors; then those that have none yet, then those whose selectors are offered as they are. Throws IkeError
- * TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
+ * selectors; then those of the mode that is asked for; then one whose selectors are offered and no others, for that is the
+ * peer's name of it; then those that have no pair yet, then those whose selectors are among those offered. A peer that asks
+ * for transport mode may get tunnel mode, never the other way (RFC 7296 §1.3.1). Throws IkeError TS_UNACCEPTABLE or
+ * NO_PROPOSAL_CHOSEN.
  */
 export const chooseChild = (
   payloads: readonly Payload[],
   children: readonly ChildConfig[],
-  { withKe, pairsOf, mayBeSeveral }: Choosing,
+  { withKe, path, encap, pairsOf, mayBeSeveral }: Choosing,
 ): ChosenChild => {
   const offered = readOffer(payloads);
+  const wanted = modeOf(payloads);
   const fitting = children
-    .map((config) => ({
-      config,
-      remote: narrow(offered.tsi, config.remote),
-      local: narrow(offered.tsr, config.local),
-    }))
+    .filter((config) => config.mode !== "transport" || wanted === "transport")
+    .filter((config) => transportProblem(config, path, encap) === undefined)
+    .map((config) => {
+      const own = selectorsFor(config, path);
+      const mode: Mode = config.mode ?? "tunnel";
+      return { config, mode, own, remote: narrow(offered.tsi, own.remote), local: narrow(offered.tsr, own.local) };
+    })
     .filter(({ local, remote }) => local.length > 0 && remote.length > 0);
   if (fitting.length === 0) throw noSelectors(offered, children);
 
@@ -57,7 +69,13 @@ export const chooseChild = (
     .map((fit) => {
       const pairs = pairsOf(fit.config);
       const isSibling = mayBeSeveral && pairs.some(({ facts }) => hasSelectors(offered, facts));
-      const rank = (isSibling ? 0 : 4) + (pairs.length === 0 ? 0 : 2) + (isExact(offered, fit.config) ? 0 : 1);
+      const isSame = hasSelectors(offered, fit.own);
+      const rank =
+        (isSibling ? 0 : 16) +
+        (fit.mode === wanted ? 0 : 8) +
+        (isSame ? 0 : 4) +
+        (pairs.length === 0 ? 0 : 2) +
+        (includesAll(offered, fit.own) ? 0 : 1);
       return { fit, rank };
     })
     .reduce<Ranked | undefined>(
@@ -65,14 +83,16 @@ export const chooseChild = (
       undefined,
     );
   if (best === undefined) throw noProposal(offered, fitting);
-  const { config, local, remote, chosen, spi, suite } = best.fit;
-  return { config, local, remote, chosen, spiOut: spi, suite };
+  const { config, mode, local, remote, chosen, spi, suite } = best.fit;
+  const tfcRefused = hasNotify(payloads, Notify.ESP_TFC_PADDING_NOT_SUPPORTED);
+  return { config, mode, local, remote, chosen, spiOut: spi, suite, tfcRefused };
 };
 
 interface Ranked {
   readonly rank: number;
   readonly fit: {
     readonly config: ChildConfig;
+    readonly mode: Mode;
     readonly local: readonly TrafficSelector[];
     readonly remote: readonly TrafficSelector[];
     readonly chosen: Proposal;
@@ -81,15 +101,20 @@ interface Ranked {
   };
 }
 
-/** SA of the answer, which bears the SPI that we receive on, and the narrowed TSi and TSr. */
+/**
+ * USE_TRANSPORT_MODE where it is agreed, SA of the answer, which bears the SPI that we receive on, the narrowed TSi and TSr,
+ * and what is said of padding.
+ */
 export const answeredPayloads = (
-  { chosen, local, remote }: ChosenChild,
+  { config, chosen, mode, local, remote }: ChosenChild,
   spiIn: number,
-): { sa: Payload; selectors: readonly Payload[] } => ({
+): { mode: readonly Payload[]; sa: Payload; selectors: readonly Payload[] } => ({
+  mode: modePayloads(mode),
   sa: { kind: "SA", value: [{ ...chosen, spi: spiBytes(spiIn) }] },
   selectors: [
     { kind: "TSi", value: { selectors: remote } },
     { kind: "TSr", value: { selectors: local } },
+    ...tfcNotify(config),
   ],
 });
 
@@ -100,12 +125,14 @@ const readOffer = (payloads: readonly Payload[]): Offered => {
   return { proposals, tsi: tsi.selectors, tsr: tsr.selectors };
 };
 
-const isExact = ({ tsi, tsr }: Offered, { local, remote }: ChildConfig): boolean =>
+type Selectors = Pick<ChildConfig, "local" | "remote">;
+
+const includesAll = ({ tsi, tsr }: Offered, { local, remote }: Selectors): boolean =>
   includes(tsr, local) && includes(tsi, remote);
 
-/** Whether what is offered are the selectors of a pair, no more and no less. */
-const hasSelectors = ({ tsi, tsr }: Offered, { local, remote }: ChildSa["facts"]): boolean =>
-  includes(tsr, local) && includes(local, tsr) && includes(tsi, remote) && includes(remote, tsi);
+/** Whether what is offered are these selectors, no more and no less. */
+const hasSelectors = (offered: Offered, selectors: Selectors): boolean =>
+  includesAll(offered, selectors) && includes(selectors.local, offered.tsr) && includes(selectors.remote, offered.tsi);
 
 const includes = (some: readonly TrafficSelector[], wanted: readonly TrafficSelector[]): boolean =>
   wanted.every((own) => some.some((one) => equalSelectors(own, one)));

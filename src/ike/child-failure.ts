@@ -1,5 +1,7 @@
 /** A Child SA that could not be had: say what was offered, and try again later. */
-import { type ChildOffer, selectorsText } from "./child-offer.ts";
+import type { ChildOffer } from "./agreed-child.ts";
+import { selectorsText } from "./child-offer.ts";
+import type { ChildConfig } from "./connection.ts";
 import type { IkeError } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { Notify } from "./notify.ts";
@@ -17,6 +19,13 @@ export const childFailed = (
   const context = error.context ?? `offered ${describeProposals(proposals)}; ${selectors}`;
   const text = `child ${config.name}: ${error.message} (${context})`;
   turn.log("error", "child-sa-failed", sa, text, { child: config.name });
+  if (sa.peering !== undefined) sa.peering.lastError = text;
+};
+
+/** It cannot be asked for as things are. */
+export const noteProblem = (turn: Turn, sa: IkeSa, { name }: ChildConfig, problem: string): void => {
+  const text = `child ${name}: ${problem}`;
+  turn.log("error", "child-sa-failed", sa, text, { child: name });
   if (sa.peering !== undefined) sa.peering.lastError = text;
 };
 

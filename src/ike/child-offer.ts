@@ -3,46 +3,23 @@
  * the responder made of them (§2.7, §2.9).
  */
 import { covers, formatSelector, MAX_SELECTORS, type TrafficSelector } from "../ipsec/selector.ts";
+import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
 import type { ChildSaFacts } from "./child-sa.ts";
+import type { Path } from "./child-sa-params.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
-import {
-  acceptEsp,
-  describeProposals,
-  type EspSuite,
-  espLike,
-  offerEsp,
-  type Proposal,
-  TransformType,
-} from "./proposal.ts";
+import { hasNotify, notifyPayload } from "./payloads.ts";
+import { acceptEsp, describeProposals, espLike, offerEsp, TransformType } from "./proposal.ts";
+import { modeOf, modePayloads, selectorsFor } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
-
-export interface ChildOffer {
-  readonly config: ChildConfig;
-  readonly resource: number;
-  /** Reserved: install it or release it. */
-  readonly spiIn: number;
-  readonly proposals: readonly Proposal[];
-  readonly local: readonly TrafficSelector[];
-  readonly remote: readonly TrafficSelector[];
-}
-
-/** What both sides agreed on, seen from ours. */
-export interface AgreedChild {
-  readonly config: ChildConfig;
-  readonly resource: number;
-  readonly spiIn: number;
-  readonly spiOut: number;
-  readonly suite: EspSuite;
-  readonly local: readonly TrafficSelector[];
-  readonly remote: readonly TrafficSelector[];
-}
 
 interface Offering {
   readonly resource: number;
   readonly withKe: boolean;
+  /** Of the IKE SA. */
+  readonly path: Path;
   /** A pair of the same child: the new one is to have its suite and selectors (RFC 9611 §4). */
   readonly like?: ChildSaFacts | undefined;
 }
@@ -52,27 +29,34 @@ export const offerChild = (
   turn: Turn,
   connection: string,
   config: ChildConfig,
-  { resource, withKe, like }: Offering,
+  { resource, withKe, path, like }: Offering,
 ): ChildOffer | undefined => {
   const spiIn = turn.core.env.reserveSpi(connection, config.name, resource);
   if (spiIn === 0) return undefined;
-  const { local, remote } = like ?? config;
+  const { local, remote } = like ?? selectorsFor(config, path);
   const wanted = like === undefined ? config.proposals : espLike(config.proposals, like);
   return { config, resource, spiIn, proposals: offerEsp(wanted, spiIn, { withKe }), local, remote };
 };
 
-/** SA, TSi and TSr of the request. */
+/** USE_TRANSPORT_MODE where it is wanted, SA, TSi and TSr of the request, and what it says of padding. */
 export const offeredPayloads = ({
+  config,
   proposals,
   local,
   remote,
-}: ChildOffer): { sa: Payload; selectors: readonly Payload[] } => ({
+}: ChildOffer): { mode: readonly Payload[]; sa: Payload; selectors: readonly Payload[] } => ({
+  mode: modePayloads(config.mode),
   sa: { kind: "SA", value: proposals },
   selectors: [
     { kind: "TSi", value: { selectors: local } },
     { kind: "TSr", value: { selectors: remote } },
+    ...tfcNotify(config),
   ],
 });
+
+/** Behind the selectors: the peer is to pad no packets beyond what ESP needs (RFC 7296 §1.3.1). */
+export const tfcNotify = ({ refuseTfc = false }: ChildConfig): readonly Payload[] =>
+  refuseTfc ? [notifyPayload(Notify.ESP_TFC_PADDING_NOT_SUPPORTED)] : [];
 
 /** Throws IkeError when the answer is none to this offer. */
 export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[]): AgreedChild => {
@@ -85,6 +69,11 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
       context: `offered ${describeProposals(offer.proposals)}; peer chose ${describeProposals(sa)}`,
     });
   const { config, resource, spiIn } = offer;
+  const mode = modeOf(payloads);
+  if (mode !== (config.mode ?? "tunnel"))
+    throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, `the peer made it a ${mode} mode SA`, {
+      context: `expected ${config.mode ?? "tunnel"} mode (RFC 7296 §1.3.1)`,
+    });
   within(offer.local, tsi.selectors, "TSi");
   within(offer.remote, tsr.selectors, "TSr");
   return {
@@ -93,6 +82,8 @@ export const readChildAnswer = (offer: ChildOffer, payloads: readonly Payload[])
     spiIn,
     spiOut: accepted.spi,
     suite: accepted.suite,
+    mode,
+    tfcRefused: hasNotify(payloads, Notify.ESP_TFC_PADDING_NOT_SUPPORTED),
     local: tsi.selectors,
     remote: tsr.selectors,
   };

@@ -28,12 +28,17 @@ export interface ChildSaParams {
   /** `suite.keyLength` octets. Secret: wipe after installing. */
   readonly keyIn: Uint8Array;
   readonly keyOut: Uint8Array;
+  readonly mode: "tunnel" | "transport";
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];
   /** Tunnel end points; the ports are those of ESP in UDP. */
   readonly path: Path;
+  /** The peer takes no padding for traffic flow confidentiality (RFC 7296 §1.3.1). */
+  readonly tfcRefused: boolean;
   /** ESP in UDP. */
   readonly encap: boolean;
+  /** How many pairs its child is to have, with this one: of resources from 0 on. 1 where the peer takes no more. */
+  readonly pairs: number;
   /** The suite as proposals name it, with `-esn` or a key exchange when there is one. */
   readonly proposal: string;
   /** `spiIn` of the pair that this one rekeys. */

@@ -47,6 +47,8 @@ export class ChildSa {
   readonly facts: ChildSaFacts;
   /** The lower nonce of the exchange that made it: decides between twins (RFC 7296 §2.8.1). */
   readonly lowestNonce: Uint8Array;
+  /** When it was made. */
+  readonly since: number;
   /** Hard end of its life. */
   readonly expiresAt: number;
   /** Whether traffic of the policy is sent on it. */
@@ -71,9 +73,10 @@ export class ChildSa {
     this.facts = facts;
     this.lowestNonce = options.lowestNonce;
     this.inUse = options.inUse;
+    this.since = options.now;
     this.expiresAt = options.expiresAt;
     this.limits = options.limits;
-    this.carried = { packets: 0, bytes: 0, at: options.now };
+    this.carried = { packets: 0, bytes: 0, sequence: 0, at: options.now };
     this.#state = { name: "installed", rekeyAt: options.rekeyAt };
   }
 

@@ -3,14 +3,14 @@
  * removing.
  */
 import { wipe } from "../bytes.ts";
-import { type AgreedChild, selectorsText } from "./child-offer.ts";
+import type { AgreedChild } from "./agreed-child.ts";
+import { selectorsText } from "./child-offer.ts";
 import { ChildSa, DELETE_GUARD, spiText } from "./child-sa.ts";
-import { equalIdentity } from "./identity.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { deriveChildKeys, type IkeKeys } from "./keymat.ts";
 import { lowest } from "./lowest-nonce.ts";
 import type { Turn } from "./turn.ts";
-import { volumeLimits, watchSoon } from "./volume.ts";
+import { hasVolumeLimit, seldom, volumeLimits } from "./volume.ts";
 
 interface Installing {
   readonly agreed: AgreedChild;
@@ -26,7 +26,7 @@ interface Installing {
 
 export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): ChildSa => {
   const { agreed, keys, ni, nr, shared, weInitiated, use, replaces } = installing;
-  const { config, resource, spiIn, spiOut, local, remote, suite } = agreed;
+  const { config, mode, resource, spiIn, spiOut, local, remote, suite, tfcRefused } = agreed;
   const { initiatorToResponder, responderToInitiator } = deriveChildKeys({
     prf: keys.prf,
     skD: keys.skD,
@@ -41,9 +41,12 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     spiOut,
     suite: suite.suite,
     esn: suite.esn,
+    mode,
     local,
     remote,
+    tfcRefused,
     encap: sa.encap,
+    pairs: sa.resources.takesMore(config.name, 1) ? config.sas : 1,
     proposal: suite.name,
     replaces: replaces?.spiIn,
   };
@@ -53,10 +56,10 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     now: turn.now,
     rekeyAt: turn.now + turn.jittered(config.lifetime, 0.1),
     expiresAt: turn.now + config.lifetime * 1.1,
-    limits: volumeLimits(turn, config, suite.esn),
+    limits: volumeLimits((amount, share) => turn.jittered(amount, share), config, suite.esn),
   });
   sa.children.set(spiIn, child);
-  watchSoon(turn, sa, child);
+  if (hasVolumeLimit(child.limits)) sa.usageAt = Math.min(sa.usageAt, turn.now + seldom(config));
   turn.effects.push({
     kind: "install",
     use,
@@ -82,6 +85,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     suite: suite.name,
     esn: suite.esn,
     encap: sa.encap,
+    mode,
     local: selectorsText(local),
     remote: selectorsText(remote),
     ...(replaces ? { replaces: spiText(replaces.spiIn) } : {}),
@@ -155,11 +159,8 @@ const siblings = (sa: IkeSa, child: ChildSa): ChildSa[] =>
     [...other.children.values()].filter((sibling) => sibling !== child && isSameResource(sibling, child)),
   );
 
-/** The IKE SAs of this connection with the peer of `sa`, itself too. */
-const samePeer = (sa: IkeSa): IkeSa[] => {
-  const others = [...(sa.peering?.sas ?? [])].filter((other) => other !== sa && isSamePeer(sa, other));
+/** The IKE SAs of this connection with the peer of `sa`, itself too, and last. */
+export const samePeer = (sa: IkeSa): IkeSa[] => {
+  const others = [...(sa.kin ?? [])].filter((other) => other !== sa && other.peering === sa.peering);
   return [...others, sa];
 };
-
-export const isSamePeer = (a: IkeSa, b: IkeSa): boolean =>
-  a.peerId !== undefined && b.peerId !== undefined && equalIdentity(a.peerId, b.peerId);

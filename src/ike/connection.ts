@@ -62,6 +62,10 @@ export interface ChildConfig {
   /** Pairs of SAs with these selectors, one for each resource (a worker) that is to carry them: 1 or more (RFC 9611). */
   readonly sas: number;
   readonly proposals: readonly EspProposal[];
+  /** Default `tunnel`. In transport mode selectors are narrowed to the hosts at both ends. */
+  readonly mode?: "tunnel" | "transport";
+  /** It is asked for when the first packet for it comes, not with its connection; default false. */
+  readonly trap?: boolean;
   readonly local: readonly TrafficSelector[];
   readonly remote: readonly TrafficSelector[];
   /** Until the Child SA is rekeyed; up to 10 % earlier by jitter, deleted when 10 % older. */
@@ -69,6 +73,8 @@ export interface ChildConfig {
   /** The same in octets and in packets, of whichever of its SAs has more; undefined: no such limit. */
   readonly lifebytes?: number | undefined;
   readonly lifepackets?: number | undefined;
+  /** Tell the peer that it is to pad no packets beyond what ESP needs (RFC 7296 §1.3.1); default no. */
+  readonly refuseTfc?: boolean;
 }
 
 export interface Liveness {

@@ -4,51 +4,34 @@ import type { ChildSa } from "./child-sa.ts";
 import { CookieJar } from "./cookie.ts";
 import type { IkeEnvironment } from "./environment.ts";
 import { HalfOpen } from "./half-open.ts";
+import { type Identity, normalIdentity } from "./identity.ts";
+import type { IkeOptions } from "./ike-options.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { KeyWorks } from "./key-works.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
+import { Peerings } from "./peerings.ts";
 import { RateLimit } from "./rate-limit.ts";
+import { Wakes } from "./wakes.ts";
 
-export interface IkeOptions {
-  /** Our UDP ports. */
-  readonly ports: { readonly ike: number; readonly natt: number };
-  /** IKE SAs that peers began and have not authenticated: more are not begun. */
-  readonly halfOpenLimit: number;
-  /** The same from one address. */
-  readonly halfOpenPerSource: number;
-  /** IKE SAs that we have begun and that are not up: more wait for their turn. */
-  readonly halfOpenOutLimit: number;
-  /** With as many half-open ones, a peer must first return a cookie (RFC 7296 §2.6); 0: always. */
-  readonly cookieThreshold: number;
-  /** How long an IKE SA may stay half-open, ms. */
-  readonly halfOpenTimeout: number;
-  /** Message IDs go up to this one; a test may want to see their end. */
-  readonly lastMessageId: number;
-  /** IKE_AUTH requests of one half-open IKE SA with a wrong ICV: after so many it is forgotten. */
-  readonly decryptFailures: number;
-  /** Rekeys that a peer may ask for on one IKE SA in a second; all its Child SAs at once in any case. */
-  readonly rekeyRate: number;
-}
+const NOBODY: ReadonlySet<IkeSa> = new Set();
 
-export const DEFAULT_OPTIONS: IkeOptions = {
-  ports: { ike: 500, natt: 4500 },
-  halfOpenLimit: 40,
-  halfOpenPerSource: 10,
-  halfOpenOutLimit: 400,
-  cookieThreshold: 10,
-  halfOpenTimeout: 60_000,
-  lastMessageId: 2 ** 32 - 1,
-  decryptFailures: 30,
-  rekeyRate: 5,
+/** The same for equal identities. */
+const keyOf = (identity: Identity): string => {
+  const { type, data } = normalIdentity(identity);
+  return `${type} ${toHex(data)}`;
 };
 
 export class Core {
   readonly env: IkeEnvironment;
   readonly options: IkeOptions;
-  readonly peerings: readonly Peering[];
+  readonly peerings: Peerings;
+  /** IKE SAs that are up, by their peers. */
   /** By our own SPI, in hex: an address says nothing about whose message it is (RFC 7296 §2.6). */
   readonly sas = new Map<string, IkeSa>();
+  /** Those whose peer is known, by its identity. */
+  readonly #kin = new Map<string, Set<IkeSa>>();
   readonly counters: Record<string, number> = {};
   readonly cookies: CookieJar;
   /** Cookies are asked for until then, ms; see `admit`. */
@@ -58,16 +41,53 @@ export class Core {
   /** Answers to the last requests of SAs that are gone, by our SPI. */
   readonly lastAnswers = new LastAnswers();
   readonly halfOpen = new HalfOpen();
+  readonly keyWorks = new KeyWorks();
+  /** IKE_SA_INIT requests whose key exchange is being computed, by sender and SPI. */
+  readonly beginning = new Map<string, Uint8Array>();
+  /** Who has timers, by the next of them. */
+  readonly wakes: Wakes<IkeSa | Peering>;
   /** By event: what one attack provokes does not hide another. */
   readonly unprovenLogs = new Map<string, LogAllowance>();
   /** Notifications to whom no IKE SA is known with, outside of IKE_SA_INIT (RFC 7296 §2.21.4). */
   readonly unprovenAnswers = new RateLimit(10, 1_000);
 
-  constructor(env: IkeEnvironment, options: IkeOptions, peerings: readonly Peering[]) {
+  constructor(
+    env: IkeEnvironment,
+    options: IkeOptions,
+    peerings: readonly Peering[],
+    wakes = new Wakes<IkeSa | Peering>(),
+  ) {
+    this.wakes = wakes;
     this.env = env;
     this.options = options;
-    this.peerings = peerings;
+    this.peerings = new Peerings(peerings);
     this.cookies = new CookieJar((length) => env.random(length));
+  }
+
+  /** The peer of `sa` has proven that it is `peerId`. */
+  recognize(sa: IkeSa, peerId: Identity): void {
+    const key = keyOf(peerId);
+    const kin = this.#kin.get(key) ?? new Set();
+    this.#kin.set(key, kin.add(sa));
+    sa.peerId = peerId;
+    sa.kin = kin;
+  }
+
+  /** IKE SAs whose peer has proven that it is `peerId`, of whatever connection; the newest last. */
+  kinOf(peerId: Identity): ReadonlySet<IkeSa> {
+    return this.#kin.get(keyOf(peerId)) ?? NOBODY;
+  }
+
+  remove(sa: IkeSa): void {
+    this.sas.delete(sa.spiText);
+    this.halfOpen.delete(sa);
+    sa.peering?.sas.delete(sa);
+    this.wakes.touch(sa); // it has nothing to do any more
+    if (sa.peerId === undefined) return;
+    const key = keyOf(sa.peerId);
+    const kin = this.#kin.get(key);
+    kin?.delete(sa);
+    if (kin?.size === 0) this.#kin.delete(key);
   }
 
   /** Eight octets that no SA of ours has, never all zero. */
@@ -81,6 +101,7 @@ export class Core {
   add(sa: IkeSa): void {
     this.sas.set(sa.spiText, sa);
     sa.peering?.sas.add(sa);
+    this.wakes.touch(sa);
   }
 
   /** The pair that we receive on by this SPI, and the IKE SA that it belongs to. */

@@ -2,7 +2,8 @@
  * CREATE_CHILD_SA as its responder: another Child SA, or the rekey of one (RFC 7296 §1.3.1, §1.3.3, §2.8, §2.25).
  * The new pair receives at once; we go on sending on the old one until the peer uses the new one or deletes the old.
  */
-import { generateKeyPair, kexById } from "../crypto/kex.ts";
+import { kexById } from "../crypto/kex.ts";
+import type { Answer } from "./answer.ts";
 import { answeredPayloads, type ChosenChild, chooseChild } from "./child-answer.ts";
 import { refuseChild } from "./child-failure.ts";
 import { type ChildSa, spiText, USE_GUARD } from "./child-sa.ts";
@@ -11,12 +12,12 @@ import type { ChildConfig } from "./connection.ts";
 import { CreateChild } from "./create-child-sa.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { exchangeKeys } from "./key-works.ts";
 import { find, notifies, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { groupData, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyAboutSpi } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
 import { RateLimit } from "./rate-limit.ts";
-import type { Answer } from "./receive.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
 import { livePairs, noRoom, noteResources, resourceFor, resourcePayloads } from "./resources.ts";
@@ -54,6 +55,7 @@ const isRekey = (payloads: readonly Payload[]): boolean =>
 
 /** Key exchanges cost us as much as the peer: no more than so many a second, but all that there is to rekey at once. */
 const mayRekey = (turn: Turn, sa: IkeSa): boolean => {
+  if (turn.exchanged !== undefined) return true; // it was counted when it came
   const { rekeyRate } = turn.core.options;
   const most = Math.max(rekeyRate, 1 + sa.children.size);
   sa.rekeys ??= new RateLimit(most, (1_000 * most) / rekeyRate);
@@ -73,12 +75,14 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
     const children = old === undefined ? config.children : [old.config];
     const mayBeSeveral = hasNotify(payloads, Notify.SA_RESOURCE_INFO);
     const pairsOf = (child: ChildConfig): readonly ChildSa[] => livePairs(sa, child);
-    const chosen = chooseChild(payloads, children, { withKe: true, pairsOf, mayBeSeveral });
+    const { path, encap } = sa;
+    const chosen = chooseChild(payloads, children, { withKe: true, path, encap, pairsOf, mayBeSeveral });
     const resource = old === undefined ? resourceFor(sa, chosen.config, mayBeSeveral) : old.resource;
-    const exchanged = exchange(chosen, payloads);
+    const exchanged = exchange(turn, chosen, payloads);
     const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
     if (spiIn === 0) throw noRoom(sa, chosen.config, mayBeSeveral);
     const nr = turn.random(NONCE_LENGTH);
+    noteResources(sa, chosen.config, payloads);
     // The peer does not receive on it before it has our answer: what is sent already goes on on another pair.
     const isFurther = livePairs(sa, chosen.config).length > 0;
     const child = installChild(turn, sa, {
@@ -92,11 +96,11 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
       replaces: old,
     });
     if (isFurther && old === undefined) child.useAt = turn.now + USE_GUARD;
-    noteResources(sa, chosen.config, payloads);
     noteCollision(turn, sa, child, old);
-    const { sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
+    const { mode, sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
     return [
       ...(mayBeSeveral ? resourcePayloads(chosen.config, resource) : []),
+      ...mode,
       proposal,
       noncePayload(nr),
       ...(exchanged === undefined ? [] : [exchanged.payload]),
@@ -110,6 +114,7 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
 
 /** The key exchange of a suite that has its own. */
 const exchange = (
+  turn: Turn,
   { suite }: ChosenChild,
   payloads: readonly Payload[],
 ): { payload: Payload; shared: Uint8Array } | undefined => {
@@ -119,11 +124,9 @@ const exchange = (
   const ke = find(payloads, "KE");
   if (ke?.method !== suite.ke)
     throw new IkeError(Notify.INVALID_KE_PAYLOAD, `expected a value of ${method.name}`, { data: groupData(suite.ke) });
-  const keyPair = generateKeyPair(method);
-  const shared = keyPair.agree(ke.data);
-  keyPair.destroy();
+  const { publicValue, shared } = exchangeKeys(turn, method, ke.data);
   if (shared === undefined) throw invalidSyntax(`the ${method.name} value is invalid`); // RFC 6989
-  return { payload: kePayload(method.id, keyPair.publicValue), shared };
+  return { payload: kePayload(method.id, publicValue), shared };
 };
 
 /** Our own request for the same child may be on its way: its answer settles which pair stays (RFC 7296 §2.8.1). */

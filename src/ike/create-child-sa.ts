@@ -7,25 +7,18 @@
  *
  * Make before break: the old pair is deleted once traffic has moved to the new one.
  */
-import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
+import { generateKeyPair, type KexMethod, type KeyPair, kexById } from "../crypto/kex.ts";
+import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
 import { postponement } from "./backoff.ts";
-import { childFailed } from "./child-failure.ts";
-import {
-  type AgreedChild,
-  type ChildOffer,
-  firstGroup,
-  groupsOf,
-  offerChild,
-  offeredPayloads,
-  readChildAnswer,
-} from "./child-offer.ts";
+import { childFailed, noteProblem } from "./child-failure.ts";
+import { firstGroup, groupsOf, offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { type ChildSa, spiText } from "./child-sa.ts";
 import { installChild, isChildUp, removeChild, replacedBy } from "./children.ts";
 import type { ChildConfig } from "./connection.ts";
+import { DeleteUninstalled, deleteChild } from "./delete-child-sa.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { deleteIkeSa } from "./ike-sa-end.ts";
-import { DeleteUninstalled, deleteChild } from "./informational.ts";
 import { losesTo, lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
@@ -33,8 +26,9 @@ import { errorNotify, groupOf, kePayload, NONCE_LENGTH, noncePayload, notifyAbou
 import { Protocol, spiBytes } from "./proposal.ts";
 import { countedPairs, livePairs, mayAskFor, noteResources, resourcePayloads } from "./resources.ts";
 import type { Task } from "./task.ts";
+import { transportProblem } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
-import { wantChild, wantPairs } from "./want-children.ts";
+import { missing, wantChild, wanted } from "./want-children.ts";
 
 interface Sent {
   readonly offer: ChildOffer;
@@ -69,6 +63,7 @@ export class CreateChild implements Task {
   #sent: Sent | undefined;
   /** What the peer made of the same child while our request was on its way (RFC 7296 §2.8.1). */
   rival: ChildSa | undefined;
+  keyPair: KeyPair | undefined;
 
   constructor(config: ChildConfig, { resource, old, group, tries = 1 }: Asking) {
     this.kind = old === undefined ? "create-child-sa" : "rekey-child-sa";
@@ -80,6 +75,10 @@ export class CreateChild implements Task {
     this.#tries = tries;
   }
 
+  keyMethod(): KexMethod | undefined {
+    return this.#group === undefined ? undefined : kexById(this.#group);
+  }
+
   request(turn: Turn, sa: IkeSa): readonly Payload[] | undefined {
     const { resource } = this;
     const config = this.#config;
@@ -87,25 +86,40 @@ export class CreateChild implements Task {
     // Meanwhile the peer may have done it, or deleted the pair.
     if (old === undefined ? !isMissing(sa, config, resource) : !this.#owns(old)) return undefined;
     const like = old === undefined ? livePairs(sa, config)[0]?.facts : undefined;
-    const offer = offerChild(turn, sa.connection ?? "", config, { resource, withKe: true, like });
+    const problem = transportProblem(config, sa.path, sa.encap);
+    if (problem !== undefined) {
+      noteProblem(turn, sa, config, problem);
+      this.#giveUp(turn, sa);
+      return undefined;
+    }
+    const { path } = sa;
+    const offer = offerChild(turn, sa.connection ?? "", config, { resource, withKe: true, path, like });
     if (offer === undefined) {
       turn.log("error", "no-spi", sa, `no room for child ${config.name}: too many Child SAs`, { child: config.name });
       this.#giveUp(turn, sa);
       return undefined;
     }
-    const method = this.#group === undefined ? undefined : kexById(this.#group);
-    const keyPair = method && generateKeyPair(method);
+    const method = this.keyMethod();
+    const keyPair = this.keyPair ?? (method && generateKeyPair(method));
+    this.keyPair = undefined;
     const ni = turn.random(NONCE_LENGTH);
     this.#sent = { offer, ni, keyPair, pairs: countedPairs(sa, config) };
-    const { sa: proposals, selectors } = offeredPayloads(offer);
+    const { mode, sa: proposals, selectors } = offeredPayloads(offer);
     return [
       ...(old === undefined ? [] : [notifyAboutSpi(Notify.REKEY_SA, Protocol.ESP, spiBytes(old.spiIn))]),
       ...resourcePayloads(config, resource),
+      ...mode,
       proposals,
       noncePayload(ni),
       ...(keyPair === undefined ? [] : [kePayload(keyPair.method.id, keyPair.publicValue)]),
       ...selectors,
     ];
+  }
+
+  agreement(payloads: readonly Payload[]): { readonly keyPair: KeyPair; readonly peer: Uint8Array } | undefined {
+    const ke = find(payloads, "KE");
+    const keyPair = this.#sent?.keyPair;
+    return ke === undefined || keyPair === undefined ? undefined : { keyPair, peer: ke.data };
   }
 
   answer(turn: Turn, sa: IkeSa, payloads: readonly Payload[]): void {
@@ -133,6 +147,8 @@ export class CreateChild implements Task {
   abandon(turn: Turn, _sa: IkeSa): void {
     if (this.#sent !== undefined) release(turn, this.#sent);
     this.#sent = undefined;
+    this.keyPair?.destroy();
+    this.keyPair = undefined;
     const old = this.#old;
     if (old !== undefined && this.#owns(old)) postpone(turn, old);
   }
@@ -265,18 +281,13 @@ const agree = ({ keyPair }: Sent, { suite }: AgreedChild, payloads: readonly Pay
   return shared;
 };
 
-/** Rekey a pair: it carries traffic until the new one does. */
-export const rekeyChild = (turn: Turn, sa: IkeSa, child: ChildSa): void => {
-  if (child.state.name !== "installed") return;
-  const task = new CreateChild(child.config, { resource: child.resource, old: child });
-  child.become({ name: "rekeying", task });
-  sa.requests.add(turn, sa, task);
+/** Ask for all that the connection wants and has not. */
+export const wantChildren = (turn: Turn, sa: IkeSa): void => {
+  for (const config of wanted(sa)) wantPairs(turn, sa, config);
 };
 
-/** The hard end of a pair: delete it, and ask for another where it is wanted. */
-export const expireChild = (turn: Turn, sa: IkeSa, child: ChildSa, why: string): void => {
-  const fields = { child: child.config.name, spiIn: spiText(child.spiIn) };
-  turn.log("warn", "child-sa-expired", sa, `child ${child.config.name}: ${why}`, fields);
-  deleteChild(turn, sa, child, why);
-  wantChild(turn, sa, child.config, child.resource);
+/** Ask for all pairs of a child that are not there. */
+export const wantPairs = (turn: Turn, sa: IkeSa, config: ChildConfig): void => {
+  if (sa.peering === undefined || sa.peering.wish === "no") return;
+  for (const resource of missing(sa, config)) sa.requests.add(turn, sa, new CreateChild(config, { resource }));
 };

@@ -1,4 +1,5 @@
 /** What the sans-I/O core asks its shell to do, in this order. */
+import type { KeyWork } from "../crypto/key-work.ts";
 import type { ChildSaParams, Path } from "./child-sa-params.ts";
 
 export type { ChildSaParams, Path };
@@ -22,6 +23,10 @@ export type Effect =
   | { readonly kind: "remove"; readonly spiIn: number }
   /** The peer's authenticated address changed (RFC 7296 §2.23). */
   | { readonly kind: "move"; readonly spiIn: number; readonly path: Path }
+  /** Compute this and say `keyWorkDone`: it takes so long that it should not be done on this thread. */
+  | { readonly kind: "key-work"; readonly id: number; readonly work: KeyWork }
+  /** The result is not wanted any more. What comes of it all the same is wiped. */
+  | { readonly kind: "forget-key-work"; readonly id: number }
   /** Resolve a domain name and say `resolved`, also when it has no address. */
   | { readonly kind: "resolve"; readonly connection: string; readonly host: string }
   | {

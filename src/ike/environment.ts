@@ -23,4 +23,7 @@ export interface Usage {
   /** Octets of inner packets. */
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Sequence numbers, last sent and highest received: of fragments, dummies and what was not sent after all, too. */
+  readonly seqIn: number;
+  readonly seqOut: number;
 }

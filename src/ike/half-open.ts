@@ -3,6 +3,10 @@
  * and a key exchange before anybody has proven anything (RFC 7296 §2.6), and those that we have begun.
  */
 import type { IkeSa } from "./ike-sa.ts";
+import type { Peering } from "./peering.ts";
+
+/** An IKE SA, or what is to become one once its key exchange is computed. */
+type Begun = IkeSa | Peering | Uint8Array;
 
 interface Source {
   readonly address: string;
@@ -11,8 +15,8 @@ interface Source {
 }
 
 export class HalfOpen {
-  readonly #sources = new Map<IkeSa, Source>();
-  readonly #ofUs = new Set<IkeSa>();
+  readonly #sources = new Map<Begun, Source>();
+  readonly #ofUs = new Set<Begun>();
   readonly #all = new Map<string, number>();
   readonly #proven = new Map<string, number>();
 
@@ -31,18 +35,18 @@ export class HalfOpen {
     return { all: this.#all.get(address) ?? 0, proven: this.#proven.get(address) ?? 0 };
   }
 
-  addIncoming(sa: IkeSa, source: Source): void {
+  addIncoming(sa: Begun, source: Source): void {
     this.#sources.set(sa, source);
     count(this.#all, source.address, 1);
     if (source.isProven) count(this.#proven, source.address, 1);
   }
 
-  addOutgoing(sa: IkeSa): void {
+  addOutgoing(sa: Begun): void {
     this.#ofUs.add(sa);
   }
 
   /** It is up, or has ended. */
-  delete(sa: IkeSa): void {
+  delete(sa: Begun): void {
     this.#ofUs.delete(sa);
     const source = this.#sources.get(sa);
     if (source === undefined) return;

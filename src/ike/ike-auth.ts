@@ -8,18 +8,21 @@
  *
  * A refused child leaves the IKE SA up; it is asked for again by CREATE_CHILD_SA, later each time.
  */
+
+import type { ChildOffer } from "./agreed-child.ts";
 import { checkPskAuth, pskAuth } from "./auth.ts";
 import { childFailed } from "./child-failure.ts";
-import { type ChildOffer, offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
+import { offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { installChild } from "./children.ts";
 import { expectedPeer, keysFor } from "./connection.ts";
+import { wantChildren } from "./create-child-sa.ts";
+import { DeleteUninstalled } from "./delete-child-sa.ts";
 import { formatIdentity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState, Opening } from "./ike-sa.ts";
-import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
+import { closeIkeSa, deleteIkeSa, ReportError } from "./ike-sa-end.ts";
 import { establish } from "./ike-sa-established.ts";
 import { settleTwins } from "./ike-sa-twins.ts";
-import { DeleteUninstalled, ReportError } from "./informational.ts";
 import type { IkeKeys } from "./keymat.ts";
 import { lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
@@ -31,8 +34,8 @@ import { exactId, formatPeerId, isExpected } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { describeProposals, type IkeSuite } from "./proposal.ts";
 import { noteResources, resourcePayloads } from "./resources.ts";
+import { transportProblem } from "./transport-mode.ts";
 import type { Turn } from "./turn.ts";
-import { wantChildren } from "./want-children.ts";
 
 type AuthSent = Extract<IkeSaState, { name: "auth-sent" }>;
 
@@ -47,16 +50,24 @@ interface Begun {
 /** The IKE_SA_INIT answer is good: go on. */
 export const sendIkeAuth = (turn: Turn, sa: IkeSa, { takesChildless, ...begun }: Begun): void => {
   const { peering } = sa;
-  const [child] = peering?.config.children ?? [];
+  const children = peering?.config.children ?? [];
+  const wanted = children.find((each) => peering?.wants(each));
+  const child = wanted ?? children[0];
   if (peering === undefined || child === undefined) throw new RangeError("IKE_AUTH needs a connection with a child");
   const { config } = peering;
-  const isChildless = takesChildless && config.childless === "prefer";
-  const offer = isChildless ? undefined : offerChild(turn, config.name, child, { resource: 0, withKe: false });
+  const isPreferred = config.childless === "prefer" || (config.childless === "allow" && wanted === undefined);
+  const isChildless = takesChildless && isPreferred;
+  const { path } = sa;
+  const problem = isChildless ? undefined : transportProblem(child, path, sa.encap);
+  const offer =
+    isChildless || problem !== undefined
+      ? undefined
+      : offerChild(turn, config.name, child, { resource: 0, withKe: false, path });
   sa.requests.answered();
   sa.become({ name: "auth-sent", ...begun, offer });
   if (offer === undefined && !isChildless) {
-    peering.lastError = `no room for child ${child.name}: too many Child SAs`;
-    turn.log("error", "no-spi", sa, peering.lastError);
+    peering.lastError = `child ${child.name}: ${problem ?? "no room, there are too many Child SAs"}`;
+    turn.log("error", problem === undefined ? "no-spi" : "child-sa-failed", sa, peering.lastError);
     closeIkeSa(turn, sa, peering.lastError);
     return;
   }
@@ -80,8 +91,8 @@ export const sendIkeAuth = (turn: Turn, sa: IkeSa, { takesChildless, ...begun }:
 };
 
 const childPayloads = (offer: ChildOffer): Payload[] => {
-  const { sa, selectors } = offeredPayloads(offer);
-  return [...resourcePayloads(offer.config, offer.resource), sa, ...selectors];
+  const { mode, sa, selectors } = offeredPayloads(offer);
+  return [...resourcePayloads(offer.config, offer.resource), ...mode, sa, ...selectors];
 };
 
 /** The answer, its ICV good and its contents checked. Throws IkeError when it does not convince: see `failAuth`. */
@@ -98,7 +109,7 @@ export const readAuthAnswer = (turn: Turn, sa: IkeSa, payloads: readonly Payload
   }
   const peerId = checkPeer(peering, state, payloads, sa.path.remote.address);
   sa.requests.answered();
-  sa.peerId = peerId;
+  turn.core.recognize(sa, peerId);
   const { keys, suite, opening, offer } = state;
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
   firstChild(turn, sa, { keys, opening, offer }, payloads);
@@ -184,8 +195,8 @@ const firstChild = (
   }
   try {
     const agreed = readChildAnswer(offer, payloads);
-    installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
     noteResources(sa, agreed.config, payloads);
+    installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
   } catch (problem) {
     if (!(problem instanceof IkeError)) throw problem;
     childFailed(turn, sa, offer, problem);

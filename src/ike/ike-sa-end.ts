@@ -1,9 +1,13 @@
 /** How an IKE SA ends: with a Delete that the peer answers, or at once (RFC 7296 §1.4.1, §2.4). */
-import { isSamePeer, removeChild } from "./children.ts";
+import { removeChild, samePeer } from "./children.ts";
+import { deletion } from "./deletion.ts";
 import type { IkeSa } from "./ike-sa.ts";
-import { DeleteIkeSa } from "./informational.ts";
-import { Exchange } from "./message.ts";
+import { Exchange, type Payload } from "./message.ts";
+import { notifyName } from "./notify.ts";
 import { seal } from "./outgoing.ts";
+import { notifyPayload } from "./payloads.ts";
+import { Protocol } from "./proposal.ts";
+import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
 import { wantChildrenLater } from "./want-children.ts";
 
@@ -12,20 +16,20 @@ export const closeIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
   if (sa.state.name === "closed") return;
   const wasUp = sa.state.name === "established";
   if (sa.state.name === "auth-sent" && sa.state.offer !== undefined) turn.core.env.releaseSpi(sa.state.offer.spiIn);
+  turn.core.keyWorks.forget(turn, sa.awaited.request);
+  turn.core.keyWorks.forget(turn, sa.awaited.answer);
   sa.requests.abandon(turn, sa); // may hand the children over to a twin
   for (const child of [...sa.children.values()]) removeChild(turn, sa, child, why);
   sa.become({ name: "closed" });
   sa.arriving.requests.forget();
   sa.arriving.answers.forget();
-  turn.core.sas.delete(sa.spiText);
-  turn.core.halfOpen.delete(sa);
-  sa.peering?.sas.delete(sa);
+  turn.core.remove(sa);
   if (sa.lastAnswered !== undefined)
     turn.core.lastAnswers.keep(sa.spiText, sa.lastAnswered.request, sa.lastAnswered.answer, turn.now);
   turn.log(wasUp ? "info" : "debug", "ike-sa-closed", sa, `IKE SA with ${sa.remoteText} closed: ${why}`);
   sa.peering?.lost(turn);
   // A child may have been asked for on an IKE SA that ended while its twin lives on.
-  for (const other of sa.peering?.established() ?? []) if (isSamePeer(sa, other)) wantChildrenLater(turn, other);
+  for (const other of samePeer(sa)) if (other.state.name === "established") wantChildrenLater(turn, other);
 };
 
 /** Take its children away now and tell the peer; it is gone when the peer has answered or is given up. */
@@ -44,7 +48,7 @@ export const deleteIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
     case "established":
     case "replaced": {
       for (const child of [...sa.children.values()]) removeChild(turn, sa, child, why);
-      for (const queued of sa.requests.takeQueue()) queued.abandon(turn, sa);
+      for (const queued of sa.requests.takeQueue(turn)) queued.abandon(turn, sa);
       sa.become({ name: "closing", keys: state.keys, suite: state.suite });
       turn.log(state.name === "replaced" ? "debug" : "info", "ike-sa-deleting", sa, `deleting the IKE SA: ${why}`);
       sa.requests.add(turn, sa, new DeleteIkeSa());
@@ -61,3 +65,45 @@ export const sayGoodbye = (turn: Turn, sa: IkeSa): void => {
   const header = sa.header(Exchange.INFORMATIONAL, false, id);
   turn.sendAll(sa.path, seal(turn, sa, header, new DeleteIkeSa().request()));
 };
+
+/** Delete the IKE SA: its SPIs are in the header. */
+class DeleteIkeSa implements Task {
+  readonly kind = "delete-ike-sa";
+  readonly exchange = Exchange.INFORMATIONAL;
+
+  request(): readonly Payload[] {
+    return [deletion(Protocol.IKE, [])];
+  }
+
+  answer(turn: Turn, sa: IkeSa): void {
+    closeIkeSa(turn, sa, "deleted");
+  }
+
+  abandon(): void {
+    // Nothing was taken.
+  }
+}
+
+/** Tell the peer that we do not accept its IKE_AUTH answer: both ends forget the SA (RFC 7296 §2.21.2). */
+export class ReportError implements Task {
+  readonly kind = "report-error";
+  readonly exchange = Exchange.INFORMATIONAL;
+  readonly #notify: number;
+
+  constructor(notify: number) {
+    this.#notify = notify;
+  }
+
+  /** Those that do not know what the notification means here know what the Delete means. */
+  request(): readonly Payload[] {
+    return [notifyPayload(this.#notify), deletion(Protocol.IKE, [])];
+  }
+
+  answer(turn: Turn, sa: IkeSa): void {
+    closeIkeSa(turn, sa, notifyName(this.#notify));
+  }
+
+  abandon(): void {
+    // Nothing was taken.
+  }
+}

@@ -2,8 +2,9 @@
  * IKE_SA_INIT as its responder, RFC 7296 §1.2 and §2.6. Until the initiator has shown that it receives at its address (where
  * there are many half-open SAs) and has named a group that we take, nothing is kept: such answers have SPIr zero.
  */
-import { toHex } from "../bytes.ts";
-import { generateKeyPair, kexById } from "../crypto/kex.ts";
+import { equalBytes, toHex } from "../bytes.ts";
+import { kexById } from "../crypto/kex.ts";
+import type { KeyWork } from "../crypto/key-work.ts";
 import { prfById } from "../crypto/prf.ts";
 import { formatEndpoint } from "../ip-address.ts";
 import type { Path } from "./child-sa-params.ts";
@@ -11,12 +12,14 @@ import { few } from "./few.ts";
 import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
+import { answerKeys, askForOthers, isWork } from "./key-works.ts";
 import { deriveIkeKeys } from "./keymat.ts";
 import { checkContents, Exchange, emitMessage, find, type Header, notifies, type ParsedMessage } from "./message.ts";
 import { findNat, natPayloads } from "./nat.ts";
 import { Notify } from "./notify.ts";
 import { groupData, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
+import type { Candidates } from "./peerings.ts";
 import { chooseIke, describeProposals, type IkeSuite, type Proposal } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
@@ -30,28 +33,64 @@ const STRANGER = { connection: undefined };
 
 /** A request of somebody. Never throws. */
 export const answerInit = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
-  const { header, payloads } = message;
-  const key = `${formatEndpoint(path.remote)} ${toHex(header.spiI)}`;
+  const { header } = message;
+  const key = keyOf(header, path);
   const repeated = turn.core.firstAnswers.find(key, bytes, turn.now);
   if (repeated !== undefined) {
     turn.count("repeated-requests");
     turn.sendAll(path, repeated); // the same octets, RFC 7296 §2.1
     return;
   }
+  const begun = turn.core.beginning.get(key);
+  if (begun !== undefined && equalBytes(begun, bytes)) {
+    turn.count("being-answered");
+    return;
+  }
   if (turn.core.sas.get(toHex(header.spiI))?.role === "initiator") {
     turn.count("reflected");
     return;
   }
+  tryToBegin(turn, bytes, message, path);
+};
+
+const keyOf = ({ spiI }: Pick<Header, "spiI">, { remote }: Path): string => `${formatEndpoint(remote)} ${toHex(spiI)}`;
+
+const tryToBegin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
+  const { header, payloads } = message;
   try {
     checkContents(Exchange.IKE_SA_INIT, false, payloads);
     const answer = begin(turn, bytes, message, path);
     if (answer === undefined) return;
-    turn.core.firstAnswers.keep(key, bytes, { datagrams: [answer] }, turn.now);
+    turn.core.firstAnswers.keep(keyOf(header, path), bytes, { datagrams: [answer] }, turn.now);
     turn.send(path, answer);
   } catch (error) {
     if (!(error instanceof IkeError)) throw error;
     refuseInit(turn, header, path, error);
   }
+};
+
+interface Admitted {
+  readonly bytes: Uint8Array;
+  readonly message: ParsedMessage;
+  readonly path: Path;
+  readonly isProven: boolean;
+}
+
+/** Its key exchange takes long: it counts as half-open meanwhile, and begins anew when that is computed. */
+const beginLater = (turn: Turn, work: KeyWork, { bytes, message, path, isProven }: Admitted): void => {
+  const { core } = turn;
+  const key = keyOf(message.header, path);
+  const leave = (): void => {
+    core.beginning.delete(key);
+    core.halfOpen.delete(bytes);
+  };
+  const asked = askForOthers(turn, work, (later) => {
+    leave();
+    tryToBegin(later, bytes, message, path);
+  });
+  if (asked === undefined) return;
+  core.beginning.set(key, bytes);
+  core.halfOpen.addIncoming(bytes, { address: path.remote.address, isProven });
 };
 
 /** Answer a request that is not to become an SA with one notification, SPIr zero. */
@@ -81,7 +120,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   const admitted = admit(turn, message, nonce.data, path);
   if (admitted === undefined) return undefined;
 
-  const candidates = candidatesFor(core.peerings, path);
+  const candidates = core.peerings.candidatesFor(path);
   const { chosen, suite, peering } = choose(offered, candidates, path);
   const method = kexById(suite.ke);
   const prf = prfById(suite.prf);
@@ -90,9 +129,12 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
     throw new IkeError(Notify.INVALID_KE_PAYLOAD, `key exchange method ${ke.method}, chosen was ${method.name}`, {
       data: groupData(suite.ke),
     });
-  const keyPair = generateKeyPair(method);
-  const shared = keyPair.agree(ke.data);
-  keyPair.destroy();
+  const exchanged = answerKeys(turn, method, ke.data);
+  if (isWork(exchanged)) {
+    beginLater(turn, exchanged, { bytes, message, path, isProven: admitted.isProven });
+    return undefined;
+  }
+  const { publicValue, shared } = exchanged;
   if (shared === undefined) throw invalidSyntax(`the ${method.name} value is invalid`); // RFC 6989 §2.5
 
   const spiI = header.spiI;
@@ -106,7 +148,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   const fields = { spiI, spiR, exchange: Exchange.IKE_SA_INIT, fromInitiator: false, isResponse: true, messageId: 0 };
   const answer = emitMessage(fields, [
     { kind: "SA", value: [chosen] },
-    kePayload(method.id, keyPair.publicValue),
+    kePayload(method.id, publicValue),
     noncePayload(nr),
     ...natPayloads({ spiI, spiR }, path, encap, turn.random),
     ...(fragments === undefined ? [] : fragmentationPayloads(peering.config)),
@@ -167,27 +209,19 @@ const admit = (
   return { isProven };
 };
 
-/** Connections that a message on this path may belong to: those that name the peer's address before those that take any. */
-const candidatesFor = (peerings: readonly Peering[], { local, remote }: Path): Peering[] => {
-  const ours = peerings.filter(({ config, isHeldDown }) => !isHeldDown && config.local.address === local.address);
-  return [
-    ...ours.filter((peering) => peering.isAt(remote.address)),
-    ...ours.filter((peering) => peering.mayBeAnywhere && !peering.isAt(remote.address)),
-  ];
-};
-
 const choose = (
   offered: readonly Proposal[],
-  candidates: readonly Peering[],
+  candidates: Candidates,
   path: Path,
 ): { chosen: Proposal; suite: IkeSuite; peering: Peering } => {
   for (const peering of candidates) {
     const choice = chooseIke(offered, peering.config.proposals);
     if (choice !== undefined) return { ...choice, peering };
   }
-  const expected = candidates.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`);
+  const all = [...candidates];
+  const expected = all.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`);
   const why =
-    candidates.length === 0
+    all.length === 0
       ? `no connection between ${path.local.address} and ${path.remote.address}`
       : "no IKE proposal in common";
   throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, why, {

@@ -10,6 +10,7 @@
  */
 import { equalBytes } from "../bytes.ts";
 import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
+import { MadeKeyPair } from "../crypto/key-work.ts";
 import { prfById } from "../crypto/prf.ts";
 import { formatEndpoint } from "../ip-address.ts";
 import { firstGroup, groupsOf } from "./child-offer.ts";
@@ -18,6 +19,8 @@ import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
 import { sendIkeAuth } from "./ike-auth.ts";
 import { IkeError } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
+import type { InitAttempt } from "./init-attempt.ts";
+import { awaitForAnswer, awaitsAgreement, isSlow } from "./key-works.ts";
 import { deriveIkeKeys } from "./keymat.ts";
 import { checkContents, Exchange, emitMessage, find, notifies, type ParsedMessage } from "./message.ts";
 import { findNat, firstPath, floated, natPayloads } from "./nat.ts";
@@ -25,21 +28,10 @@ import { Notify } from "./notify.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { errorNotify, groupOf, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
-import { acceptIke, describeProposals, offerIke, type Proposal } from "./proposal.ts";
+import { acceptIke, describeProposals, offerIke } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
 /** What is offered now. SPI and nonce stay the same through all retries. */
-export interface InitAttempt {
-  readonly ni: Uint8Array;
-  readonly keyPair: KeyPair;
-  readonly proposals: readonly Proposal[];
-  readonly cookie: Uint8Array | undefined;
-  /** How often a peer made us begin again. */
-  readonly restarts: number;
-  /** The request as it was sent last: AUTH covers this one (RFC 7296 §2.15). */
-  readonly request: Uint8Array;
-}
-
 /** A peer, or whoever pretends to be one, cannot make us begin again more often. */
 const MOST_RESTARTS = 6;
 const NO_SPI = new Uint8Array(8);
@@ -49,11 +41,35 @@ export const initiateIkeSa = (turn: Turn, peering: Peering, address: string): vo
   const { config } = peering;
   const group = kexById(firstGroup(config.proposals) ?? 0);
   if (group === undefined) throw new RangeError(`connection ${config.name} cannot be initiated`);
+  if (!isSlow(turn, group)) {
+    initiateWith(turn, peering, address, generateKeyPair(group));
+    return;
+  }
+  turn.core.halfOpen.addOutgoing(peering);
+  peering.keyWork = turn.core.keyWorks.ask(turn, { what: "generate", method: group.id }, (later, result) => {
+    peering.keyWork = undefined;
+    later.core.halfOpen.delete(peering);
+    const keyPair = new MadeKeyPair(group, result);
+    if (peering.isAlive || peering.wish === "no") keyPair.destroy();
+    else initiateWith(later, peering, address, keyPair);
+  });
+};
+
+/** It is not to be begun any more, should its key pair still be in the making. */
+export const forgetBeginning = (turn: Turn, peering: Peering): void => {
+  if (peering.keyWork === undefined) return;
+  turn.core.keyWorks.forget(turn, peering.keyWork);
+  turn.core.halfOpen.delete(peering);
+  peering.keyWork = undefined;
+};
+
+const initiateWith = (turn: Turn, peering: Peering, address: string, keyPair: KeyPair): void => {
+  const { config } = peering;
   const spiI = turn.core.newSpi();
   const path = firstPath(config, address, turn.core.options);
   const begun = {
     ni: turn.random(NONCE_LENGTH),
-    keyPair: generateKeyPair(group),
+    keyPair,
     proposals: offerIke(config.proposals),
     cookie: undefined,
     restarts: 0,
@@ -97,6 +113,10 @@ export const readInitAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message
     turn.count("late-answers");
     return;
   }
+  if (sa.awaited.answer !== undefined) {
+    turn.count("being-answered"); // one at a time, whosever they are
+    return;
+  }
   const { attempt } = sa.state;
   const cookie = notifies(message.payloads, Notify.COOKIE)[0];
   const error = errorNotify(message.payloads);
@@ -110,7 +130,7 @@ export const readInitAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message
       throw new IkeError(error.type, "the peer refused IKE_SA_INIT", {
         context: `offered ${describeProposals(attempt.proposals)}`,
       });
-    else proceed(turn, sa, attempt, bytes, message);
+    else if (!isAwaited(turn, sa, attempt, bytes, message)) proceed(turn, sa, attempt, bytes, message);
   } catch (problem) {
     if (!(problem instanceof IkeError)) throw problem;
     remember(turn, sa, problem);
@@ -133,7 +153,21 @@ const useGroup = (turn: Turn, sa: IkeSa, attempt: InitAttempt, group: number | u
     throw new IkeError(Notify.INVALID_KE_PAYLOAD, `the peer wants key exchange method ${group ?? "unknown"}`, {
       context: `offered ${describeProposals(attempt.proposals)}`,
     });
-  restart(turn, sa, { ...attempt, keyPair: generateKeyPair(method) }, `INVALID_KE_PAYLOAD ${method.name}`);
+  const why = `INVALID_KE_PAYLOAD ${method.name}`;
+  if (!isSlow(turn, method)) {
+    restart(turn, sa, { ...attempt, keyPair: generateKeyPair(method) }, why);
+    return;
+  }
+  awaitForAnswer(turn, sa, { what: "generate", method: method.id }, (later, result) => {
+    const keyPair = new MadeKeyPair(method, result);
+    sa.requests.resume(later, sa);
+    try {
+      restart(later, sa, { ...attempt, keyPair }, why);
+    } catch (problem) {
+      if (!(problem instanceof IkeError)) throw problem;
+      remember(later, sa, problem);
+    }
+  });
 };
 
 const restart = (turn: Turn, sa: IkeSa, attempt: InitAttempt, why: string): void => {
@@ -145,6 +179,22 @@ const restart = (turn: Turn, sa: IkeSa, attempt: InitAttempt, why: string): void
   sa.become({ name: "init-sent", attempt: next });
   turn.log("debug", "ike-sa-init-again", sa, `IKE_SA_INIT again: ${why}`);
   sa.requests.again(turn, sa, inTheClear(next.request));
+};
+
+/** Whether what the key exchange comes to is being computed: the answer is read again when it is known. */
+const isAwaited = (
+  turn: Turn,
+  sa: IkeSa,
+  { keyPair }: InitAttempt,
+  bytes: Uint8Array,
+  message: ParsedMessage,
+): boolean => {
+  const ke = find(message.payloads, "KE");
+  if (ke?.method !== keyPair.method.id) return false;
+  return awaitsAgreement(turn, sa, { keyPair, peer: ke.data }, (later) => {
+    sa.requests.resume(later, sa);
+    readInitAnswer(later, sa, bytes, message);
+  });
 };
 
 const proceed = (turn: Turn, sa: IkeSa, attempt: InitAttempt, bytes: Uint8Array, message: ParsedMessage): void => {

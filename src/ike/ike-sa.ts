@@ -10,21 +10,22 @@
  */
 import { toHex } from "../bytes.ts";
 import { formatEndpoint } from "../ip-address.ts";
-import type { ChildOffer } from "./child-offer.ts";
+import type { ChildOffer } from "./agreed-child.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { Path } from "./child-sa-params.ts";
 import type { ConnectionConfig } from "./connection.ts";
 import type { Identity } from "./identity.ts";
-import type { InitAttempt } from "./ike-sa-init.ts";
+import type { InitAttempt } from "./init-attempt.ts";
 import type { DirectionKeys, IkeKeys } from "./keymat.ts";
 import type { HeaderFields } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
+import { PeerResources } from "./peer-resources.ts";
 import type { Peering } from "./peering.ts";
+import type { Candidates } from "./peerings.ts";
 import type { IkeSuite } from "./proposal.ts";
-import type { RateLimit } from "./rate-limit.ts";
+import { RateLimit } from "./rate-limit.ts";
 import { Reassembly } from "./reassembly.ts";
 import { Requests } from "./requests.ts";
-import { PeerResources } from "./resources.ts";
 
 export type Role = "initiator" | "responder";
 
@@ -55,7 +56,7 @@ export type IkeSaState =
   | (Keyed & {
       readonly name: "init-answered";
       readonly opening: Opening;
-      readonly candidates: readonly Peering[];
+      readonly candidates: Candidates;
       readonly expiresAt: number;
     })
   | (Keyed & { readonly name: "auth-sent"; readonly opening: Opening; readonly offer: ChildOffer | undefined })
@@ -125,6 +126,8 @@ export class IkeSa {
   /** Undefined until a responder knows whom it talks to. */
   peering: Peering | undefined;
   peerId: Identity | undefined;
+  /** All IKE SAs whose peer has proven the same identity, of whatever connection; undefined until this one has. */
+  kin: ReadonlySet<IkeSa> | undefined;
   /** Undefined until it is up. */
   origin: Origin | undefined;
   readonly createdAt: number;
@@ -140,6 +143,13 @@ export class IkeSa {
   /** Message ID that the peer's next request must have. */
   expectedId = 0;
   lastAnswered: Answered | undefined;
+  /** How often the peer is told that its message IDs are out of order. */
+  readonly complaints = new RateLimit(1, 10_000);
+  /** Key exchanges that are being computed, by number in `KeyWorks`: for the peer's request, and for its answer to ours. */
+  readonly awaited: { request: number | undefined; answer: number | undefined } = {
+    request: undefined,
+    answer: undefined,
+  };
   /** Messages with a wrong ICV since the last authentic one. */
   decryptFailures = 0;
   /** Rekeys that the peer asks for. */
@@ -147,6 +157,8 @@ export class IkeSa {
   /** When to ask whether the peer lives, and when to keep a NAT's mapping alive. */
   livenessAt = Number.POSITIVE_INFINITY;
   keepaliveAt = Number.POSITIVE_INFINITY;
+  /** Packets that its children had sent when that was due last. */
+  sentAtKeepalive = 0;
   /** When the volume of its children is looked at next. */
   usageAt = Number.POSITIVE_INFINITY;
   #state: IkeSaState;

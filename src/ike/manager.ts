@@ -2,33 +2,46 @@
  * The whole of IKEv2 for one gateway, sans I/O: datagrams and the time come in, effects come out. Never throws for what
  * a peer sends; throws ESPALIER_USAGE for an unknown connection.
  */
+import type { KeyResult } from "../crypto/key-work.ts";
 import { EspalierError } from "../errors.ts";
 import type { Endpoint } from "../ip-address.ts";
 import { attempt, resolved } from "./attempt.ts";
+import { rekeyChild } from "./child-life.ts";
 import type { Path } from "./child-sa-params.ts";
 import { startUsing } from "./children.ts";
 import type { ConnectionConfig } from "./connection.ts";
-import { Core, DEFAULT_OPTIONS, type IkeOptions } from "./core.ts";
-import { rekeyChild } from "./create-child-sa.ts";
+import { Core } from "./core.ts";
+import { wantChildren, wantPairs } from "./create-child-sa.ts";
 import type { Effect } from "./effect.ts";
 import type { IkeEnvironment } from "./environment.ts";
+import { DEFAULT_OPTIONS, type IkeOptions } from "./ike-options.ts";
+import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa, sayGoodbye } from "./ike-sa-end.ts";
+import { forgetBeginning } from "./ike-sa-init.ts";
 import { Peering } from "./peering.ts";
 import { movePeer, receive } from "./receive.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import { showPeering } from "./show.ts";
 import type { ConnectionStatus } from "./status.ts";
-import { timersOf } from "./timers.ts";
+import { nextTimer } from "./timers.ts";
 import { Turn } from "./turn.ts";
-import { wantChildren } from "./want-children.ts";
+import type { Wakes } from "./wakes.ts";
 
-export type { IkeOptions } from "./core.ts";
+export type { IkeOptions } from "./ike-options.ts";
 
 export class IkeManager {
   readonly #core: Core;
 
-  /** Throws ESPALIER_CONFIG when two connections have one name, or one has no child. */
-  constructor(connections: readonly ConnectionConfig[], env: IkeEnvironment, options: Partial<IkeOptions> = {}) {
+  /**
+   * Throws ESPALIER_CONFIG when two connections have one name, or one has no child. A test may bring `wakes` that judge
+   * themselves.
+   */
+  constructor(
+    connections: readonly ConnectionConfig[],
+    env: IkeEnvironment,
+    options: Partial<IkeOptions> = {},
+    wakes?: Wakes<IkeSa | Peering>,
+  ) {
     const names = new Set<string>();
     for (const { name, children } of connections) {
       if (names.has(name)) throw new EspalierError("ESPALIER_CONFIG", `two connections are called ${name}`);
@@ -36,7 +49,7 @@ export class IkeManager {
       names.add(name);
     }
     const peerings = connections.map((connection) => new Peering(connection));
-    this.#core = new Core(env, { ...DEFAULT_OPTIONS, ...options }, peerings);
+    this.#core = new Core(env, { ...DEFAULT_OPTIONS, ...options }, peerings, wakes);
   }
 
   /** Datagrams dropped, by reason, and other events worth a number. */
@@ -49,9 +62,10 @@ export class IkeManager {
     new Turn(this.#core, 0).count(reason);
   }
 
-  /** IKE SAs held now: those that peers began and have not authenticated, and all. */
-  get held(): { readonly halfOpen: number; readonly all: number } {
-    return { halfOpen: this.#core.halfOpen.incoming, all: this.#core.sas.size };
+  /** IKE SAs held now: those that peers began and have not authenticated, and all. Key exchanges that are being computed. */
+  get held(): { readonly halfOpen: number; readonly all: number; readonly keyWorks: number } {
+    const { halfOpen, sas, keyWorks } = this.#core;
+    return { halfOpen: halfOpen.incoming, all: sas.size, keyWorks: keyWorks.size };
   }
 
   /** Begin the connections that are to be initiated. */
@@ -76,16 +90,15 @@ export class IkeManager {
   tick(now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     for (;;) {
-      const [due] = timersOf(this.#core).filter(({ at }) => at <= now);
-      if (due === undefined) return turn.effects;
+      const due = nextTimer(this.#core);
+      if (due === undefined || due.at > now) return turn.effects;
       due.run(turn); // may change all the others
     }
   }
 
   /** When `tick` has work next; undefined: only a message or a command brings some. */
   nextWake(): number | undefined {
-    const next = timersOf(this.#core).reduce((least, { at }) => Math.min(least, at), Number.POSITIVE_INFINITY);
-    return next === Number.POSITIVE_INFINITY ? undefined : next;
+    return nextTimer(this.#core)?.at;
   }
 
   /**
@@ -111,15 +124,16 @@ export class IkeManager {
   }
 
   /**
-   * Delete a connection's SAs at the peer. It is not begun again until `initiate`; one with `start: initiate` or `trap` does
+   * Delete a connection's SAs at the peer. It is not begun again until `initiate`; one with `start: initiate` or that traps does
    * not answer until then either, so that two such peers do not undo it. Throws ESPALIER_USAGE when the name is unknown.
    */
   terminate(name: string, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     const peering = this.#peering(name);
     peering.wish = "no";
-    peering.isHeldDown = peering.config.start !== "none";
+    peering.isHeldDown = peering.config.start !== "none" || peering.traps;
     peering.resolving = undefined;
+    forgetBeginning(turn, peering);
     peering.retryAt = undefined;
     peering.lastError = undefined;
     peering.forgetChildren();
@@ -146,11 +160,20 @@ export class IkeManager {
       peering.wish = "no";
       peering.retryAt = undefined;
       peering.resolving = undefined;
+      forgetBeginning(turn, peering);
     }
     for (const sa of [...this.#core.sas.values()]) {
       sayGoodbye(turn, sa);
       closeIkeSa(turn, sa, "stopped");
     }
+    this.#core.keyWorks.forgetAll(turn);
+    return turn.effects;
+  }
+
+  /** What the effect `key-work` came to; wiped when nobody waits for it any more. */
+  keyWorkDone(id: number, result: KeyResult, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    this.#core.keyWorks.done(turn, id, result);
     return turn.effects;
   }
 
@@ -162,12 +185,20 @@ export class IkeManager {
   }
 
   /**
-   * A packet waits for this child of a connection with `start: trap`: begin it, unless it has just failed. May be said
-   * again and again while the packet waits.
+   * A packet is there for this child, which traps or is of a connection with `start: trap`: begin it, unless it has just
+   * failed. May be said again and again.
    */
   trapped(connection: string, child: string, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     const peering = this.#peering(connection);
+    const config = peering.config.children.find(({ name }) => name === child);
+    if (config?.trap === true && !peering.isHeldDown) {
+      peering.trap(child);
+      for (const sa of currentSas(peering)) {
+        if (peering.wish === "no") peering.wish = "once";
+        wantPairs(turn, sa, config);
+      }
+    }
     if (peering.isTrapped(now) && peering.host !== undefined) {
       peering.wish = "once";
       turn.log("info", "trapped", { connection }, `a packet for ${child} waits: initiating`, { child });
@@ -176,10 +207,11 @@ export class IkeManager {
     return turn.effects;
   }
 
-  /** Whether packets for this connection, which is not up, are to wait for `trapped` to bring it up. */
-  isTrapping(connection: string): boolean {
-    const peering = this.#peering(connection);
-    return peering.config.start === "trap" && !peering.isHeldDown;
+  /** Whether packets for this child, which is not up, are to wait for `trapped` to bring it up. */
+  isTrapping(connection: string, child: string): boolean {
+    const { config, isHeldDown } = this.#peering(connection);
+    const traps = config.start === "trap" || config.children.some(({ name, trap }) => name === child && trap === true);
+    return traps && !isHeldDown;
   }
 
   /** Authenticated ESP came from another address or port: a NAT has a new mapping (RFC 7296 §2.23). */
@@ -199,13 +231,13 @@ export class IkeManager {
   }
 
   status(_now: number): ConnectionStatus[] {
-    return this.#core.peerings.map(showPeering);
+    return [...this.#core.peerings].map(showPeering);
   }
 
   #peering(name: string): Peering {
-    const peering = this.#core.peerings.find(({ config }) => config.name === name);
+    const peering = this.#core.peerings.named(name);
     if (peering !== undefined) return peering;
-    const known = this.#core.peerings.map(({ config }) => config.name).join(", ");
+    const known = [...this.#core.peerings].map(({ config }) => config.name).join(", ");
     throw new EspalierError("ESPALIER_USAGE", `no connection is called ${name}`, {
       remedy: known === "" ? "The configuration has none." : `Known: ${known}.`,
     });

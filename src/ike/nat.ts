@@ -3,7 +3,7 @@ import { equalBytes } from "../bytes.ts";
 import type { Endpoint } from "../ip-address.ts";
 import type { Path } from "./child-sa-params.ts";
 import type { ConnectionConfig } from "./connection.ts";
-import type { IkeOptions } from "./core.ts";
+import type { IkeOptions } from "./ike-options.ts";
 import { type NatFound, NO_NAT } from "./ike-sa.ts";
 import { notifies, type Payload } from "./message.ts";
 import { natHash } from "./nat-detection.ts";

@@ -5,7 +5,7 @@
 import { familyOf } from "../ip-address.ts";
 import type { Path } from "./child-sa-params.ts";
 import type { ConnectionConfig } from "./connection.ts";
-import type { IkeOptions } from "./core.ts";
+import type { IkeOptions } from "./ike-options.ts";
 
 /** Octets of an IP packet that are taken for granted at first, where `fragmentSize` says nothing. */
 const USUAL = { 4: 1384, 6: 1280 } as const;

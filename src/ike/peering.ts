@@ -3,7 +3,7 @@
  */
 import { canonicalAddress } from "../ip-address.ts";
 import { backoff } from "./backoff.ts";
-import { type ConnectionConfig, hostsOf } from "./connection.ts";
+import { type ChildConfig, type ConnectionConfig, hostsOf } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import type { Turn } from "./turn.ts";
 
@@ -38,6 +38,8 @@ export class Peering {
   failures = 0;
   /** A name that is being resolved, and until when that is waited for. */
   resolving: { readonly host: string; readonly until: number } | undefined;
+  /** The key pair to begin with is being made; its number in `KeyWorks`. */
+  keyWork: number | undefined;
   readonly #hosts: readonly string[];
   /** Which of the hosts is tried now, or next. */
   #nextHost = 0;
@@ -47,6 +49,8 @@ export class Peering {
   #learned: readonly string[] = [];
   /** Packets for it are not to begin it before, since the last try failed. */
   #trapAt = Number.NEGATIVE_INFINITY;
+  /** Children with `trap` for which a packet has come since the connection came up. */
+  readonly #trapped = new Set<string>();
   readonly #childRetries = new Map<string, Retry>();
 
   constructor(config: ConnectionConfig) {
@@ -66,13 +70,33 @@ export class Peering {
     return this.#hosts.includes(address) || this.#learned.includes(address);
   }
 
+  /** Where the peer is known to be; names among them are nowhere. */
+  get places(): readonly string[] {
+    return [...this.#hosts, ...this.#learned];
+  }
+
   learnAddresses(addresses: readonly string[]): void {
     if (addresses.length > 0) this.#learned = addresses;
   }
 
   /** Whether a packet may begin it now. */
   isTrapped(now: number): boolean {
-    return this.config.start === "trap" && !this.isHeldDown && !this.isAlive && now >= this.#trapAt;
+    return this.traps && !this.isHeldDown && !this.isAlive && now >= this.#trapAt;
+  }
+
+  /** Whether packets may begin it, or one of its children. */
+  get traps(): boolean {
+    return this.config.start === "trap" || this.config.children.some(({ trap }) => trap === true);
+  }
+
+  /** A packet for this child has come. */
+  trap(child: string): void {
+    this.#trapped.add(child);
+  }
+
+  /** Whether we ask for this child by ourselves. */
+  wants({ name, trap }: ChildConfig): boolean {
+    return trap !== true || this.#trapped.has(name);
   }
 
   /** SAs that are up, the newest last. */
@@ -82,7 +106,7 @@ export class Peering {
 
   /** Whether an IKE SA is up or on its way up. */
   get isAlive(): boolean {
-    if (this.resolving !== undefined) return true;
+    if (this.resolving !== undefined || this.keyWork !== undefined) return true;
     for (const { state } of this.sas)
       if (state.name === "established" || state.name === "auth-sent" || state.name === "init-sent") return true;
     return false;
@@ -90,12 +114,16 @@ export class Peering {
 
   /** An IKE SA ended: try again when it is wanted and was the last. */
   lost(turn: Turn): void {
+    turn.touch(this);
     if (this.isAlive) return;
     this.forgetChildren();
+    const trapped = [...this.#trapped];
+    this.#trapped.clear();
     const hasFailed = !this.#wasUp;
     this.#wasUp = false;
     if (this.wish !== "no" && hasFailed && this.#nextHost + 1 < this.#hosts.length) {
       this.#nextHost++; // a backup peer, at once
+      for (const child of trapped) this.#trapped.add(child);
       this.retryAt ??= turn.now;
       return;
     }
@@ -132,6 +160,7 @@ export class Peering {
    */
   retryChild(turn: Turn, child: string, resource: number, wait?: number): void {
     if (this.wish === "no") return;
+    turn.touch(this);
     const last = this.#childRetries.get(keyOf(child, resource));
     const isForgiven = last?.upSince !== undefined && turn.now - last.upSince >= FORGIVEN;
     const failures = last === undefined || isForgiven ? 0 : last.failures;

@@ -3,6 +3,7 @@
  * What is not authentic changes no IKE SA; it is counted by reason.
  */
 import { equalBytes, toHex } from "../bytes.ts";
+import type { Answer } from "./answer.ts";
 import type { Path } from "./child-sa-params.ts";
 import { answerCreateChildSa } from "./create-child-sa-answer.ts";
 import { openFragment } from "./fragment.ts";
@@ -15,6 +16,7 @@ import { heard } from "./ike-sa-established.ts";
 import { readInitAnswer } from "./ike-sa-init.ts";
 import { answerInit, refuseInit } from "./ike-sa-init-answer.ts";
 import { answerInformational } from "./informational.ts";
+import { askForOthers, awaitsAgreement, KeysAwaited } from "./key-works.ts";
 import type { DirectionKeys } from "./keymat.ts";
 import {
   checkContents,
@@ -31,14 +33,9 @@ import { mindMessageIds, noteWindow } from "./message-ids.ts";
 import { Notify } from "./notify.ts";
 import { cutLike, learnPath, seal, sealLike } from "./outgoing.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
+import { Report } from "./report.ts";
 import { openProtected } from "./sk.ts";
 import type { Turn } from "./turn.ts";
-
-/** The payloads of an answer, and what is to happen once it was sent. */
-export interface Answer {
-  readonly payloads: readonly Payload[];
-  readonly after?: () => void;
-}
 
 /** `bytes` must stay as they are: what is read keeps views of them. */
 export const receive = (turn: Turn, bytes: Uint8Array, path: Path): void => {
@@ -120,6 +117,7 @@ const receiveProtected = (turn: Turn, bytes: Uint8Array, message: ParsedMessage,
     turn.count("unknown-spi");
     return;
   }
+  turn.touch(sa);
   if (header.isResponse) receiveAnswer(turn, sa, bytes, message, path);
   else receiveRequest(turn, sa, bytes, message, path);
 };
@@ -240,10 +238,14 @@ const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parse
   if (repeats(turn, sa, bytes, message, path)) return;
   if (messageId !== sa.expectedId) {
     turn.count("message-id");
+    if (messageId > sa.expectedId) complainOfId(turn, sa, bytes, message);
     return;
   }
-  const handler = handlerFor(sa, exchange);
-  if (handler === undefined) {
+  if (sa.awaited.request !== undefined) {
+    turn.count("being-answered");
+    return;
+  }
+  if (handlerFor(sa, exchange) === undefined) {
     turn.count("unexpected-exchange");
     return;
   }
@@ -252,9 +254,35 @@ const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parse
   authentic(turn, sa, path);
 
   if (!(opened.payloads instanceof IkeError)) noteWindow(sa, opened.payloads);
-  const answer = answerOr(turn, sa, opened.payloads, handler);
+  answerRequest(turn, sa, { opened, exchange, path });
+};
+
+/** An authentic request that is to be answered where it came from. */
+interface Request {
+  readonly opened: Opened;
+  readonly exchange: number;
+  readonly path: Path;
+}
+
+/** At once, or when the key exchange that it costs is computed: with what the IKE SA has come to by then. */
+const answerRequest = (turn: Turn, sa: IkeSa, request: Request): void => {
+  const handler = handlerFor(sa, request.exchange);
+  if (handler === undefined) return;
+  try {
+    sendAnswer(turn, sa, request, answerOr(turn, sa, request.opened.payloads, handler));
+  } catch (awaited) {
+    if (!(awaited instanceof KeysAwaited)) throw awaited;
+    sa.awaited.request = askForOthers(turn, awaited.work, (later) => {
+      sa.awaited.request = undefined;
+      later.touch(sa);
+      answerRequest(later, sa, request);
+    });
+  }
+};
+
+const sendAnswer = (turn: Turn, sa: IkeSa, { opened, exchange, path }: Request, answer: Answer): void => {
   const { datagram, isJoined } = opened;
-  const reply = sa.header(exchange, true, messageId);
+  const reply = sa.header(exchange, true, sa.expectedId);
   const outgoing = isJoined
     ? sealLike(turn, sa, reply, answer.payloads, datagram)
     : seal(turn, sa, reply, answer.payloads);
@@ -263,6 +291,18 @@ const receiveRequest = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parse
   turn.sendAll(path, outgoing);
   answer.after?.();
   mindMessageIds(turn, sa);
+};
+
+/**
+ * A request ahead of its turn is not answered; the peer, if it is the peer, is told in a request of ours, seldom (RFC 7296
+ * §2.3). One that is behind says nothing: anybody can send a copy of it.
+ */
+const complainOfId = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage): void => {
+  if (sa.state.name !== "established" || message.protected?.fragment !== undefined) return;
+  if (open(turn, sa, bytes, message) === undefined || !sa.complaints.take(turn.now)) return;
+  const data = new Uint8Array(4);
+  new DataView(data.buffer).setUint32(0, message.header.messageId);
+  sa.requests.add(turn, sa, new Report(Notify.INVALID_MESSAGE_ID, data));
 };
 
 type Handler = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]) => Answer;
@@ -299,7 +339,7 @@ const answerOr = (turn: Turn, sa: IkeSa, payloads: readonly Payload[] | IkeError
 const receiveAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
   const { exchange, messageId } = message.header;
   const { pending } = sa.requests;
-  if (pending?.messageId !== messageId || pending.exchange !== exchange) {
+  if (pending?.messageId !== messageId || pending.exchange !== exchange || sa.awaited.answer !== undefined) {
     turn.count("late-answers");
     return;
   }
@@ -308,8 +348,16 @@ const receiveAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: Parsed
   authentic(turn, sa, path);
   learnPath(sa, pending.request);
   if (!(opened.payloads instanceof IkeError)) noteWindow(sa, opened.payloads);
-  if (sa.state.name === "auth-sent") readAuth(turn, sa, opened.payloads);
-  else readAnswer(turn, sa, opened.payloads);
+  settleAnswer(turn, sa, opened.payloads);
+};
+
+/** At once, or when what its key exchange comes to is computed. */
+const settleAnswer = (turn: Turn, sa: IkeSa, payloads: readonly Payload[] | IkeError): void => {
+  const agreement = payloads instanceof IkeError ? undefined : sa.requests.task?.agreement?.(payloads);
+  if (agreement !== undefined && awaitsAgreement(turn, sa, agreement, (later) => settleAnswer(later, sa, payloads)))
+    return;
+  if (sa.state.name === "auth-sent") readAuth(turn, sa, payloads);
+  else readAnswer(turn, sa, payloads);
   mindMessageIds(turn, sa);
   sa.requests.pump(turn, sa);
 };

@@ -1,12 +1,13 @@
 /** Rekeying the IKE SA as the responder of the exchange, RFC 7296 §1.3.2, §2.25.2. */
-import { generateKeyPair, kexById } from "../crypto/kex.ts";
+import { kexById } from "../crypto/kex.ts";
+import type { Answer } from "./answer.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { exchangeKeys } from "./key-works.ts";
 import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { groupData, kePayload, NONCE_LENGTH, noncePayload } from "./payloads.ts";
 import { chooseIke, describeProposals } from "./proposal.ts";
-import type { Answer } from "./receive.ts";
 import { addRekeyed, RekeyIkeSa, replaceBy } from "./rekey-ike-sa.ts";
 import { concernsChild } from "./task.ts";
 import type { Turn } from "./turn.ts";
@@ -31,9 +32,7 @@ export const answerRekeyIkeSa = (turn: Turn, sa: IkeSa, payloads: readonly Paylo
     throw new IkeError(Notify.INVALID_KE_PAYLOAD, `expected a value of ${method.name}`, {
       data: groupData(method.id),
     });
-  const keyPair = generateKeyPair(method);
-  const shared = keyPair.agree(ke.data);
-  keyPair.destroy();
+  const { publicValue, shared } = exchangeKeys(turn, method, ke.data);
   if (shared === undefined) throw invalidSyntax(`the ${method.name} value is invalid`); // RFC 6989
 
   const spiR = turn.core.newSpi();
@@ -41,11 +40,7 @@ export const answerRekeyIkeSa = (turn: Turn, sa: IkeSa, payloads: readonly Paylo
   const { suite, chosen } = choice;
   const fresh = addRekeyed(turn, sa, { role: "responder", spiI, spiR, suite, shared, ni: nonce.data, nr });
   return {
-    payloads: [
-      { kind: "SA", value: [{ ...chosen, spi: spiR }] },
-      noncePayload(nr),
-      kePayload(method.id, keyPair.publicValue),
-    ],
+    payloads: [{ kind: "SA", value: [{ ...chosen, spi: spiR }] }, noncePayload(nr), kePayload(method.id, publicValue)],
     after: () => {
       // Our own rekey may be on its way: its answer settles which IKE SA inherits (RFC 7296 §2.8.1).
       if (task instanceof RekeyIkeSa) task.rival = fresh;

@@ -6,10 +6,11 @@
  *   HDR, SK {D} -->               on the old IKE SA; its children belong to the new one now
  */
 import { toHex } from "../bytes.ts";
-import { generateKeyPair, type KeyPair, kexById } from "../crypto/kex.ts";
+import { generateKeyPair, type KexMethod, type KeyPair, kexById } from "../crypto/kex.ts";
 import { postponement } from "./backoff.ts";
 import { firstGroup, groupsOf } from "./child-offer.ts";
 import { DELETE_GUARD } from "./child-sa.ts";
+import { samePeer } from "./children.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
 import { deleteIkeSa } from "./ike-sa-end.ts";
@@ -43,28 +44,40 @@ export class RekeyIkeSa implements Task {
   #sent: Sent | undefined;
   /** The IKE SA of the peer's rekey that we answered while ours was on its way (RFC 7296 §2.8.1). */
   rival: IkeSa | undefined;
+  keyPair: KeyPair | undefined;
 
   constructor(group?: number, tries = 1) {
     this.#group = group;
     this.#tries = tries;
   }
 
-  request(turn: Turn, sa: IkeSa): readonly Payload[] | undefined {
-    const { state, peering } = sa;
+  keyMethod({ state, peering }: IkeSa): KexMethod | undefined {
     if (state.name !== "established" || peering === undefined) return undefined;
     // The group of the IKE SA itself: the peer takes that one for certain.
     const { proposals } = peering.config;
     const current = groupsOf(proposals).includes(state.suite.ke) ? state.suite.ke : firstGroup(proposals);
-    const method = kexById(this.#group ?? current ?? 0);
-    if (method === undefined) return undefined;
+    return kexById(this.#group ?? current ?? 0);
+  }
+
+  request(turn: Turn, sa: IkeSa): readonly Payload[] | undefined {
+    const { peering } = sa;
+    const method = this.keyMethod(sa);
+    if (peering === undefined || method === undefined) return undefined;
     const spi = turn.core.newSpi();
     const ni = turn.random(NONCE_LENGTH);
-    this.#sent = { spi, ni, keyPair: generateKeyPair(method), proposals: offerIke(proposals, spi) };
+    const keyPair = this.keyPair ?? generateKeyPair(method);
+    this.keyPair = undefined;
+    this.#sent = { spi, ni, keyPair, proposals: offerIke(peering.config.proposals, spi) };
     return [
       { kind: "SA", value: this.#sent.proposals },
       noncePayload(ni),
-      kePayload(method.id, this.#sent.keyPair.publicValue),
+      kePayload(keyPair.method.id, keyPair.publicValue),
     ];
+  }
+
+  agreement(payloads: readonly Payload[]): { readonly keyPair: KeyPair; readonly peer: Uint8Array } | undefined {
+    const ke = find(payloads, "KE");
+    return ke === undefined || this.#sent === undefined ? undefined : { keyPair: this.#sent.keyPair, peer: ke.data };
   }
 
   answer(turn: Turn, sa: IkeSa, payloads: readonly Payload[]): void {
@@ -87,6 +100,8 @@ export class RekeyIkeSa implements Task {
   abandon(turn: Turn, sa: IkeSa): void {
     this.#sent?.keyPair.destroy();
     this.#sent = undefined;
+    this.keyPair?.destroy();
+    this.keyPair = undefined;
     if (this.rival?.state.name === "established") replaceBy(turn, sa, this.rival);
   }
 
@@ -106,6 +121,7 @@ export class RekeyIkeSa implements Task {
       }
       const { keys, suite } = rival.state; // the peer deletes it; the guard does where it does not
       rival.become({ name: "replaced", keys, suite, by: fresh, guardAt: turn.now + DELETE_GUARD });
+      turn.touch(rival);
     }
     replaceBy(turn, sa, fresh);
     deleteIkeSa(turn, sa, "rekeyed");
@@ -193,7 +209,7 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
   shared.fill(0);
   const state = establishedState(turn, peering, { keys, suite, lowestNonce: lowest(ni, nr) });
   const sa = new IkeSa({ role, spiI, spiR, path, peering, state, now: turn.now, resources: old.resources });
-  sa.peerId = old.peerId;
+  if (old.peerId !== undefined) turn.core.recognize(sa, old.peerId);
   sa.origin = old.origin;
   sa.nat = old.nat;
   sa.fragments = old.fragments; // RFC 7383 §2.3
@@ -214,10 +230,12 @@ export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
   for (const [spiIn, child] of sa.children) heir.children.set(spiIn, child);
   sa.children.clear();
   heir.usageAt = Math.min(heir.usageAt, sa.usageAt);
+  turn.touch(heir);
+  turn.touch(sa);
   if (sa.peering !== undefined) sa.peering.lastError = undefined;
   const { keys, suite } = sa.state;
   sa.become({ name: "replaced", keys, suite, by: heir, guardAt: turn.now + DELETE_GUARD });
-  for (const task of sa.requests.takeQueue()) {
+  for (const task of sa.requests.takeQueue(turn)) {
     if (task.kind === "rekey-ike-sa") task.abandon(turn, sa);
     else heir.requests.add(turn, heir, task);
   }
@@ -228,7 +246,7 @@ export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
  * matter is settled, and ours will be refused or lose.
  */
 export const inheritByUse = (turn: Turn, sa: IkeSa): void => {
-  for (const old of sa.peering?.established() ?? []) if (rivalOf(old) === sa) replaceBy(turn, old, sa);
+  for (const old of samePeer(sa)) if (rivalOf(old) === sa) replaceBy(turn, old, sa);
 };
 
 const rivalOf = ({ requests: { task } }: IkeSa): IkeSa | undefined =>
@@ -237,6 +255,6 @@ const rivalOf = ({ requests: { task } }: IkeSa): IkeSa | undefined =>
 /** IKE SAs that are up and that we ask things on: not one which may yet lose against a rekey of ours. */
 export const currentSas = (peering: Peering): IkeSa[] => {
   const established = peering.established();
-  const rivals = established.map(rivalOf);
-  return established.filter((sa) => !rivals.includes(sa));
+  const rivals = new Set(established.map(rivalOf));
+  return established.filter((sa) => !rivals.has(sa));
 };

@@ -3,9 +3,11 @@
  * must have (RFC 7296 §2.3).
  */
 
+import { MadeKeyPair } from "../crypto/key-work.ts";
 import { DEFAULT_RETRANSMIT } from "./connection.ts";
 import { begin, isExhausted, type Pending, resend } from "./exchange.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { isSlow } from "./key-works.ts";
 import { cutSmaller, type Outgoing, seal } from "./outgoing.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
@@ -19,6 +21,8 @@ export class Requests {
   /** What the pending request is for; IKE_SA_INIT and IKE_AUTH have none. */
   #task: Task | undefined;
   #queue: Task[] = [];
+  /** The first of the queue, while its key pair is made elsewhere. */
+  #preparing: { readonly task: Task; readonly id: number } | undefined;
 
   get pending(): Pending | undefined {
     return this.#pending;
@@ -43,6 +47,7 @@ export class Requests {
     const plan = task?.plan ?? sa.peering?.config.retransmit ?? DEFAULT_RETRANSMIT;
     this.#pending = begin(turn, { exchange, messageId: this.#nextId, request, plan }, task?.patience);
     this.#task = task;
+    turn.touch(sa);
     turn.sendAll(sa.path, request);
   }
 
@@ -64,8 +69,9 @@ export class Requests {
   /** Send the next request when none is on its way and the SA is in a state to do so. */
   pump(turn: Turn, sa: IkeSa): void {
     while (this.#pending === undefined && (sa.state.name === "established" || sa.state.name === "closing")) {
-      const task = this.#queue.shift();
-      if (task === undefined) return;
+      const [task] = this.#queue;
+      if (task === undefined || this.#awaitsKeyPair(turn, sa, task)) return;
+      this.#queue.shift();
       const payloads = task.request(turn, sa);
       if (payloads === undefined) {
         task.abandon(turn, sa);
@@ -74,6 +80,40 @@ export class Requests {
       const header = sa.header(task.exchange, false, this.#nextId);
       this.sent(turn, sa, task.exchange, seal(turn, sa, header, payloads), task);
     }
+  }
+
+  /** Whether the request of this task cannot be made yet, since its key pair takes long: pumped again when it is there. */
+  #awaitsKeyPair(turn: Turn, sa: IkeSa, task: Task): boolean {
+    if (this.#preparing?.task === task) return true;
+    const method = task.keyPair === undefined ? task.keyMethod?.(sa) : undefined;
+    if (method === undefined || !isSlow(turn, method)) return false;
+    this.#unprepare(turn);
+    const id = turn.core.keyWorks.ask(turn, { what: "generate", method: method.id }, (later, result) => {
+      this.#preparing = undefined;
+      task.keyPair = new MadeKeyPair(method, result);
+      later.touch(sa);
+      this.pump(later, sa);
+    });
+    this.#preparing = { task, id };
+    return true;
+  }
+
+  /** Another task comes first, or none. */
+  #unprepare(turn: Turn): void {
+    turn.core.keyWorks.forget(turn, this.#preparing?.id);
+    this.#preparing = undefined;
+  }
+
+  /** The answer has come and is being worked on: do not ask again. */
+  hold(): void {
+    if (this.#pending !== undefined) this.#pending = { ...this.#pending, resendAt: Number.POSITIVE_INFINITY };
+  }
+
+  /** It was none: ask again. */
+  resume(turn: Turn, sa: IkeSa): void {
+    if (this.#pending === undefined) return;
+    this.#pending = { ...this.#pending, resendAt: turn.now };
+    turn.touch(sa);
   }
 
   /** The answer to the pending request is here: what it was for. The next message ID is free. */
@@ -107,7 +147,8 @@ export class Requests {
   }
 
   /** The tasks that have not been asked yet, no longer in the queue. */
-  takeQueue(): Task[] {
+  takeQueue(turn: Turn): Task[] {
+    this.#unprepare(turn);
     const queue = this.#queue;
     this.#queue = [];
     return queue;
@@ -119,6 +160,6 @@ export class Requests {
     this.#pending = undefined;
     this.#task = undefined;
     task?.abandon(turn, sa);
-    for (const queued of this.takeQueue()) queued.abandon(turn, sa);
+    for (const queued of this.takeQueue(turn)) queued.abandon(turn, sa);
   }
 }

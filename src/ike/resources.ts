@@ -17,27 +17,6 @@ import type { Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
 
-/** What the peer has said about further pairs; outlives the rekeys of its IKE SA. */
-export class PeerResources {
-  readonly #willing = new Set<string>();
-  readonly #most = new Map<string, number>();
-
-  /** The peer knows RFC 9611 and uses it for this child. */
-  welcomes(child: string): void {
-    this.#willing.add(child);
-  }
-
-  /** The peer refused another pair beside so many. */
-  refused(child: string, pairs: number): void {
-    this.#most.set(child, pairs);
-  }
-
-  /** Whether it makes sense to ask for another pair beside so many. */
-  takesMore(child: string, pairs: number): boolean {
-    return this.#willing.has(child) && pairs < (this.#most.get(child) ?? Number.POSITIVE_INFINITY);
-  }
-}
-
 /** SA_RESOURCE_INFO for a child that may have several pairs: without data for the fallback, else our number (§5.1). */
 export const resourcePayloads = ({ sas }: ChildConfig, resource: number): Payload[] => {
   if (sas === 1) return [];

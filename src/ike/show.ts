@@ -56,6 +56,7 @@ const showChild = (child: ChildSa): ChildSaStatus => {
     suite: facts.suite.name,
     esn: facts.esn,
     encap: facts.encap,
+    mode: facts.mode,
     rekeyAt: state.name === "installed" ? state.rekeyAt : child.expiresAt,
     local: facts.local.map(formatSelector),
     remote: facts.remote.map(formatSelector),

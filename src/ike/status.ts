@@ -36,7 +36,9 @@ export interface ChildSaStatus {
   readonly suite: string;
   readonly esn: boolean;
   readonly encap: boolean;
-  readonly rekeyAt: number;
+  readonly mode: "tunnel" | "transport";
+  /** Undefined: never. */
+  readonly rekeyAt: number | undefined;
   readonly local: readonly string[];
   readonly remote: readonly string[];
 }

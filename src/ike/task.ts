@@ -2,6 +2,7 @@
  * One own request to the peer and what to do with its answer. Tasks wait in a queue, since the window is one message
  * (RFC 7296 §2.3): what a task asks is made when its turn has come, and may be nothing by then.
  */
+import type { KexMethod, KeyPair } from "../crypto/kex.ts";
 import type { Retransmit } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import type { Payload } from "./message.ts";
@@ -14,7 +15,8 @@ export type TaskKind =
   | "delete-child-sa"
   | "delete-ike-sa"
   | "liveness"
-  | "report-error";
+  | "report-error"
+  | "report";
 
 export interface Task {
   readonly kind: TaskKind;
@@ -27,6 +29,12 @@ export interface Task {
   readonly patience?: number;
   /** How it is sent again, where that is not as for all requests. */
   readonly plan?: Retransmit;
+  /** The key exchange that its request begins with; undefined: none. */
+  keyMethod?(sa: IkeSa): KexMethod | undefined;
+  /** A key pair that was made for it beforehand. */
+  keyPair?: KeyPair | undefined;
+  /** What its key pair is to be combined with before this answer can be read. */
+  agreement?(payloads: readonly Payload[]): { readonly keyPair: KeyPair; readonly peer: Uint8Array } | undefined;
   /** The payloads inside SK, or undefined when there is nothing to ask any more. */
   request(turn: Turn, sa: IkeSa): readonly Payload[] | undefined;
   /** The answer, its contents checked. Throws IkeError when the peer broke the rules. */

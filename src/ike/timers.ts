@@ -1,32 +1,55 @@
 /**
- * All that happens by itself: when, and what. One list serves both `tick` and `nextWake`, so that they cannot disagree.
+ * All that happens by itself: when, and what. What an IKE SA or a connection has to do is one list, made anew when it is
+ * looked at; whose is next, `Core.wakes` knows. Whoever gives one of them something to do sooner says `touch`.
  */
 import { attempt, unresolved } from "./attempt.ts";
+import { expireChild, rekeyChild } from "./child-life.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { hasChild, startUsing } from "./children.ts";
 import { childOf } from "./connection.ts";
 import type { Core } from "./core.ts";
-import { CreateChild, expireChild, rekeyChild } from "./create-child-sa.ts";
+import { CreateChild } from "./create-child-sa.ts";
+import { deleteChild } from "./delete-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
 import { KEEPALIVE, startListening } from "./ike-sa-established.ts";
-import { deleteChild, Liveness } from "./informational.ts";
-import type { Peering, Retry } from "./peering.ts";
+import { Liveness } from "./liveness.ts";
+import { Peering, type Retry } from "./peering.ts";
 import type { Reassembly } from "./reassembly.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
 import type { Turn } from "./turn.ts";
-import { hasVolumeLimit, watchVolume } from "./volume.ts";
+import { hasVolumeLimit } from "./volume.ts";
+import { watchVolume } from "./volume-watch.ts";
 
 export interface Timer {
   readonly at: number;
   readonly run: (turn: Turn) => void;
 }
 
-export const timersOf = (core: Core): Timer[] => {
+/** What is due next of all; undefined: nothing before a message or a command comes. */
+export const nextTimer = ({ wakes }: Core): Timer | undefined =>
+  wakes.first((subject) => {
+    const next = firstOf(timersOf(subject));
+    return next && { at: next.at, run: (turn) => runFor(turn, subject, next) };
+  });
+
+/** All that one has to do, some of it never. */
+export const timersOf = (subject: IkeSa | Peering): readonly Timer[] => {
   const timers: Timer[] = [];
-  for (const peering of core.peerings) ofPeering(timers, peering);
-  for (const sa of core.sas.values()) ofIkeSa(timers, sa);
+  if (subject instanceof Peering) ofPeering(timers, subject);
+  else ofIkeSa(timers, subject);
   return timers;
+};
+
+const firstOf = (timers: readonly Timer[]): Timer | undefined => {
+  let first: Timer | undefined;
+  for (const timer of timers) if (timer.at < (first?.at ?? Number.POSITIVE_INFINITY)) first = timer;
+  return first;
+};
+
+const runFor = (turn: Turn, subject: IkeSa | Peering, { run }: Timer): void => {
+  turn.touch(subject);
+  run(turn);
 };
 
 const ofPeering = (timers: Timer[], peering: Peering): void => {
@@ -53,7 +76,7 @@ const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
   timers.push({ at: state.expiresAt, run: (turn) => expire(turn, sa) });
   timers.push({ at: sa.livenessAt, run: (turn) => askWhetherAlive(turn, sa) });
   timers.push({ at: sa.keepaliveAt, run: (turn) => keepAlive(turn, sa) });
-  if ([...sa.children.values()].some(hasVolumeLimit))
+  if ([...sa.children.values()].some(({ limits }) => hasVolumeLimit(limits)))
     timers.push({ at: sa.usageAt, run: (turn) => watchVolume(turn, sa) });
   for (const child of sa.children.values()) ofChild(timers, sa, child);
 };
@@ -131,9 +154,14 @@ const hasReceived = (turn: Turn, sa: IkeSa): boolean => {
   return received;
 };
 
+/** A mapping that packets have kept needs nothing (RFC 3948 §4): then it is looked at again sooner. */
 const keepAlive = (turn: Turn, sa: IkeSa): void => {
-  sa.keepaliveAt = turn.now + KEEPALIVE;
-  turn.effects.push({ kind: "keepalive", path: sa.path });
+  let sent = 0;
+  for (const { spiIn } of sa.children.values()) sent += turn.core.env.usage(spiIn)?.packetsOut ?? 0;
+  const wasIdle = sent === sa.sentAtKeepalive;
+  sa.sentAtKeepalive = sent;
+  sa.keepaliveAt = turn.now + (wasIdle ? KEEPALIVE : KEEPALIVE / 2);
+  if (wasIdle) turn.effects.push({ kind: "keepalive", path: sa.path });
 };
 
 const retry = (turn: Turn, peering: Peering): void => {

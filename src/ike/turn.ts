@@ -2,8 +2,11 @@
 import type { Path } from "./child-sa-params.ts";
 import type { Core } from "./core.ts";
 import type { Effect, LogFields, LogLevel } from "./effect.ts";
+import type { IkeSa } from "./ike-sa.ts";
+import type { Exchanged } from "./key-works.ts";
 import { LogAllowance } from "./log-allowance.ts";
 import type { Outgoing } from "./outgoing.ts";
+import type { Peering } from "./peering.ts";
 
 /** Whom a log line is about. */
 export interface Named {
@@ -14,6 +17,8 @@ export class Turn {
   readonly core: Core;
   readonly now: number;
   readonly effects: Effect[] = [];
+  /** The key exchange whose result made this turn, while what waited for it is done. */
+  exchanged: Exchanged | undefined;
 
   constructor(core: Core, now: number) {
     this.core = core;
@@ -31,6 +36,11 @@ export class Turn {
   /** `time` made shorter by up to `share` of itself, so that two peers and many connections do not move in step. */
   jittered(time: number, share: number): number {
     return time * (1 - share * this.fraction());
+  }
+
+  /** It may have something due sooner than it had, or nothing any more. */
+  touch(subject: IkeSa | Peering): void {
+    this.core.wakes.touch(subject);
   }
 
   send(path: Path, bytes: Uint8Array): void {

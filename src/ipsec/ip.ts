@@ -43,10 +43,12 @@ export const packetLength = (view: DataView, at: number, length: number, version
 /** The version, 4 or 6, of the packet that fills exactly the `length` octets at `at`; 0 when none does. */
 export const versionOfWhole = (view: DataView, at: number, length: number): number => {
   if (length < IPV4_HEADER) return 0;
-  const first = view.getUint8(at);
-  if (first >> 4 === 4)
-    return (first & 15) >= 5 && (first & 15) * 4 <= length && view.getUint16(at + 2) === length ? 4 : 0;
-  return first >> 4 === 6 && length >= IPV6_HEADER && view.getUint16(at + 4) === length - IPV6_HEADER ? 6 : 0;
+  const first = view.getInt32(at);
+  if (first >>> 28 === 4) {
+    const header = (first >>> 22) & 60;
+    return header >= IPV4_HEADER && header <= length && (first & 0xffff) === length ? 4 : 0;
+  }
+  return first >>> 28 === 6 && length >= IPV6_HEADER && view.getUint16(at + 4) === length - IPV6_HEADER ? 6 : 0;
 };
 
 /** What selectors ask of a packet. One object a worker, filled for each packet that needs it. */
@@ -59,6 +61,8 @@ export class Fields {
   /** Ports, or -1 when the packet does not show them: a later fragment, or cut short (RFC 4301 §7). */
   sourcePort = -1;
   destinationPort = -1;
+  /** It is a fragment and not the first: it begins in the middle of a packet. */
+  isLaterFragment = false;
 }
 
 /** Fill `into` from a packet that `packetLength` found whole. */
@@ -69,12 +73,14 @@ export const readFields = (view: DataView, at: number, length: number, into: Fie
     into.destinationAt = at + 16;
     const header = (view.getUint8(at) & 15) * 4;
     const later = (view.getUint16(at + 6) & FRAGMENT_OFFSET) !== 0;
+    into.isLaterFragment = later;
     readPorts(view, at + header, later ? 0 : length - header, view.getUint8(at + 9), into);
     return;
   }
   into.addressLength = 16;
   into.sourceAt = at + 8;
   into.destinationAt = at + 24;
+  into.isLaterFragment = false;
   let next = view.getUint8(at + 6);
   let offset = IPV6_HEADER;
   for (let i = 0; i < MORE_EXTENSIONS; i++) {
@@ -86,6 +92,7 @@ export const readFields = (view: DataView, at: number, length: number, into: Fie
       const later = (view.getUint16(at + offset + 2) & 0xfff8) !== 0;
       offset += 8;
       if (later) {
+        into.isLaterFragment = true;
         offset = length; // what follows is the middle of a packet
         break;
       }

@@ -4,11 +4,16 @@
  *
  * A slot holds a pair of SAs: record `slot` the inbound one, record `capacity + slot` the outbound one installed with it.
  * The receiver picks its SPI (RFC 4303 §2.1), so it picks one whose low bits are the slot: lookup needs no hash table.
- * All records lie before all rings; only inbound SAs have a ring. Words of a record, four cache lines:
+ * All records lie before all rings, and these before all counters; only inbound SAs have a ring. Words of a record, four
+ * cache lines:
  *
- *   0 .. 15    fixed while the SA lives, written by control: what is looked at for every packet
- *   16 .. 31   live: counter, events; written by the SA's worker alone
- *   32 .. 63   fixed: key and addresses (but the path, see `move`)
+ *   0 .. 15    fixed while the SA lives, written by control (but path and size): what is looked at for every packet
+ *   16 .. 31   live: events; written by the SA's worker alone
+ *   32 .. 63   fixed: key and addresses (but path and size, see `move` and `setSize`)
+ *
+ * The counter, which every packet moves, is a double among those of all records: those of ten thousand SAs stay in a cache.
+ * A cache line has the counters of records that are 64 apart, and 64 lines follow one another: so neighbours, which different
+ * workers own, share no line, and where workers are a power of two all in one line are one worker's.
  *
  * STATE is published last and withdrawn first, so a worker sees a whole record or none. Its value is the record's
  * generation: odd while live. The key is wiped on removal; a slot is used again only once every worker has finished a
@@ -32,19 +37,25 @@ const SOCKET = 8;
 const FAMILY = 9;
 const PORTS = 10;
 const LOCAL = 11; // 4 words
-const TOP = 16; // a double
-const EVENTS = 18;
-const SEEN_VERSION = 19;
-const SEEN_FAMILY_PORT = 20;
-const SEEN_ADDRESS = 21; // 4 words
+const LIMIT = 15;
+const EVENTS = 16;
+const SEEN_VERSION = 17;
+const SEEN_FAMILY_PORT = 18;
+const SEEN_ADDRESS = 19; // 4 words
 const KEY = 32; // 25 words
+const MTU = 57;
+const TFC = 58;
+const OVERSIZE = 59;
 const REMOTE = 60; // 4 words
 const RING = MAX_RING_WORDS;
+// Counters come in tiles of 64 lines of 8.
+const TILE = 512;
+const TILE_OCTETS = TILE * 8;
 
 /** Octets of KEYMAT a record has room for. */
 export const MAX_KEY = 100;
 
-export const SaFlag = { ESN: 1, ENCAP: 2 } as const;
+export const SaFlag = { ESN: 1, ENCAP: 2, TRANSPORT: 4 } as const;
 
 /** What a worker tells control about an inbound SA. */
 export const SaEvent = {
@@ -66,11 +77,38 @@ export interface SaPath {
   readonly socket: number;
 }
 
+/** What becomes of a packet that is larger than its SA's path takes (RFC 4301 §8.2). */
+export const Oversize = {
+  /** Fragmented before it is sealed; where it forbids that, its sender is told. */
+  BEFORE: 0,
+  /** Sealed whole: its ESP packet is fragmented. */
+  AFTER: 1,
+  /** The same where it says DF, which is not ours to clear; else as BEFORE. */
+  AFTER_DF: 2,
+} as const;
+export type Oversize = (typeof Oversize)[keyof typeof Oversize];
+
+/** The sizes of an outbound SA's packets. */
+export interface SaSize {
+  /** Octets of the largest inner packet whose ESP packet fits the path; 0 for any. */
+  readonly mtu: number;
+  readonly oversize: Oversize;
+  /** Packets are padded to a multiple of so many octets, see `paddedLength`; 0 for no padding. */
+  readonly tfc: number;
+}
+
+export const ANY_SIZE: SaSize = { mtu: 0, oversize: Oversize.BEFORE, tfc: 0 };
+
+/** No packet is longer. */
+const NO_LIMIT = 0xffff_ffff;
+
 export interface SaRecord {
   readonly spi: number;
   readonly suite: Suite;
   readonly esn: boolean;
   readonly encap: boolean;
+  /** Transport mode (RFC 4301 §4.1): what is protected lies behind the packet's own header; default false. */
+  readonly transport?: boolean;
   readonly tunnel: number;
   /** Packets; of an inbound SA. */
   readonly window: number;
@@ -79,6 +117,8 @@ export interface SaRecord {
   readonly path: SaPath;
   /** Counter before the first packet: 0 but in tests of exhaustion. */
   readonly top?: number;
+  /** Of an outbound SA; default any. */
+  readonly size?: SaSize;
 }
 
 /** An address and port seen on the wire. */
@@ -96,21 +136,26 @@ export class Sad {
   readonly #state: Int32Array;
   readonly #doubles: Float64Array;
   readonly #bytes: Uint8Array;
-  /** Where the rings begin, in words. */
+  /** Where the rings begin, in words, and the counters, in doubles. */
   readonly #rings: number;
+  readonly #tops: number;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
-    this.capacity = memory.byteLength / 4 / (RECORD * 2 + RING);
+    // Counters are far less than half of the rest, and a whole tile at least: the power of two is exact.
+    this.capacity = 2 ** Math.floor(Math.log2((memory.byteLength - TILE_OCTETS) / 4 / (RECORD * 2 + RING)));
     this.#rings = this.capacity * 2 * RECORD;
+    this.#tops = (this.capacity * (2 * RECORD + RING)) / 2;
     this.words = new Uint32Array(memory);
     this.#state = new Int32Array(memory);
     this.#doubles = new Float64Array(memory);
     this.#bytes = new Uint8Array(memory);
   }
 
+  /** `capacity`: a power of two. */
   static create(capacity: number): Sad {
-    return new Sad(new SharedArrayBuffer(capacity * (RECORD * 2 + RING) * 4));
+    const tiles = Math.ceil((2 * capacity) / TILE);
+    return new Sad(new SharedArrayBuffer(capacity * (RECORD * 2 + RING) * 4 + tiles * TILE_OCTETS));
   }
 
   /** The record of the outbound SA that lies in `slot`. */
@@ -127,12 +172,14 @@ export class Sad {
     if (record < this.capacity) this.words.fill(0, this.ringAt(record), this.ringAt(record) + RING);
     this.words[at + SPI] = sa.spi;
     this.words[at + SUITE] = sa.suite.id;
-    this.words[at + FLAGS] = (sa.esn ? SaFlag.ESN : 0) | (sa.encap ? SaFlag.ENCAP : 0);
+    this.words[at + FLAGS] =
+      (sa.esn ? SaFlag.ESN : 0) | (sa.encap ? SaFlag.ENCAP : 0) | (sa.transport ? SaFlag.TRANSPORT : 0);
     this.words[at + TUNNEL] = sa.tunnel;
     this.words[at + WINDOW] = sa.window;
     this.words[at + RING_WORDS] = ringWordsFor(sa.window);
-    this.#doubles[(at + TOP) / 2] = sa.top ?? 0;
+    this.setTop(record, sa.top ?? 0);
     this.#writePath(at, sa.path);
+    this.setSize(record, sa.size ?? ANY_SIZE);
     this.#bytes.set(sa.key, (at + KEY) * 4);
     Atomics.add(this.#state, at + STATE, 1); // odd: live
   }
@@ -151,6 +198,16 @@ export class Sad {
     Atomics.add(this.#state, at + PATH_VERSION, 1); // odd: being written
     this.#writePath(at, path);
     Atomics.add(this.#state, at + PATH_VERSION, 1);
+  }
+
+  /** Words that are read singly: a packet may meet some of the old ones and some of the new. */
+  setSize(record: number, { mtu, oversize, tfc }: SaSize): void {
+    const at = record * RECORD;
+    const asTheyAre = mtu === 0 || oversize === Oversize.AFTER ? NO_LIMIT : mtu;
+    this.words[at + MTU] = mtu;
+    this.words[at + TFC] = tfc;
+    this.words[at + OVERSIZE] = oversize;
+    this.words[at + LIMIT] = tfc > 0 ? 0 : asTheyAre;
   }
 
   #writePath(at: number, path: SaPath): void {
@@ -253,24 +310,42 @@ export class Sad {
    * has shown before: it is used for another SA only once every worker has begun a batch after it was withdrawn.
    */
   state(record: number): number {
-    return this.words[record * RECORD + STATE]!;
+    return this.#state[record * RECORD + STATE]!;
   }
 
-  /** Load the lines that a packet of this record needs, so that those of a batch arrive together. The sum means nothing. */
+  /** Load the lines that a packet of this record needs, so that those of a batch arrive together. The number means nothing. */
   touch(record: number): number {
-    return this.words[record * RECORD + STATE]! + this.words[record * RECORD + TOP]!;
+    return this.#state[record * RECORD + STATE]! ^ this.#state[this.#topAt(record) * 2]!;
   }
 
   /** `touch` of an inbound SA, and the line of the ring that the number with these low 32 bits is in. */
   touchInbound(slot: number, low: number): number {
     const ringWords = this.words[slot * RECORD + RING_WORDS]!;
-    return this.touch(slot) + this.words[this.ringAt(slot) + ((low >>> 5) & (ringWords - 1) & (RING - 1))]!;
+    return this.touch(slot) ^ this.#state[this.ringAt(slot) + ((low >>> 5) & (ringWords - 1) & (RING - 1))]!;
   }
 
   /** Zero when the record is not live; otherwise another number for every SA it has held, so it keys caches. */
   generation(record: number): number {
     const state = Atomics.load(this.#state, record * RECORD + STATE);
     return (state & 1) === 1 ? state : 0;
+  }
+
+  /** Octets of the largest packet that an outbound SA takes as it is: what is larger, or everything, wants a second look. */
+  limit(record: number): number {
+    return this.words[record * RECORD + LIMIT]!;
+  }
+
+  /** See `SaSize`. */
+  mtu(record: number): number {
+    return this.words[record * RECORD + MTU]!;
+  }
+
+  tfc(record: number): number {
+    return this.words[record * RECORD + TFC]!;
+  }
+
+  oversize(record: number): number {
+    return this.words[record * RECORD + OVERSIZE]!;
   }
 
   spi(record: number): number {
@@ -283,11 +358,15 @@ export class Sad {
 
   /** Highest sequence number sent, or received and authenticated. */
   top(record: number): number {
-    return this.#doubles[(record * RECORD + TOP) / 2]!;
+    return this.#doubles[this.#topAt(record)]!;
   }
 
   setTop(record: number, seq: number): void {
-    this.#doubles[(record * RECORD + TOP) / 2] = seq;
+    this.#doubles[this.#topAt(record)] = seq;
+  }
+
+  #topAt(record: number): number {
+    return this.#tops + (record & -TILE) + ((record & 63) << 3) + ((record >> 6) & 7);
   }
 
   raise(record: number, event: number): void {
@@ -309,8 +388,8 @@ export class Sad {
 /** Where the record's parts lie, in words: for the test that holds them apart on cache lines. */
 export const SAD_LAYOUT = {
   record: RECORD,
-  fixedEnd: LOCAL + 4,
-  live: TOP,
+  fixedEnd: LIMIT + 1,
+  live: EVENTS,
   liveEnd: SEEN_ADDRESS + 4,
   cold: KEY,
   coldEnd: REMOTE + 4,

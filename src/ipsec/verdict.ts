@@ -49,6 +49,37 @@ const ROWS = {
     name: "ecn-drop",
     text: "marked on its way, and its sender does not know ECN (RFC 6040 §4.2)",
   },
+  MTU_EXCEEDED: {
+    number: 23,
+    name: "mtu-exceeded",
+    linux: "IpFragFails, Ip6InTooBigErrors",
+    text: "larger than its path takes, and not to be fragmented: its sender is told",
+  },
+  PART: { number: 24, name: "part", text: "a fragment after the first: the packet that it is of is counted" },
+  NO_POLICY: { number: 25, name: "no-policy", linux: "XfrmInNoPols", text: "no policy selects it" },
+  POLICY_FRAGMENT: {
+    number: 26,
+    name: "policy-fragment",
+    text: "no policy selects it, as a later fragment shows no ports (RFC 4301 §7)",
+  },
+  POLICY_DISCARD: {
+    number: 27,
+    name: "policy-discard",
+    linux: "XfrmInPolBlock, XfrmOutPolBlock",
+    text: "its policy says discard",
+  },
+  POLICY_MISMATCH: {
+    number: 28,
+    name: "policy-mismatch",
+    linux: "XfrmInTmplMismatch",
+    text: "came on another SA than those of its policy",
+  },
+  BYPASS: { number: 29, name: "bypass", text: "sent in the clear, as its policy says: no error" },
+  UNSUP_TRANSPORT: {
+    number: 30,
+    name: "unsup-transport",
+    text: "a fragment, or with options or extension headers, or in UDP: transport mode takes none",
+  },
 } as const satisfies Record<string, Row>;
 
 type Rows = typeof ROWS;

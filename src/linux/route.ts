@@ -1,4 +1,4 @@
-/** Routes of the main table: adding, replacing, removing, and asking which one a packet would take. */
+/** Routes of the main table or of another: adding, replacing, removing, and asking which one a packet would take. */
 import { EspalierError } from "../errors.ts";
 import { addressBytes, addressText, canonicalAddress, familyOf, parsePrefix, prefixRange } from "../ip-address.ts";
 import { RTMSG } from "./abi.ts";
@@ -21,9 +21,12 @@ const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
 const RTAX_MTU = 2;
 const RTA_CACHEINFO = 12;
+const RTA_TABLE = 15;
+const RTA_MARK = 16;
 /** Of its value, `struct rta_cacheinfo`: when what the kernel has learned of the path expires; 0 in a route of the table. */
 const EXPIRES_AT = 8;
 
+const RT_TABLE_UNSPEC = 0; // an attribute names it
 const RT_TABLE_MAIN = 254;
 const RTPROT_STATIC = 4;
 const SCOPE_UNIVERSE = 0;
@@ -42,6 +45,8 @@ export interface RouteOptions {
   /** Source address of packets that begin here. */
   readonly source?: string;
   readonly gateway?: string;
+  /** Number of the table; default the main one. */
+  readonly table?: number;
 }
 
 /** What a packet to an address would do. */
@@ -67,19 +72,20 @@ const describe = (prefix: string, device: string | undefined, { type = "unicast"
 const message = (prefixText: string, device: string | undefined, options: RouteOptions, removal: boolean) => {
   const prefix = parsePrefix(prefixText);
   if (prefix === undefined) throw usage(`not a prefix: ${JSON.stringify(prefixText)}`);
-  const { type = "unicast", metric, source, gateway } = options;
+  const { type = "unicast", metric, source, gateway, table } = options;
   if (type === "unicast" && device === undefined && gateway === undefined && !removal)
     throw usage(`route ${prefixText} needs an interface or a gateway`);
   const onLink = type === "unicast" && gateway === undefined && familyOf(prefix.address) === 4;
   const header = new Uint8Array(RTMSG.size);
   header[RTMSG.family] = familyOf(prefix.address) === 4 ? AF_INET : AF_INET6;
   header[RTMSG.destinationLength] = prefix.length;
-  header[RTMSG.table] = RT_TABLE_MAIN;
+  header[RTMSG.table] = table === undefined ? RT_TABLE_MAIN : RT_TABLE_UNSPEC;
   header[RTMSG.protocol] = RTPROT_STATIC;
   header[RTMSG.scope] = removal ? SCOPE_NOWHERE : onLink ? SCOPE_LINK : SCOPE_UNIVERSE;
   header[RTMSG.type] = TYPES[type];
   const { first } = prefixRange(prefix);
   const builder = new MessageBuilder().raw(header).attribute(RTA_DST, first);
+  if (table !== undefined) builder.u32(RTA_TABLE, table);
   if (device !== undefined) builder.u32(RTA_OIF, linkOf(device).index);
   if (gateway !== undefined) builder.attribute(RTA_GATEWAY, octetsOf(gateway, "gateway"));
   if (metric !== undefined) builder.u32(RTA_PRIORITY, metric);
@@ -130,10 +136,13 @@ const isUnreachable = (result: number): boolean =>
   [ERRNO.ENETUNREACH, ERRNO.EHOSTUNREACH, ERRNO.EACCES, ERRNO.EINVAL].some((errno) => errno === -result);
 
 /**
- * Which way a packet to `address` would go, from `source` when given. Undefined when there is no route, or one of the
+ * Which way a packet to `address` would go, from `source` and with `mark` when given. Undefined when there is no route, or one of the
  * types that stop packets.
  */
-export const routeTo = (address: string, { source }: { source?: string } = {}): PathRoute | undefined => {
+export const routeTo = (
+  address: string,
+  { source, mark }: { source?: string; mark?: number | undefined } = {},
+): PathRoute | undefined => {
   const destination = octetsOf(address, "destination");
   const header = new Uint8Array(RTMSG.size);
   header[RTMSG.family] = destination.length === 4 ? AF_INET : AF_INET6;
@@ -142,6 +151,7 @@ export const routeTo = (address: string, { source }: { source?: string } = {}): 
   if (source !== undefined) header[RTMSG.sourceLength] = destination.length * 8;
   builder.raw(header).attribute(RTA_DST, destination);
   if (source !== undefined) builder.attribute(RTA_SRC, octetsOf(source, "source"));
+  if (mark !== undefined) builder.u32(RTA_MARK, mark);
   const { result, detail, messages } = request(RTM_GETROUTE, 0, builder.finish());
   if (isUnreachable(result)) return undefined;
   if (result < 0) throw systemError(result, `route to ${address}`, { detail });

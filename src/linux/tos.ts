@@ -2,7 +2,7 @@
 /**
  * TOS (IPv4) and traffic class (IPv6) of single datagrams, by control messages: ip(7) IP_TOS and IP_RECVTOS, ipv6(7)
  * IPV6_TCLASS and IPV6_RECVTCLASS. They go together with UDP_SEGMENT and UDP_GRO: a train has one, and the kernel merges no
- * datagrams of several. DF has no such message: it belongs to the socket (IP_MTU_DISCOVER).
+ * datagrams of several. DF has no such message: see `setDf`.
  */
 import type { MsgBatch } from "./msg-batch.ts";
 import { IPPROTO_IPV6, setOption } from "./socket.ts";

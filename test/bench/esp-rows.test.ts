@@ -19,6 +19,12 @@ test("without options: three suites, two sizes, both directions, one worker", ()
   });
 });
 
+test("a mix of sizes is a size", () => {
+  expect(
+    espTasks({ sizes: ["imix", 64], directions: ["seal"], suites: ["aes128gcm16"] }).map(({ size }) => size),
+  ).toEqual(["imix", 64]);
+});
+
 test("lists are combined, each with each", () => {
   const tasks = espTasks({
     suites: ["aes256gcm16", "aes128-sha256"],

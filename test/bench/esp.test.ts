@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { buildCeiling } from "../../src/bench/ceiling-build.ts";
 import type * as EspModule from "../../src/bench/esp.ts";
 import type { EspBenchOptions, EspBenchRow } from "../../src/bench/esp-rows.ts";
+import { meanOctets } from "../../src/bench/inner-packets.ts";
 import type { EngineName } from "../../src/crypto/engine.ts";
 import { driverByName, suitesDoneBy } from "../../src/crypto/select-engine.ts";
 
@@ -36,6 +37,11 @@ const ROW = {
   ceiling: null,
   ceilingPps: null,
   share: null,
+  cyclesPerPacket: null,
+  enginePps: null,
+  engineShare: null,
+  samples: expect.any(Array),
+  ceilingSamples: [],
 };
 
 const checkRows = (rows: readonly EspBenchRow[], seconds: number): void => {
@@ -45,7 +51,8 @@ const checkRows = (rows: readonly EspBenchRow[], seconds: number): void => {
     expect(row.packets % 64).toBe(0);
     expect(row.seconds).toBeGreaterThanOrEqual(seconds);
     expect(row.pps).toBeCloseTo(row.packets / row.seconds, 3);
-    expect(row.gbps).toBeCloseTo((row.packets * row.size * 8) / row.seconds / 1e9, 6);
+    expect(row.gbps).toBeCloseTo((row.packets * meanOctets(row.size, 64) * 8) / row.seconds / 1e9, 6);
+    expect(row.samples).toHaveLength(5);
   }
 };
 
@@ -145,9 +152,13 @@ describe("beside the ceiling", () => {
         () => {},
         (line) => said.push(line),
       );
-      expect(said).toEqual([]);
+      expect(said.filter((line) => !line.startsWith("no cycles"))).toEqual([]);
       expect(rows).toHaveLength(suites.length * 2);
-      for (const { pps, ceiling, ceilingPps, share } of rows) {
+      for (const { pps, ceiling, ceilingPps, share, samples, ceilingSamples, enginePps, engineShare } of rows) {
+        expect(samples).toHaveLength(5);
+        expect(ceilingSamples).toHaveLength(5);
+        expect(enginePps).toBeGreaterThan(0);
+        expect(engineShare).toBeGreaterThan(0);
         expect(ceiling).toBe("libIPSec_MB in C");
         expect(ceilingPps).toBeGreaterThan(pps / 10);
         expect(share).toBeGreaterThan(0);
@@ -158,13 +169,21 @@ describe("beside the ceiling", () => {
   test.skipIf(!isBuilt)(`what has none says so once${reason}`, async () => {
     const { benchEsp } = (await import(BUILT)) as typeof EspModule;
     const said: string[] = [];
-    const options = { suites: ["aes128gcm16"], engines: ["node" as const], sizes: [64, 100], seconds: SHORT };
+    const options = {
+      suites: ["aes128gcm16"],
+      engines: ["node" as const],
+      sizes: [64, "imix" as const],
+      seconds: SHORT,
+    };
     const rows = await benchEsp(
       options,
       () => {},
       (line) => said.push(line),
     );
-    expect(said).toEqual(["no ceiling: there is nothing to measure the engine node beside"]);
+    expect(said.filter((line) => !line.startsWith("no cycles"))).toEqual([
+      "no ceiling: there is nothing to measure the engine node beside",
+    ]);
     expect(rows.map(({ share }) => share)).toEqual([null, null, null, null]);
+    for (const { engineShare } of rows) expect(engineShare).toBeGreaterThan(0);
   });
 });

@@ -95,14 +95,16 @@ test("what would run, for people", () => {
       net: 0.0.0.0/0, ::/0 === 0.0.0.0/0, ::/0
         ESP rekeyed after 1h, protected by
           aes256gcm16
-        ESN either, replay window 1024, DSCP copy, ECN normal
+        ESN either, replay window 1024, DSCP copy, ECN normal, DF copy
+        fragmented before sealing, not padded
         pairs of SAs as many as workers
         interface esp0, 10.255.0.1/30, 2001:db8:ff::1/64, MTU auto, MSS auto
         routes 10.2.0.0/24, 2001:db8:2::/48
       voice: 10.1.8.0/24 === 10.2.8.0/24
         ESP rekeyed after 1h, protected by
           aes128gcm16-ecp256
-        ESN either, replay window 1024, DSCP copy, ECN normal
+        ESN either, replay window 1024, DSCP copy, ECN normal, DF copy
+        fragmented before sealing, not padded
         pairs of SAs as many as workers
         interface esp1, no address, MTU auto, MSS auto
         routes 10.2.8.0/24
@@ -117,7 +119,8 @@ test("what would run, for people", () => {
         ESP rekeyed after 1h, protected by
           aes256gcm16-aes128gcm16
           aes256-aes128-sha256
-        ESN either, replay window 1024, DSCP copy, ECN normal
+        ESN either, replay window 1024, DSCP copy, ECN normal, DF copy
+        fragmented before sealing, not padded
         pairs of SAs as many as workers
         interface esp2, 10.255.1.1/24, MTU 1360, MSS auto
         routes none"

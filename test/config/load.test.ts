@@ -44,11 +44,14 @@ test("the defaults of the smallest configuration", () => {
           "childless": "allow",
           "children": [
             {
+              "df": "copy",
               "dscp": {
                 "kind": "copy",
               },
+              "dummies": undefined,
               "ecn": "normal",
               "esn": "either",
+              "fragment": "before",
               "interface": {
                 "addresses": [],
                 "mss": "auto",
@@ -63,17 +66,24 @@ test("the defaults of the smallest configuration", () => {
                 "0.0.0.0/0",
                 "::/0",
               ],
+              "manual": undefined,
+              "mode": "tunnel",
               "name": "net",
               "proposals": [
                 "aes256gcm16-aes128gcm16",
                 "aes256-aes128-sha256",
               ],
+              "refuseTfc": false,
               "remote": [
                 "0.0.0.0/0",
                 "::/0",
               ],
               "replayWindow": 1024,
               "sas": "auto",
+              "start": "connection",
+              "tfc": {
+                "kind": "none",
+              },
             },
           ],
           "duplicates": "contact",
@@ -128,11 +138,13 @@ test("the defaults of the smallest configuration", () => {
         "halfOpenTimeout": 60000,
         "rekeyRate": 5,
       },
+      "interfaces": [],
       "keyrings": [],
       "log": {
         "format": "text",
         "level": "info",
       },
+      "mark": undefined,
       "poll": "adaptive",
       "ports": {
         "ike": 500,
@@ -173,7 +185,7 @@ describe("complaints name file, line, path and what was expected", () => {
     ["engin: auto", "gw.yaml:10: engin: expected a known key: did you mean engine?"],
     [
       "banana: 1",
-      "gw.yaml:10: banana: expected one of workers, affinity, poll, engine, control, log, ports, ike, keyrings, connections",
+      "gw.yaml:10: banana: expected one of workers, affinity, poll, engine, control, log, ports, ike, mark, interfaces, keyrings, connections",
     ],
     ["log: loud", "gw.yaml:10: log: expected a mapping, found text"],
     ["log:\n  level: loud", 'gw.yaml:11: log.level: expected one of debug, info, warn, error, found "loud"'],

@@ -1,5 +1,7 @@
 /** Segments of a flow through two planes: they go in as they come, they come out as one, and they are counted each. */
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
+import { ERRNO } from "../../src/linux/errno.ts";
+import { IoVectors } from "../../src/linux/io-vectors.ts";
 import * as libc from "../../src/linux/libc.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 import { cutUp, segment } from "../support/segments.ts";
@@ -57,6 +59,18 @@ test("an interface without virtio headers gets the segments one by one", async (
   expect(tunnelB.tun.delivered()).toEqual(packets);
 });
 
+test("a group that the kernel has no memory for is written again", async () => {
+  const { a, b, tunnelA, tunnelB, spiB } = await connected();
+  const packets = run(4, 16);
+  for (const packet of packets) tunnelA.tun.inject(framed(packet));
+  const refused = vi.spyOn(IoVectors.prototype, "write").mockReturnValueOnce(-ERRNO.ENOBUFS);
+  settle(a, b);
+  expect(refused).toHaveBeenCalledTimes(2);
+  refused.mockRestore();
+  expect(tunnelB.tun.delivered().flatMap(cutUp)).toEqual(packets);
+  expect(b.plane.counters(spiB)).toMatchObject({ packetsIn: 16, drops: {} });
+});
+
 test("a group that the interface does not take is counted packet by packet", async () => {
   const { a, b, tunnelA } = await connected();
   const fd = libc.open("/dev/full", O_WRONLY);
@@ -66,6 +80,11 @@ test("a group that the interface does not take is counted packet by packet", asy
   for (const packet of run(4, 16)) tunnelA.tun.inject(framed(packet));
   settle(a, b);
   expect(b.plane.counters(spiB)).toMatchObject({ packetsIn: 0, drops: { "tun-error": 16 } });
+  const refusals = () => b.plane.poll().filter(({ kind }) => kind === "tun-refused");
+  expect(refusals()).toEqual([{ kind: "tun-refused", tunnel: full, errno: "ENOSPC" }]);
+  for (const packet of run(4, 16)) tunnelA.tun.inject(framed(packet));
+  settle(a, b);
+  expect(refusals()).toEqual([]); // told once
   await b.plane.removeTunnel(full);
   libc.close(fd);
 });

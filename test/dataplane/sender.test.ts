@@ -12,9 +12,9 @@ import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 
 const CLONE_NEWNET = 0x4000_0000;
-const IPPROTO_IP = 0;
-const IP_MTU_DISCOVER = 10;
-const IP_PMTUDISC_DO = 2;
+const IPPROTO_IPV6 = 41;
+const IPV6_MTU_DISCOVER = 23;
+const IPV6_PMTUDISC_DO = 2;
 
 const unshare = koffi.load("libc.so.6").func("unshare", "int", ["int"]) as (flags: number) => number;
 
@@ -34,10 +34,10 @@ afterEach(async () => {
   for (const site of running.splice(0)) await site.stop();
 });
 
-/** A site that sends to `remote`, and where its packets would arrive if that is 127.0.0.3. */
+/** A site that sends to `remote`, and where its packets would arrive if that is 127.0.0.3 or ::1. */
 const sending = async (address: string, remote: string) => {
   const a = await MemorySite.start(address);
-  const b = await MemorySite.start("127.0.0.3");
+  const b = await MemorySite.start(remote === "::1" ? remote : "127.0.0.3");
   running.push(a, b);
   const [tunnelA, tunnelB] = [a.addTunnel(), b.addTunnel()];
   const { spiA } = installPair([a, tunnelA.id], [b, tunnelB.id]);
@@ -49,8 +49,8 @@ const sending = async (address: string, remote: string) => {
 const SMALL = ipPacket({ version: 4, length: 100 });
 
 test.skipIf(!separated)(`EMSGSIZE drops one packet and not its neighbours${reason}`, async () => {
-  const { a, b, tunnelA, tunnelB, spiA } = await sending("127.0.0.2", "127.0.0.3");
-  setOption(a.udp.workers[0]!, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+  const { a, b, tunnelA, tunnelB, spiA } = await sending("::1", "::1");
+  setOption(a.udp.workers[0]!, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
   for (const length of [100, 1400, 100, 1400, 1400, 100]) tunnelA.tun.inject(ipPacket({ version: 4, length }));
   settle(a, b);
   expect(tunnelB.tun.delivered()).toEqual([SMALL, SMALL, SMALL]);
@@ -93,8 +93,8 @@ test.skipIf(!separated)(`packets of a train that the kernel refuses go one by on
 });
 
 test.skipIf(!separated)(`one packet too long for the path does not take its train along${reason}`, async () => {
-  const { a, b, tunnelA, tunnelB, spiA } = await sending("127.0.0.2", "127.0.0.3");
-  setOption(a.udp.workers[0]!, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+  const { a, b, tunnelA, tunnelB, spiA } = await sending("::1", "::1");
+  setOption(a.udp.workers[0]!, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
   const long = ipPacket({ version: 4, length: 1390 });
   for (const packet of [long, SMALL, long, long, SMALL]) tunnelA.tun.inject(packet);
   settle(a, b);

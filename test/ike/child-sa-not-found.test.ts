@@ -2,8 +2,9 @@
 import { expect, test } from "vitest";
 import { prfById } from "../../src/crypto/prf.ts";
 import { installChild } from "../../src/ike/children.ts";
-import { Core, DEFAULT_OPTIONS } from "../../src/ike/core.ts";
+import { Core } from "../../src/ike/core.ts";
 import { CreateChild } from "../../src/ike/create-child-sa.ts";
+import { DEFAULT_OPTIONS } from "../../src/ike/ike-options.ts";
 import { IkeSa } from "../../src/ike/ike-sa.ts";
 import { deriveIkeKeys } from "../../src/ike/keymat.ts";
 import { Notify } from "../../src/ike/notify.ts";
@@ -57,8 +58,10 @@ const up = (wish: Wish, ...spis: number[]) => {
       spiIn,
       spiOut: spiIn,
       suite: esp.suite,
+      mode: "tunnel" as const,
       local: child.local,
       remote: child.remote,
+      tfcRefused: false,
     };
     return installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
   });

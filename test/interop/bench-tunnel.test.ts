@@ -3,6 +3,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { strongswanUnavailable } from "../../src/bench/strongswan-gateways.ts";
+import { wireguardUnavailable } from "../../src/bench/wireguard-gateways.ts";
 import type { TunnelBenchResult } from "../../src/index.ts";
 import { MAIN } from "./support/requirements.ts";
 import { Background, run, sleep, until } from "./support/run.ts";
@@ -54,8 +56,18 @@ const TCP = {
   offeredPps: null,
   lossPercent: null,
   gatewayCores: expect.any(Number),
+  cpuPerGbit: expect.any(Number),
   ping: { averageMs: expect.any(Number) },
+  loadedP50Ms: expect.any(Number),
+  loadedP99Ms: expect.any(Number),
+  outOfOrder: expect.any(Number),
   retransmits: expect.any(Number),
+  ndrPps: null,
+  pdrPps: null,
+  trials: [],
+  curves: { latencyMs: expect.any(Array) },
+  samples: expect.any(Array),
+  poll: "adaptive",
   suite: "aes256gcm16",
   engine: expect.stringMatching(/^(ipsec-mb|openssl|node|noble)$/),
   workers: 1,
@@ -72,11 +84,14 @@ test("TCP through a tunnel", async () => {
   expect(result.gbps).toBeGreaterThan(0);
   expect(result.gatewayCores).toBeGreaterThan(0);
   expect(result.seconds).toBeGreaterThan(2.5);
+  expect(result.samples).toHaveLength(3);
+  expect(result.loadedP99Ms).toBeGreaterThanOrEqual(result.loadedP50Ms!);
+  expect(result.curves.latencyMs.at(-1)?.[0]).toBe(1);
 });
 
 test("UDP at a rate, in UDP, with two workers, another engine and suite, without offloads", async () => {
   const words = "--udp 200 --rate 2000 --streams 2 --workers 2 --engine node --suite aes128-sha256 --encap force";
-  const result = await resultOf(...words.split(" "), "--offloads", "off", "--seconds", "3");
+  const result = await resultOf(...words.split(" "), "--offloads", "off", "--seconds", "3", "--poll", "sleep");
   expect(result).toEqual({
     ...TCP,
     streams: 2,
@@ -89,7 +104,10 @@ test("UDP at a rate, in UDP, with two workers, another engine and suite, without
     workers: 2,
     encap: "force",
     offloads: "off",
+    poll: "sleep",
   });
+  expect(result.outOfOrder).toBeLessThan(6000);
+  expect(result.samples.length).toBeGreaterThan(5);
   expect(result.offeredPps).toBeGreaterThan(1000);
   expect(result.lossPercent).toBeLessThan(50);
   expect(result.pps).toBeGreaterThan(500);
@@ -97,9 +115,37 @@ test("UDP at a rate, in UDP, with two workers, another engine and suite, without
 });
 
 test("plain forwarding", async () => {
-  const none = { suite: null, engine: null, workers: null, encap: null };
+  const none = { suite: null, engine: null, workers: null, encap: null, poll: null, cpuPerGbit: 0 };
   const result = await resultOf("--peer", "plain", "--seconds", "1");
   expect(result).toEqual({ ...TCP, ...none, peer: "plain", gatewayCores: 0 });
+});
+
+const PEERS = [
+  ["strongswan", "aes256gcm16", /^strongSwan [\d.]+ kernel-libipsec$/, strongswanUnavailable()],
+  ["wireguard-go", "chacha20poly1305", /^wireguard-go /, wireguardUnavailable()],
+] as const;
+
+test.each(PEERS)("the same work by %s", async (peer, suite, engine, lacking) => {
+  const { status, said } = await bench(["--peer", peer, "--seconds", "1", "--json"]);
+  if (lacking !== undefined) {
+    expect(said).toBe(`espalier: the peer ${peer} cannot run here: ${lacking}\n`);
+    return;
+  }
+  expect(status, said).toBe(0);
+  const result = JSON.parse(said) as TunnelBenchResult;
+  const theirs = { peer, suite, engine: expect.stringMatching(engine), workers: null, encap: null, poll: null };
+  expect(result).toEqual({ ...TCP, ...theirs });
+  expect(result.gbps).toBeGreaterThan(0);
+});
+
+test("rates without loss and with 0.5 % are searched, and each trial is kept", async () => {
+  const result = await resultOf(..."--udp 64 --ndr --seconds 1 --encap force".split(" "));
+  expect(result.trials.length).toBeGreaterThan(2);
+  expect(result.pdrPps).toBeGreaterThanOrEqual(result.ndrPps!);
+  for (const { goal, lossPercent } of result.trials) {
+    expect(["NDR", "PDR"]).toContain(goal);
+    expect(lossPercent).toBeGreaterThanOrEqual(0);
+  }
 });
 
 test("a person gets a table", async () => {

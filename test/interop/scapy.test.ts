@@ -2,6 +2,7 @@
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
 import { SUITES } from "../../src/crypto/suites.ts";
+import { addressBytes } from "../../src/ip-address.ts";
 import { LIBRARY } from "./support/requirements.ts";
 import { Scapy, type ScapySa } from "./support/scapy.ts";
 import { testBed } from "./support/test-bed.ts";
@@ -94,5 +95,49 @@ describe.each(CASES.map((each) => [title(each), each] as const))("%s", (_, { sui
     expect(refused.filter(({ verdict, packet }) => verdict === "pass" || packet !== undefined)).toEqual([]);
     expect(opened.map(({ packet }) => packet)).toEqual(PACKETS);
     expect(again.filter(({ verdict }) => verdict === "pass")).toEqual([]);
+  });
+});
+
+/** Between the outer addresses, as both ends of transport mode see it: UDP behind a header of theirs. */
+const hostPacket = (outer: 4 | 6, payloadLength: number): Uint8Array => {
+  const inner = innerPacket(outer, payloadLength);
+  const { local, remote } = OUTER[outer];
+  inner.set(addressBytes(local), outer === 4 ? 12 : 8);
+  inner.set(addressBytes(remote), outer === 4 ? 16 : 24);
+  return inner;
+};
+
+const behindHeader = (packet: Uint8Array, outer: 4 | 6): Uint8Array => packet.slice(outer === 4 ? 20 : 40);
+
+describe.each(
+  ["aes256gcm16", "aes128-sha256", "chacha20poly1305", "null-sha256"].flatMap((name) =>
+    ([4, 6] as const).map((outer) => [`${name} in transport mode over IPv${outer}`, name, outer] as const),
+  ),
+)("%s", (_, name, outer) => {
+  const suite = SUITES.find((each) => each.name === name)!;
+  const key = Uint8Array.from({ length: suite.keyLength }, (_, n) => (n * 37 + 11) & 0xff);
+  const sa: ScapySa = { suite: name, spi: SPI, key, esn: false, outer, mode: "transport" };
+  const options = { suite: name, spi: SPI, key, mode: "transport" } as const;
+  const packets = [0, 1, 2, 3, 13, 17, 1300].map((length) => hostPacket(outer, length));
+
+  test("what we seal, scapy opens, and what it seals, we open", async () => {
+    const { EspSession, scapy } = lab();
+    const { local, remote } = OUTER[outer];
+    const sealer = EspSession.open({ ...options, direction: "seal", tunnel: { local, remote } });
+    const opener = EspSession.open({ ...options, direction: "open", tunnel: { local: remote, remote: local } });
+    for (const [n, sealed] of sealer.seal(packets).entries()) {
+      const opened = await scapy.open(sa, n + 1, sealed);
+      expect(behindHeader(opened, outer)).toEqual(behindHeader(packets[n]!, outer));
+    }
+    for (const [n, packet] of packets.entries()) {
+      const [opened] = opener.open([await scapy.seal(sa, n + 1, packet)]);
+      expect(opened?.verdict).toBe("pass");
+      expect(behindHeader(opened!.packet!, outer)).toEqual(behindHeader(packet, outer));
+      expect(opened!.packet!.subarray(outer === 4 ? 12 : 8, outer === 4 ? 20 : 40)).toEqual(
+        packet.subarray(outer === 4 ? 12 : 8, outer === 4 ? 20 : 40),
+      );
+    }
+    sealer.close();
+    opener.close();
   });
 });

@@ -1,10 +1,7 @@
 import { expect, test } from "vitest";
-import { outerTosTable } from "../../src/ipsec/dscp.ts";
-import { type DfPolicy, MARK_DF, outerMark } from "../../src/ipsec/outer-header.ts";
+import { Df, type DfPolicy, MARK_DF, outerMark } from "../../src/ipsec/outer-header.ts";
 import { ipv4HeaderOf } from "../support/ip-headers.ts";
 import { ipPacket } from "../support/ip-packets.ts";
-
-const COPY = outerTosTable({ kind: "copy" }, "normal");
 
 test.each<readonly [DfPolicy, inner: boolean, outer: boolean]>([
   ["copy", true, true],
@@ -14,8 +11,8 @@ test.each<readonly [DfPolicy, inner: boolean, outer: boolean]>([
   ["clear", true, false],
   ["clear", false, false],
 ])("DF %s: of an inner packet with DF %s it is %s", (policy, dontFragment, outer) => {
-  const packet = ipv4HeaderOf({ dontFragment, tos: 0xb9 });
-  expect(outerMark(packet, 0, COPY, policy)).toBe(0xb9 | (outer ? MARK_DF : 0));
+  const packet = ipv4HeaderOf({ dontFragment });
+  expect(outerMark(0xb9, packet, 0, Df[policy])).toBe(0xb9 | (outer ? MARK_DF : 0));
 });
 
 test.each<readonly [DfPolicy, outer: boolean]>([
@@ -23,5 +20,5 @@ test.each<readonly [DfPolicy, outer: boolean]>([
   ["set", true],
   ["clear", false],
 ])("DF %s: an inner IPv6 packet is one that no router may fragment", (policy, outer) => {
-  expect(outerMark(ipPacket({ version: 6 }), 0, COPY, policy)).toBe(outer ? MARK_DF : 0);
+  expect(outerMark(0, ipPacket({ version: 6 }), 0, Df[policy])).toBe(outer ? MARK_DF : 0);
 });

@@ -36,7 +36,9 @@ export class MemoryDataPlane {
 
   usage(spiIn: number): Usage | undefined {
     const counted = this.packets.get(spiIn);
-    return counted && { packetsIn: 0, packetsOut: 0, bytesIn: 0, bytesOut: 0, ...counted };
+    if (counted === undefined) return undefined;
+    const { packetsIn = 0, packetsOut = 0 } = counted; // each packet takes a sequence number
+    return { packetsIn, packetsOut, bytesIn: 0, bytesOut: 0, seqIn: packetsIn, seqOut: packetsOut, ...counted };
   }
 
   apply(effect: Effect): void {

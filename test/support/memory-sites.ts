@@ -14,6 +14,7 @@ export interface SiteOptions {
   readonly workers?: number;
   readonly slots?: number;
   readonly raw?: boolean;
+  readonly policyOctets?: number;
   /** Of as many workers. */
   readonly plane?: Plane;
 }
@@ -41,9 +42,16 @@ export class MemorySite {
 
   /** Without a `plane` one whose workers run in this thread. `raw` needs CAP_NET_RAW. */
   static async start(address: string, options: SiteOptions = {}): Promise<MemorySite> {
-    const { workers = 1, slots = 64, raw = false } = options;
+    const { workers = 1, slots = 64, raw = false, policyOctets } = options;
     const plane =
-      options.plane ?? (await Plane.start({ workers, slots, engine: options.engine ?? "node", inThread: true }));
+      options.plane ??
+      (await Plane.start({
+        workers,
+        slots,
+        engine: options.engine ?? "node",
+        inThread: true,
+        ...(policyOctets === undefined ? {} : { policyOctets }),
+      }));
     const steering = { workers, slotBits: plane.slotBits };
     const udp = openUdpGroup({ address, port: 0, ...steering });
     const rawFds = raw
@@ -53,11 +61,11 @@ export class MemorySite {
     return new MemorySite(address, plane, udp, rawFds);
   }
 
-  addTunnel(worker?: number, { vnetHdr = false, queues = 1 } = {}): MemoryTunnel {
+  addTunnel(worker?: number, { vnetHdr = false, queues = 1, hasChildren = false } = {}): MemoryTunnel {
     const tuns = Array.from({ length: queues }, () => new MemoryTun());
     this.#tuns.push(...tuns);
     const tunFds = tuns.map(({ planeFd }) => planeFd);
-    const id = this.plane.addTunnel({ tunFds, vnetHdr, ...(worker === undefined ? {} : { worker }) });
+    const id = this.plane.addTunnel({ tunFds, vnetHdr, hasChildren, ...(worker === undefined ? {} : { worker }) });
     return { id, tun: tuns[0]!, tuns };
   }
 
@@ -73,6 +81,7 @@ export interface PairOptions {
   readonly suite?: Suite;
   readonly esn?: boolean;
   readonly encap?: boolean;
+  readonly mode?: "tunnel" | "transport";
   /** RFC 9611: which of the tunnel's pairs; default 0. */
   readonly resource?: number;
   /** As the first site sees them. */
@@ -99,7 +108,7 @@ export const installPair = (
     local: { address: from.address, port: from.udp.port },
     remote: { address: to.address, port: to.udp.port },
   });
-  const common = { suite, esn: options.esn ?? false, encap: options.encap ?? true };
+  const common = { suite, esn: options.esn ?? false, encap: options.encap ?? true, mode: options.mode ?? "tunnel" };
   const atA: ChildSa = {
     ...common,
     spiIn: spiA,

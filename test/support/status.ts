@@ -1,5 +1,7 @@
 /** A gateway's status to show and to send: two connections up, one that fails. */
-import type { ChildSaReport, GatewayStatus } from "../../src/control/status.ts";
+import type { ChildSaReport, GatewayStatus, Traffic } from "../../src/control/status.ts";
+
+export const trafficOf = (change: Partial<Traffic> = {}): Traffic => ({ packets: 0, bytes: 0, drops: {}, ...change });
 
 export const childOf = (change: Partial<ChildSaReport> = {}): ChildSaReport => ({
   name: "net",
@@ -10,6 +12,7 @@ export const childOf = (change: Partial<ChildSaReport> = {}): ChildSaReport => (
   suite: "aes256gcm16",
   esn: true,
   encap: false,
+  mode: "tunnel",
   worker: 0,
   interface: "esp0",
   mtu: 1446,
@@ -20,6 +23,8 @@ export const childOf = (change: Partial<ChildSaReport> = {}): ChildSaReport => (
   bytesIn: 15_432_100,
   bytesOut: 3_210_987_654,
   drops: {},
+  dropsIn: {},
+  dropsOut: {},
   rekeyAt: "2026-01-02T04:01:00.000Z",
   ...change,
 });
@@ -63,6 +68,14 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
           drops: { replayed: 3, "bad-icv": 1200 },
         }),
       ],
+      children: [
+        {
+          name: "net",
+          interface: "esp0",
+          in: trafficOf({ packets: 5_000_000, bytes: 6_000_000_000, drops: { replay: 7 } }),
+          out: trafficOf({ packets: 4_000_000, bytes: 5_000_000_000 }),
+        },
+      ],
     },
     {
       name: "roaming",
@@ -82,12 +95,14 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
       childSas: [
         childOf({
           encap: true,
+          mode: "tunnel",
           suite: "chacha20poly1305",
           bytesIn: 0,
           bytesOut: 999,
           rekeyAt: "2026-01-02T03:03:00.000Z",
         }),
       ],
+      children: [{ name: "net", interface: "esp0", in: trafficOf(), out: trafficOf({ packets: 3, bytes: 999 }) }],
     },
     {
       name: "paris",
@@ -96,6 +111,7 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
       lastError: "AUTHENTICATION_FAILED: the peer\u001b[2J did not take our key",
       ikeSa: null,
       childSas: [],
+      children: [],
     },
   ],
   workers: [
@@ -103,21 +119,30 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
       worker: 0,
       batches: 81_000,
       packets: 2_358_023,
+      in: trafficOf({ packets: 12_345 }),
+      out: trafficOf({ packets: 2_345_678 }),
       polls: 91_000,
       cpuTime: 62_500,
       replaced: 1,
+      overruns: 42,
       ioUringRefused: null,
     },
     {
       worker: 1,
       batches: 0,
       packets: 0,
+      in: trafficOf(),
+      out: trafficOf(),
       polls: 1,
       cpuTime: 3,
       replaced: 0,
+      overruns: 0,
       ioUringRefused: "the kernel is older than Linux 6.5",
     },
   ],
+  interfaces: [],
+  in: trafficOf({ packets: 12_345, bytes: 15_432_100, drops: { "no-sa": 17 } }),
+  out: trafficOf({ packets: 2_345_678, bytes: 3_210_987_654 }),
   drops: { "no-sa": 17 },
   ikeDrops: { malformed: 0 },
   ...change,

@@ -5,6 +5,7 @@
  *   a.initiate("net");      // IKE_SA_INIT, IKE_AUTH -->
  *   run(1_000);
  */
+import { doKeyWork, type KeyResult, type KeyWork } from "../../src/crypto/key-work.ts";
 import type { ChildConfig, ConnectionConfig } from "../../src/ike/connection.ts";
 import type { Effect } from "../../src/ike/effect.ts";
 import { parseIdentity } from "../../src/ike/identity.ts";
@@ -14,8 +15,10 @@ import { parseEspProposal, parseIkeProposal } from "../../src/ike/proposal.ts";
 import type { ConnectionStatus } from "../../src/ike/status.ts";
 import { parseSelector, type TrafficSelector } from "../../src/ipsec/selector.ts";
 import { Clock } from "./clock.ts";
+import { JudgedWakes } from "./judged-wakes.ts";
 import { type Datagram, Link } from "./link.ts";
 import { flowOf, MemoryDataPlane } from "./memory-data-plane.ts";
+import { inTime, type PeersInTime } from "./peers-in-time.ts";
 import { SeededRandom } from "./seeded-random.ts";
 
 export type LogLine = Extract<Effect, { kind: "log" }> & { readonly at: number };
@@ -77,6 +80,11 @@ export class Peer {
   readonly logs: LogLine[] = [];
   readonly address: string;
   keepalives = 0;
+  forgottenWorks = 0;
+  /** Key exchanges that were asked for, and what they came to. */
+  readonly works: { readonly work: KeyWork; readonly result: KeyResult }[] = [];
+  /** How long the next of them takes, ms. */
+  keyWorkTime = (): number => 5;
   /** What the resolver knows. */
   readonly names = new Map<string, readonly string[]>();
   /** What the system says of the MTU of the way to the other. */
@@ -114,7 +122,7 @@ export class Peer {
       usage: (spiIn: number) => this.data.usage(spiIn),
       pathMtu: () => this.pathMtu,
     };
-    return new IkeManager(this.#connections, env, this.#options);
+    return new IkeManager(this.#connections, env, this.#options, new JudgedWakes());
   }
 
   /** Lose all state without a word, and begin anew. */
@@ -131,8 +139,20 @@ export class Peer {
       else if (effect.kind === "log") this.logs.push({ ...effect, at: this.#clock.now });
       else if (effect.kind === "keepalive") this.keepalives++;
       else if (effect.kind === "resolve") this.#resolve(effect.connection, effect.host);
+      else if (effect.kind === "key-work") this.#compute(effect.id, effect.work);
+      else if (effect.kind === "forget-key-work") this.forgottenWorks++;
       else this.data.apply(effect);
     }
+  }
+
+  /** Elsewhere, in no order: also what is not wanted any more comes back. */
+  #compute(id: number, work: KeyWork): void {
+    const { manager } = this; // one that has crashed hears no more
+    const result = doKeyWork(work);
+    this.works.push({ work, result });
+    this.#clock.at(this.#clock.now + this.keyWorkTime(), () => {
+      if (manager === this.manager) this.apply(manager.keyWorkDone(id, result, this.#clock.now));
+    });
   }
 
   #resolve(connection: string, host: string): void {
@@ -201,16 +221,12 @@ export interface Setup {
   readonly optionsB?: Partial<IkeOptions>;
 }
 
-export interface TwoPeers {
+export interface TwoPeers extends PeersInTime {
   readonly clock: Clock;
   readonly link: Link;
   readonly random: SeededRandom;
   readonly a: Peer;
   readonly b: Peer;
-  /** Let time pass; `look` is called after everything that happens. */
-  readonly run: (ms: number, look?: () => void) => void;
-  /** Let time pass until something holds, at most `ms`. Throws when it does not come to hold. */
-  readonly until: (holds: () => boolean, ms?: number) => void;
   /** a initiates and both are up. */
   readonly connect: () => void;
 }
@@ -223,27 +239,7 @@ export const twoPeers = (setup: Setup = {}): TwoPeers => {
   const a = new Peer(A, 0x1000, world, setup.connectionsA ?? [connection("a", setup.a)], setup.optionsA ?? {});
   const b = new Peer(B, 0x2000, world, setup.connectionsB ?? [connection("b", setup.b)], setup.optionsB ?? {});
 
-  const step = (end: number): boolean => {
-    const wakes = [a, b].map((peer) => ({ peer, at: peer.manager.nextWake() ?? Number.POSITIVE_INFINITY }));
-    const [first] = wakes.sort((x, y) => x.at - y.at);
-    if (first !== undefined && first.at < clock.next && first.at <= end) {
-      clock.now = Math.max(clock.now, first.at);
-      first.peer.apply(first.peer.manager.tick(clock.now));
-      return true;
-    }
-    return clock.next <= end && clock.step(clock.next);
-  };
-
-  const run = (ms: number, look?: () => void): void => {
-    const end = clock.now + ms;
-    while (step(end)) look?.();
-    clock.now = end;
-  };
-
-  const until = (holds: () => boolean, ms = 120_000): void => {
-    const end = clock.now + ms;
-    while (!holds()) if (!step(end)) throw new Error("it did not come to hold");
-  };
+  const { run, until } = inTime(clock, [a, b]);
 
   const connect = (): void => {
     a.initiate();
@@ -270,23 +266,27 @@ export const drawn = (sent: readonly Datagram[]): string[] =>
 export const fragmentOf = (bytes: Uint8Array) => parseMessage(bytes).protected?.fragment;
 
 /** What is wrong between two data planes: pairs without their other half, half or unlike keys, SPIs never given back. */
-export const disagreements = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] => {
-  const wrong: string[] = [];
-  for (const [one, other, name] of [
-    [a, b, "a"],
-    [b, a, "b"],
-  ] as const) {
-    for (const spi of one.data.reserved) wrong.push(`${name} still reserves ${spi.toString(16)}`);
-    for (const { spiIn, spiOut, keyIn, keyOut } of one.data.pairs.values()) {
-      const mirror = other.data.pairs.get(spiOut);
-      if (mirror === undefined) wrong.push(`${name} has ${spiIn.toString(16)} alone`);
-      else if (mirror.spiOut !== spiIn) wrong.push(`${name} has ${spiIn.toString(16)} with another's other half`);
-      else if (Buffer.compare(mirror.keyIn, keyOut) !== 0 || Buffer.compare(mirror.keyOut, keyIn) !== 0)
-        wrong.push(`${name} has other keys in ${spiIn.toString(16)}`);
-    }
-  }
-  return wrong;
-};
+export const disagreements = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] =>
+  disagreementsOf([
+    ["a", a],
+    ["b", b],
+  ]);
+
+/** The same among any number, whose SPIs have nothing in common. */
+export const disagreementsOf = (peers: readonly (readonly [string, Peer])[]): string[] =>
+  peers.flatMap(([name, { data }]) => {
+    const others = peers.filter(([other]) => other !== name).map(([, peer]) => peer.data);
+    const reserved = [...data.reserved].map((spi) => `${name} still reserves ${spi.toString(16)}`);
+    const wrong = [...data.pairs.values()].flatMap(({ spiIn, spiOut, keyIn, keyOut }) => {
+      const spi = spiIn.toString(16);
+      const mirror = others.map(({ pairs }) => pairs.get(spiOut)).find((pair) => pair !== undefined);
+      if (mirror === undefined) return [`${name} has ${spi} alone`];
+      if (mirror.spiOut !== spiIn) return [`${name} has ${spi} with another's other half`];
+      const areEqual = Buffer.compare(mirror.keyIn, keyOut) === 0 && Buffer.compare(mirror.keyOut, keyIn) === 0;
+      return areEqual ? [] : [`${name} has other keys in ${spi}`];
+    });
+    return [...reserved, ...wrong];
+  });
 
 /** Children, and resources of them, whose packets leave on a pair that the other side does not receive on. */
 export const gaps = ({ a, b }: Pick<TwoPeers, "a" | "b">): string[] =>

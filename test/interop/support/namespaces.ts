@@ -10,8 +10,13 @@
  * Hosts and gateways have default routes towards the internet, so what a gateway does not protect does leave it, and can be
  * seen there; the internet knows the outer networks alone. With `far: "tap"` there is no gateway B and no host B: a TAP
  * device of a virtual machine, named `to-b`, stands in their place.
+ *
+ * The links keep the order of a flow, as a wire does. By itself a veth does not: it puts a packet into the backlog of the
+ * processor that its sender runs on, so one who moves to another processor overtakes itself. Receive packet steering
+ * (RPS) puts all of a flow into the same backlog, whoever sends.
  */
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { Background, type Outcome, type RunOptions, run, runAsync } from "./run.ts";
 
 export const OUTER = {
@@ -133,6 +138,15 @@ export class Sites {
     this.#address(this.internet, "to-a", `${OUTER[4].routerA}/24`, `${OUTER[6].routerA}/64`);
     this.#address(this.internet, "to-b", `${OUTER[4].routerB}/24`, `${OUTER[6].routerB}/64`);
     if (far === "namespaces") this.#site("b", this.hostB, this.gatewayB, families);
+    for (const space of this.#all) this.#keepOrder(space);
+  }
+
+  /** Each flow that its links bring is received on one processor (the kernel's scaling.rst). */
+  #keepOrder({ name }: Namespace): void {
+    const processors = (2 ** Math.min(availableParallelism(), 32) - 1).toString(16);
+    // Of the namespaces' own: ip(8) mounts a sysfs that shows its devices.
+    const steer = `for f in /sys/class/net/*/queues/rx-*/rps_cpus; do echo ${processors} >"$f"; done`;
+    run(["ip", "netns", "exec", name, "sh", "-ec", steer]);
   }
 
   #spaces(): void {

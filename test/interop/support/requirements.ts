@@ -7,6 +7,9 @@ export const ROOT = join(import.meta.dirname, "../../..");
 export const MAIN = join(ROOT, "dist/cli/main.js");
 export const LIBRARY = join(ROOT, "dist/index.js");
 
+/** Where `scripts/setup` unpacks Debian's libreswan, which cannot be installed beside strongSwan. */
+export const LIBRESWAN = "/usr/local/lib/espalier/libreswan";
+
 /** Where Debian's user-mode-linux keeps the modules of its kernel. */
 export const UML_MODULES = "/usr/lib/uml/modules";
 
@@ -83,6 +86,12 @@ const REQUIREMENTS = {
         existsSync(UML_MODULES) && readdirSync(UML_MODULES).length > 0
           ? undefined
           : `${UML_MODULES} is empty (Debian: user-mode-linux)`,
+    ),
+  libreswan: () =>
+    first(binary("linux.uml", "user-mode-linux"), binary("certutil", "libnss3-tools"), () =>
+      existsSync(join(LIBRESWAN, "usr/libexec/ipsec/pluto"))
+        ? undefined
+        : `${LIBRESWAN} does not hold Debian's libreswan: scripts/setup test unpacks it there`,
     ),
   scapy: () => {
     if (!existsSync(PYTHON)) return "python3 is not installed (Debian: python3-scapy)";

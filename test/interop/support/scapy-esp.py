@@ -1,8 +1,10 @@
-"""ESP by scapy, one JSON object a line: seals and opens tunnel mode packets (RFC 4303).
+"""ESP by scapy, one JSON object a line: seals and opens packets in tunnel and transport mode (RFC 4303).
 
-in:  {"op": "seal" | "open", "suite": NAME, "spi": N, "key": HEX, "esn": BOOL, "sequence": N, "outer": 4 | 6, "packet": HEX}
+in:  {"op": "seal" | "open", "suite": NAME, "spi": N, "key": HEX, "esn": BOOL, "sequence": N, "outer": 4 | 6, "packet": HEX,
+      "mode": "tunnel" | "transport"}
      The key is encryption key, salt and integrity key as KEYMAT gives them. `sequence` has 64 bits with ESN.
-     `packet` is an inner packet to seal, or an ESP packet from its SPI on to open.
+     `packet` is an inner packet to seal, or an ESP packet from its SPI on to open. In transport mode what is opened has the
+     outer header.
 out: {"packet": HEX}, or {"error": TEXT}
 """
 import json
@@ -59,7 +61,9 @@ def outer_header(version):
 def association(job):
     suite, key = job["suite"], bytes.fromhex(job["key"])
     low, high = job["sequence"] & 0xFFFFFFFF, job["sequence"] >> 32
-    options = {"spi": job["spi"], "seq_num": low, "tunnel_header": outer_header(job["outer"])}
+    options = {"spi": job["spi"], "seq_num": low}
+    if job["mode"] == "tunnel":
+        options["tunnel_header"] = outer_header(job["outer"])
     if job["esn"]:
         options.update(esn_en=True, esn=high)
     # scapy takes the salt from the end of the key, where KEYMAT has it

@@ -13,6 +13,8 @@ export interface ScapySa {
   readonly esn: boolean;
   /** Family of the outer header. */
   readonly outer: 4 | 6;
+  /** Default tunnel. In transport mode packets are those between the outer addresses. */
+  readonly mode?: "tunnel" | "transport";
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
@@ -52,8 +54,8 @@ export class Scapy {
 
   async #ask(op: string, sa: ScapySa, sequence: number, packet: Uint8Array): Promise<Uint8Array> {
     const answer = new Promise<string>((resolve, reject) => this.#waiting.push({ resolve, reject }));
-    const { suite, spi, key, esn, outer } = sa;
-    const request = { op, suite, spi, key: hex(key), esn, outer, sequence, packet: hex(packet) };
+    const { suite, spi, key, esn, outer, mode = "tunnel" } = sa;
+    const request = { op, suite, spi, key: hex(key), esn, outer, mode, sequence, packet: hex(packet) };
     this.#process.stdin.write(`${JSON.stringify(request)}\n`);
     const { packet: result, error } = JSON.parse(await answer) as { packet?: string; error?: string };
     if (result === undefined) throw new Error(`scapy: ${error}`);

@@ -1,0 +1,86 @@
+/**
+ * `espalier bench ike --tunnels N --idle S`: what it costs to hold many tunnels that nobody uses. Each is an IKE SA with a
+ * Child SA of a connection and a peer identity of its own, and asks after 30 s of silence whether its peer lives.
+ */
+import { EspalierError } from "../errors.ts";
+import { refuseTypeScript } from "./ike.ts";
+import type { Looked } from "./ike-process.ts";
+import { kexName, whole, within } from "./ike-rows.ts";
+import { withPair } from "./ike-udp.ts";
+
+export interface IdleBenchOptions {
+  /** 1 to 20000; default 10000. */
+  readonly tunnels?: number;
+  /** Seconds that are measured, 1 to 3600; default 60. */
+  readonly idle?: number;
+  /** Default x25519. */
+  readonly kex?: string;
+  /** Seconds of silence after which a peer is asked whether it lives, 1 to 3600; default 30. */
+  readonly liveness?: number;
+}
+
+/** What one of the two gateways needed. */
+export interface IdleSide {
+  /** Processor time of its process in percent of one processor. */
+  readonly cpuPercent: number;
+  /** Octets that are resident, tables of SAs and compiler and all. */
+  readonly residentBytes: number;
+  readonly heapBytes: number;
+  readonly longestStallMs: number;
+  /** Tunnels that are up in the end. */
+  readonly tunnels: number;
+}
+
+export interface IdleBenchResult {
+  readonly tunnels: number;
+  readonly kex: string;
+  readonly livenessSeconds: number;
+  /** Time that it took to bring all of them up. */
+  readonly setUpSeconds: number;
+  /** That were measured. */
+  readonly seconds: number;
+  readonly initiator: IdleSide;
+  readonly responder: IdleSide;
+  /** Messages sent again meanwhile. */
+  readonly retransmissions: number;
+}
+
+const RESENT = "retransmissions";
+
+/** Rejects as `benchIke` does, and with ESPALIER_PLATFORM when a tunnel was lost meanwhile. */
+export const benchIdle = async (options: IdleBenchOptions = {}): Promise<IdleBenchResult> => {
+  const tunnels = whole(options.tunnels ?? 10_000, 1, 20_000, "tunnels");
+  const idle = within(options.idle ?? 60, 1, 3600, "idle");
+  const liveness = within(options.liveness ?? 30, 1, 3600, "liveness");
+  const kex = kexName(options.kex ?? "x25519");
+  refuseTypeScript();
+  const began = performance.now();
+  return withPair(
+    { connections: tunnels, kex, pfs: false, liveness: liveness * 1000, keyThreads: true },
+    async (pair) => {
+      const setUpSeconds = (performance.now() - began) / 1000;
+      const before = { initiator: await pair.initiator.look(true), responder: await pair.responder.look(true) };
+      await new Promise((wake) => setTimeout(wake, idle * 1000));
+      const after = { initiator: await pair.initiator.look(), responder: await pair.responder.look() };
+      const resent = (looked: Looked): number => looked.counters[RESENT] ?? 0;
+      for (const role of ["initiator", "responder"] as const)
+        if (after[role].pairs !== tunnels)
+          throw new EspalierError("ESPALIER_PLATFORM", `${role}: ${after[role].pairs} of ${tunnels} tunnels are up`);
+      return {
+        ...{ tunnels, kex, livenessSeconds: liveness, setUpSeconds, seconds: after.initiator.seconds },
+        initiator: sideOf(after.initiator),
+        responder: sideOf(after.responder),
+        retransmissions:
+          resent(after.initiator) + resent(after.responder) - resent(before.initiator) - resent(before.responder),
+      };
+    },
+  );
+};
+
+const sideOf = ({ cpu, seconds, resident, heapUsed, stall, pairs }: Looked): IdleSide => ({
+  cpuPercent: cpu / seconds / 10,
+  residentBytes: resident,
+  heapBytes: heapUsed,
+  longestStallMs: stall.longest,
+  tunnels: pairs,
+});

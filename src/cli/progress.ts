@@ -1,0 +1,42 @@
+/** How far something is, with the time left, on the screen of who waits; nothing where there is no screen. */
+import { Writable } from "node:stream";
+import { SingleBar } from "cli-progress";
+import type { Terminal } from "./terminal.ts";
+
+export interface Progress {
+  /** `share` of all, 0 to 1, and what goes on now. */
+  at(share: number, what?: string): void;
+  /** Takes the bar away. */
+  end(): void;
+}
+
+const STEPS = 1000;
+const WIDEST = 24;
+
+export const startProgress = (terminal: Terminal, quiet = false): Progress => {
+  if (terminal.columns === undefined || quiet) return { at: () => {}, end: () => {} };
+  const stream = new Writable({
+    write: (chunk, _, done) => {
+      terminal.err(String(chunk));
+      done();
+    },
+  });
+  const bar = new SingleBar({
+    stream,
+    format: "{bar} {percentage} %, {eta_formatted} left  {what}",
+    barsize: WIDEST,
+    barCompleteChar: "=",
+    barIncompleteChar: "-",
+    clearOnComplete: true,
+    hideCursor: true,
+    etaBuffer: 50,
+    noTTYOutput: true,
+    notTTYSchedule: 500,
+    linewrap: null,
+  });
+  bar.start(STEPS, 0, { what: "" });
+  return {
+    at: (share, what = "") => bar.update(Math.round(Math.min(1, share) * STEPS), { what }),
+    end: () => bar.stop(),
+  };
+};

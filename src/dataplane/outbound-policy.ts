@@ -1,0 +1,73 @@
+// HOT PATH
+/**
+ * Where what was read from an interface with policies goes (RFC 4301 §5.1): the first policy that selects a packet names the
+ * child that protects it, or says that it is discarded or goes in the clear. A child is a tunnel without queues of its own: from
+ * here on its packets are like those of any tunnel. No policy means discard.
+ */
+import { Fields, readFields, versionOfWhole } from "../ipsec/ip.ts";
+import { NO_POLICY, PolicyAction } from "../ipsec/policy.ts";
+import { Verdict } from "../ipsec/verdict.ts";
+import { MAX_PACKET } from "./arena.ts";
+import { FlowKey } from "./flow-key.ts";
+import type { OutboundBatch } from "./outbound.ts";
+import type { PlaneMemory } from "./plane-memory.ts";
+import type { PolicyList } from "./policy-memory.ts";
+
+export class OutboundPolicy {
+  readonly #slab: Uint8Array;
+  readonly #view: DataView;
+  readonly #tables: PlaneMemory;
+  readonly #fields = new Fields();
+  /** Of the last packet that was looked up in this batch, and what was found: packets of a flow follow one another. */
+  readonly #flow = new FlowKey();
+  #found = NO_POLICY;
+
+  constructor(slab: Uint8Array, tables: PlaneMemory) {
+    this.#slab = slab;
+    this.#view = new DataView(slab.buffer, slab.byteOffset, slab.byteLength);
+    this.#tables = tables;
+  }
+
+  /** Give each packet of an interface with policies to its child, or a reason why it is dropped. */
+  apply(batch: OutboundBatch): void {
+    const { blocks, policies, tunnels } = this.#tables;
+    let block = -1;
+    let list: PolicyList | undefined;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.refused[n] !== Verdict.PASS) continue;
+      if (batch.tunnelBlock[n] !== block) {
+        block = batch.tunnelBlock[n]!;
+        list = policies.outbound(blocks.tunnelOf(block));
+        this.#flow.forget();
+      }
+      if (list === undefined) continue;
+      const at = batch.at[n]!;
+      const length = batch.length[n]!;
+      if (length > MAX_PACKET) {
+        batch.refused[n] = Verdict.TOO_BIG;
+        continue;
+      }
+      if (versionOfWhole(this.#view, at, length) === 0) {
+        batch.refused[n] = Verdict.BAD_INNER;
+        continue;
+      }
+      const policy = this.#find(list, at, length);
+      const action = policy === NO_POLICY ? PolicyAction.DISCARD : list.action(policy);
+      if (action === PolicyAction.PROTECT) {
+        const child = list.tunnel(policy);
+        batch.tunnelBlock[n] = blocks.tunnelOwn(child);
+        batch.slot[n] = tunnels.current(child);
+        if (batch.slot[n]! < 0 && tunnels.fallback(child) < 0) tunnels.want(child);
+      } else if (action === PolicyAction.BYPASS) batch.refused[n] = Verdict.BYPASS;
+      else if (policy !== NO_POLICY) batch.refused[n] = Verdict.POLICY_DISCARD;
+      else batch.refused[n] = this.#fields.isLaterFragment ? Verdict.POLICY_FRAGMENT : Verdict.NO_POLICY;
+    }
+  }
+
+  #find(list: PolicyList, at: number, length: number): number {
+    const fields = this.#fields;
+    readFields(this.#view, at, length, fields);
+    if (!this.#flow.repeats(this.#view, fields)) this.#found = list.table.findOutbound(this.#slab, fields);
+    return this.#found;
+  }
+}

@@ -1,0 +1,40 @@
+/** What can be set of IKE as a whole, and what it is where nobody does. */
+
+export interface IkeOptions {
+  /** Our UDP ports. */
+  readonly ports: { readonly ike: number; readonly natt: number };
+  /** IKE SAs that peers began and have not authenticated: more are not begun. */
+  readonly halfOpenLimit: number;
+  /** The same from one address. */
+  readonly halfOpenPerSource: number;
+  /** IKE SAs that we have begun and that are not up: more wait for their turn. */
+  readonly halfOpenOutLimit: number;
+  /** With as many half-open ones, a peer must first return a cookie (RFC 7296 §2.6); 0: always. */
+  readonly cookieThreshold: number;
+  /** How long an IKE SA may stay half-open, ms. */
+  readonly halfOpenTimeout: number;
+  /** Message IDs go up to this one; a test may want to see their end. */
+  readonly lastMessageId: number;
+  /** IKE_AUTH requests of one half-open IKE SA with a wrong ICV: after so many it is forgotten. */
+  readonly decryptFailures: number;
+  /** Rekeys that a peer may ask for on one IKE SA in a second; all its Child SAs at once in any case. */
+  readonly rekeyRate: number;
+  /** Key exchange methods, by transform ID, that are not computed here but asked for as `key-work`. */
+  readonly slowKeyExchanges: ReadonlySet<number>;
+  /** Key exchanges that others have asked for and that are being computed: what needs more is dropped. */
+  readonly keyWorkLimit: number;
+}
+
+export const DEFAULT_OPTIONS: IkeOptions = {
+  ports: { ike: 500, natt: 4500 },
+  halfOpenLimit: 40,
+  halfOpenPerSource: 10,
+  halfOpenOutLimit: 400,
+  cookieThreshold: 10,
+  halfOpenTimeout: 60_000,
+  lastMessageId: 2 ** 32 - 1,
+  decryptFailures: 30,
+  rekeyRate: 5,
+  slowKeyExchanges: new Set(),
+  keyWorkLimit: 128,
+};

@@ -1,0 +1,168 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { compareResults } from "../../src/bench/compare.ts";
+import { type BenchResult, type BenchResultRow, beginResult } from "../../src/bench/result.ts";
+import { seeded } from "../../src/bench/statistics.ts";
+
+/** Ten runs of `bench esp --seconds 0.5` of one build, one after the other, while others used the machine as well. */
+const MEASURED = JSON.parse(readFileSync(new URL("./fixtures/same-build.json", import.meta.url), "utf8")) as {
+  readonly size: number;
+  readonly direction: string;
+  readonly runs: number[][];
+}[];
+
+/** Standard deviations of a calm machine, in parts of the figure: of the mean of a run, and of the samples within one. */
+const CALM = [
+  { between: 0.02, within: 0.012 },
+  { between: 0.025, within: 0.01 },
+  { between: 0.015, within: 0.015 },
+  { between: 0.018, within: 0.02 },
+] as const;
+
+const RUNS = 2;
+const SAMPLES = 5;
+
+const gaussOf = (random: () => number) => (): number =>
+  Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+
+const resultOf = (rows: readonly BenchResultRow[], settings = {}): BenchResult => ({
+  ...beginResult("esp", settings).end([]),
+  load: { before: 0, after: 0 },
+  rows: [...rows],
+});
+
+const rowOf = (name: string, runs: number[][], better: "more" | "less" = "more"): BenchResultRow => ({
+  what: { suite: name },
+  figures: {},
+  samples: { metric: "pps", unit: "packets/s", better, runs },
+  beside: null,
+  floorPercent: null,
+});
+
+/** A result as runs of such variance give it; `factor`: how much faster its build is. */
+const simulated = (gauss: () => number, factor = 1, noisier = 1): BenchResult =>
+  resultOf(
+    CALM.map(({ between, within }, i) =>
+      rowOf(
+        `suite ${i}`,
+        Array.from({ length: RUNS }, () => {
+          const run = 1e6 * (i + 1) * factor * (1 + noisier * between * gauss());
+          return Array.from({ length: SAMPLES }, () => run * (1 + noisier * within * gauss()));
+        }),
+      ),
+    ),
+  );
+
+const TIMES = 200;
+
+test("two files of the same build, as measured: every row is noise, 19 times of 20", () => {
+  const random = seeded(6);
+  let alarms = 0;
+  for (let i = 0; i < TIMES; i++) {
+    const order = MEASURED[0]!.runs.map((_, run) => run).sort(() => random() - 0.5);
+    const side = (first: number): BenchResult =>
+      resultOf(
+        MEASURED.map(({ size, direction, runs }) =>
+          rowOf(
+            `${size} ${direction}`,
+            order.slice(first, first + RUNS).map((run) => runs[run]!),
+          ),
+        ),
+      );
+    const { rows } = compareResults(side(0), side(RUNS));
+    if (rows.some(({ verdict }) => verdict !== "noise")) alarms++;
+  }
+  expect(alarms / TIMES).toBeLessThanOrEqual(0.05);
+});
+
+test("two files of the same build: every row is noise, 19 times of 20", () => {
+  const gauss = gaussOf(seeded(7));
+  let alarms = 0;
+  for (let i = 0; i < TIMES; i++) {
+    const { rows } = compareResults(simulated(gauss), simulated(gauss));
+    if (rows.some(({ verdict }) => verdict !== "noise")) alarms++;
+  }
+  expect(alarms / TIMES).toBeLessThanOrEqual(0.05);
+});
+
+test("so it is when the machine is five times as restless", () => {
+  const gauss = gaussOf(seeded(8));
+  let alarms = 0;
+  for (let i = 0; i < TIMES; i++) {
+    const { rows } = compareResults(simulated(gauss, 1, 5), simulated(gauss, 1, 5));
+    if (rows.some(({ verdict }) => verdict !== "noise")) alarms++;
+  }
+  expect(alarms / TIMES).toBeLessThanOrEqual(0.05);
+});
+
+test("a fifth faster is found better, a fifth slower worse, nearly always", () => {
+  const gauss = gaussOf(seeded(9));
+  let found = 0;
+  for (let i = 0; i < 50; i++) {
+    const base = simulated(gauss);
+    const faster = compareResults(base, simulated(gauss, 1.2)).rows;
+    const slower = compareResults(base, simulated(gauss, 0.8)).rows;
+    found += faster.filter(({ verdict }) => verdict === "better").length;
+    found += slower.filter(({ verdict }) => verdict === "worse").length;
+    expect(faster.some(({ verdict }) => verdict === "worse")).toBe(false);
+  }
+  expect(found / (50 * 2 * CALM.length)).toBeGreaterThan(0.9);
+});
+
+test("samples that were taken in turns are compared in pairs: a drift of both sides is no change", () => {
+  const gauss = gaussOf(seeded(10));
+  const drift = Array.from({ length: 12 }, (_, i) => 1 + 0.3 * Math.sin(i));
+  const side = (factor: number): number[] => drift.map((at) => 100 * at * factor * (1 + 0.005 * gauss()));
+  const turns = { turns: "an-id" };
+  const compared = (factor: number) =>
+    compareResults(resultOf([rowOf("x", [side(1)])], turns), resultOf([rowOf("x", [side(factor)])], turns));
+  expect(compared(1).rows[0]).toMatchObject({ verdict: "noise" });
+  const faster = compared(1.03);
+  expect(faster).toMatchObject({ paired: true, doubts: [] });
+  expect(faster.rows[0]).toMatchObject({ verdict: "better" });
+  expect(faster.rows[0]!.changePercent).toBeCloseTo(3, 0);
+});
+
+test("where less is better, more is worse", () => {
+  const rows = (factor: number) => [
+    rowOf(
+      "x",
+      [
+        [1, 1.01, 0.99, 1, 1.005],
+        [1.01, 1, 1, 0.99, 1],
+      ].map((run) => run.map((ms) => ms * factor)),
+      "less",
+    ),
+  ];
+  const many = (factor: number) =>
+    resultOf(["a", "b", "c"].map((name) => ({ ...rows(factor)[0]!, what: { suite: name } })));
+  expect(compareResults(many(1), many(2)).rows.map(({ verdict }) => verdict)).toEqual(["worse", "worse", "worse"]);
+});
+
+test("of one run the noise is not known: nothing is claimed, and that is said", () => {
+  const { rows, doubts } = compareResults(resultOf([rowOf("x", [[1, 1, 1]])]), resultOf([rowOf("x", [[2, 2, 2]])]));
+  expect(rows[0]).toMatchObject({ verdict: "noise", rangePercent: null });
+  expect(doubts).toContainEqual(expect.stringMatching(/^A has rows of one run/));
+});
+
+test("another machine, another version and a busy machine are said", () => {
+  const a = resultOf([rowOf("x", [[1], [1]])]);
+  const b = {
+    ...a,
+    machine: { ...a.machine, processors: a.machine.processors + 1 },
+    versions: { ...a.versions, node: "99.0.0", espalier: "9.9.9" },
+    load: { before: 100, after: 1 },
+  };
+  expect(compareResults(a, b).doubts).toEqual([
+    "the machines are not the same",
+    `node: ${process.versions.node} and 99.0.0`,
+    "the machine was busy before B began: load 100.00",
+  ]);
+});
+
+test("rows that only one has are counted; none in common is a mistake", () => {
+  const a = resultOf([rowOf("x", [[1], [1]]), rowOf("y", [[1], [1]])]);
+  const b = resultOf([rowOf("y", [[1], [1]])]);
+  expect(compareResults(a, b)).toMatchObject({ onlyA: 1, onlyB: 0 });
+  expect(() => compareResults(resultOf([rowOf("x", [[1]])]), b)).toThrow(/no row in common/);
+});

@@ -1,0 +1,105 @@
+import { readFileSync } from "node:fs";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { expect, test } from "vitest";
+import { beginResult, floorOf, parseResult, resultJsonSchema, resultRows } from "../../src/bench/result.ts";
+
+const SCHEMA = new URL("../../src/bench/result.schema.json", import.meta.url);
+
+const published = JSON.parse(readFileSync(SCHEMA, "utf8")) as object;
+const isResult = new Ajv2020({ formats: { "date-time": true }, strict: true, allowUnionTypes: true }).compile(
+  published,
+);
+
+const ESP = (pps: number) => ({
+  suite: "aes256gcm16",
+  direction: "seal",
+  size: 64,
+  workers: 1,
+  sas: 1,
+  engine: "node",
+  esn: false,
+  window: 1024,
+  seconds: 1,
+  packets: 100,
+  pps,
+  gbps: 1,
+  cpuNsPerPacket: null,
+  drops: 0,
+  ceiling: "a loop",
+  ceilingPps: 200,
+  share: 0.5,
+  samples: [pps - 1, pps, pps + 1],
+  ceilingSamples: [200, 200, 200],
+});
+
+test("the published schema is what the code says; after a change: npm run bench:schema", () => {
+  expect(published).toEqual(resultJsonSchema());
+});
+
+test("a result holds against the published schema, and is read again as it was", () => {
+  const result = beginResult("esp", { size: [64] }).end([[ESP(100)], [ESP(110)]], ["no cycles: none"]);
+  expect(isResult(result), JSON.stringify(isResult.errors)).toBe(true);
+  expect(parseResult(JSON.stringify(result), "a.json")).toEqual(result);
+  expect(result.rows[0]).toMatchObject({
+    what: { suite: "aes256gcm16", direction: "seal", size: 64, workers: 1, esn: false },
+    figures: { pps: 110, drops: 0, cpuNsPerPacket: null },
+    samples: {
+      metric: "pps",
+      unit: "packets/s",
+      better: "more",
+      runs: [
+        [99, 100, 101],
+        [109, 110, 111],
+      ],
+    },
+    beside: {
+      name: "a loop",
+      runs: [
+        [200, 200, 200],
+        [200, 200, 200],
+      ],
+    },
+  });
+  expect(result.rows[0]!.floorPercent).toBeCloseTo(10, 9);
+  expect(result.rows[0]!.what).not.toHaveProperty("ceiling");
+});
+
+test("rows of other commands keep their names, figures and the one sample that they have", () => {
+  const [row] = resultRows("ike", [[{ work: "handshake", kex: "x25519", rate: null, count: 7, perSecond: 512.5 }]]);
+  expect(row).toMatchObject({
+    what: { work: "handshake", kex: "x25519", rate: null },
+    figures: { count: 7, perSecond: 512.5 },
+    samples: { metric: "perSecond", runs: [[512.5]] },
+    floorPercent: null,
+  });
+});
+
+test("curves and trials go along", () => {
+  const curves = { latencyMs: [[0.5, 1.5]] };
+  const trials = [{ rate: 10, seconds: 1, lossPercent: 0, goal: "0 %" }];
+  const [row] = resultRows("tunnel", [[{ peer: "self", udp: null, gbps: 1, curves, trials }]]);
+  expect(row).toMatchObject({ curves, trials, what: { peer: "self", udp: null } });
+});
+
+test("what is no result is refused, with the reason", () => {
+  const refused = (text: string): unknown => {
+    try {
+      return parseResult(text, "x.json");
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(refused("{")).toMatchObject({ code: "ESPALIER_USAGE", message: expect.stringMatching(/^x\.json is no JSON/) });
+  expect(refused("[]")).toMatchObject({ code: "ESPALIER_USAGE", message: expect.stringMatching(/is no result/) });
+  expect(isResult({ schema: "espalier-bench-2" })).toBe(false);
+});
+
+test("the floor is by how much the runs' medians differ", () => {
+  expect(floorOf([[1, 2, 3]])).toBeNull();
+  expect(
+    floorOf([
+      [100, 100],
+      [90, 130],
+    ]),
+  ).toBeCloseTo(10, 9);
+});
