@@ -175,6 +175,7 @@ export class EspWorker {
     this.#engine.close();
     this.#ring?.close();
     this.#arena.slab.fill(0);
+    this.#waiting.close();
   }
 
   /** Between two batches: forget what is gone, note what is there now, and let control know. */
@@ -209,6 +210,7 @@ export class EspWorker {
     this.#polls.clear();
     this.#watched = 0;
     this.#tables.policies.forget();
+    this.#waiting.dropGone();
     this.#watch(this.#wakeFd, UDP, -1);
     for (let row = 0; row < MAX_ADDRESSES; row++) {
       if (!sockets.isLive(row)) continue;

@@ -27,6 +27,8 @@ export class WaitingPackets {
   readonly #child = new Int32Array(PLACES);
   readonly #until = new Float64Array(PLACES);
   readonly #taken = new Uint8Array(PLACES);
+  /** By packet: its child was removed, and the number may be another's soon. */
+  readonly #gone = new Uint8Array(PLACES);
 
   constructor(tables: PlaneMemory) {
     this.#tables = tables;
@@ -44,7 +46,20 @@ export class WaitingPackets {
     this.#length[n] = length;
     this.#child[n] = child;
     this.#until[n] = performance.now() + PATIENCE;
+    this.#gone[n] = 0;
     return true;
+  }
+
+  /** The tables have changed: what waits for a child that is not there any more is dropped with the next `take`. */
+  dropGone(): void {
+    for (let n = 0; n < this.count; n++) if (!this.#tables.tunnels.isLive(this.#child[n]!)) this.#gone[n] = 1;
+  }
+
+  /** Forget all packets, and what was in them. */
+  close(): void {
+    this.count = 0;
+    this.#octets?.fill(0);
+    this.#taken.fill(0);
   }
 
   /**
@@ -63,12 +78,14 @@ export class WaitingPackets {
       const child = this.#child[n]!;
       const place = this.#place[n]!;
       const length = this.#length[n]!;
-      const slot = tunnels.current(child);
-      if (slot < 0 && tunnels.fallback(child) < 0 && now < this.#until[n]!) {
+      const gone = this.#gone[n] === 1;
+      const slot = gone ? -1 : tunnels.current(child);
+      if (!gone && slot < 0 && tunnels.fallback(child) < 0 && now < this.#until[n]!) {
         this.#place[left] = place;
         this.#length[left] = length;
         this.#child[left] = child;
-        this.#until[left++] = this.#until[n]!;
+        this.#until[left] = this.#until[n]!;
+        this.#gone[left++] = 0;
         continue;
       }
       const row = batch.count++;
@@ -80,7 +97,7 @@ export class WaitingPackets {
       batch.length[row] = length;
       batch.slot[row] = slot;
       batch.tunnelBlock[row] = blocks.tunnelOwn(child);
-      batch.refused[row] = Verdict.PASS;
+      batch.refused[row] = gone ? Verdict.NO_SA : Verdict.PASS;
     }
     this.count = left;
     return batch.count > 0;

@@ -345,6 +345,22 @@ test("a packet for a child that traps is told once, and waits for the SA; others
   expect([packets, drops]).toEqual([waiting + 1, { "no-sa": many.length - waiting + 1 }]);
 });
 
+test("what waits for a child that is removed is dropped, and not sent by who gets its number", async () => {
+  const { a, b, atA, atB } = await setUp();
+  const trapped = a.plane.addChild(atA.id, { traps: true });
+  a.plane.setPolicies(atA.id, [{ action: "protect", child: trapped, ...NET_A }]);
+  atA.tun.inject(toA);
+  settle(a);
+  a.plane.setPolicies(atA.id, []);
+  await a.plane.removeTunnel(trapped);
+  expect(a.plane.addChild(atA.id)).toBe(trapped);
+  const pair = installPair([a, trapped], [b, b.plane.addChild(atB.id)]);
+  a.plane.use(pair.spiA);
+  settle(a, b);
+  expect(a.plane.counters(pair.spiA)).toMatchObject({ packetsOut: 0 });
+  expect(a.plane.totals().out).toMatchObject({ packets: 0, drops: { "no-sa": 1 } });
+});
+
 test("packets that wait for an SA in vain are counted after a while, and long ones do not wait", async () => {
   vi.useFakeTimers({ toFake: ["performance"] });
   try {
