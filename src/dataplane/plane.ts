@@ -515,11 +515,11 @@ export class Plane {
     await this.#threads.stop();
   }
 
-  /** Workers look whether they may read its queues, where that has changed. */
+  /** Workers look whether they may read its queues, and send what waits, where that has changed. */
   #change(tunnel: PlaneTunnel, change: () => void): void {
     const couldSend = tunnel.canSend;
     change();
-    if (tunnel.holds && tunnel.canSend !== couldSend) this.#announce(TABLES_CHANGED);
+    if ((tunnel.holds || tunnel.traps) && tunnel.canSend !== couldSend) this.#announce(TABLES_CHANGED);
   }
 
   /** `change`: a slot, or TABLES_CHANGED. */
