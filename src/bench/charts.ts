@@ -143,7 +143,7 @@ const categoryOption = (chart: CategoryChart, legend: object, top: number): ECha
               silent: true,
               symbol: "none",
               lineStyle: { color: INK, type: "dotted" as const },
-              label: { formatter: chart.mark.text, color: INK, fontFamily: FONT, fontSize: 12 },
+              label: { formatter: chart.mark.text, align: "left" as const, color: INK, fontFamily: FONT, fontSize: 12 },
               data: [{ xAxis: chart.mark.at }],
             },
           }
