@@ -15,12 +15,13 @@ const WIDEST = 24;
 
 export const startProgress = (terminal: Terminal, quiet = false): Progress => {
   if (terminal.columns === undefined || quiet) return { at: () => {}, end: () => {} };
-  const stream = new Writable({
+  const writable = new Writable({
     write: (chunk, _, done) => {
       terminal.err(String(chunk));
       done();
     },
   });
+  const stream = Object.assign(writable, { isTTY: true, columns: terminal.columns }); // it is drawn in its place
   const bar = new SingleBar({
     stream,
     format: "{bar} {percentage} %, {eta_formatted} left  {what}",
@@ -30,8 +31,6 @@ export const startProgress = (terminal: Terminal, quiet = false): Progress => {
     clearOnComplete: true,
     hideCursor: true,
     etaBuffer: 50,
-    noTTYOutput: true,
-    notTTYSchedule: 500,
     linewrap: null,
   });
   bar.start(STEPS, 0, { what: "" });
