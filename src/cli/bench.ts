@@ -77,8 +77,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
       const before = loadAverage();
       const notes: string[] = [];
       const say = (line: string): void => {
-        if (notes.includes(line)) return;
-        notes.push(line); // told when the progress bar is gone
+        if (!notes.includes(line)) notes.push(line); // told when the progress bar is gone
       };
       const { json: _, ...settings } = options;
       const progress = startProgress(terminal, options.json === true);
