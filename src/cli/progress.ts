@@ -24,18 +24,25 @@ export const startProgress = (terminal: Terminal, quiet = false): Progress => {
   const stream = Object.assign(writable, { isTTY: true, columns: terminal.columns }); // it is drawn in its place
   const bar = new SingleBar({
     stream,
-    format: "{bar} {percentage} %, {eta_formatted} left  {what}",
+    format: "{bar} {percentage} %{left}  {what}",
     barsize: WIDEST,
     barCompleteChar: "=",
     barIncompleteChar: "-",
     clearOnComplete: true,
     hideCursor: true,
-    etaBuffer: 50,
     linewrap: null,
   });
-  bar.start(STEPS, 0, { what: "" });
+  const began = performance.now();
+  bar.start(STEPS, 0, { left: "", what: "" });
   return {
-    at: (share, what = "") => bar.update(Math.round(Math.min(1, share) * STEPS), { what }),
+    at: (share, what = "") => {
+      const seconds = ((performance.now() - began) / 1000) * (1 / share - 1);
+      const left = share > 0 ? `, ${timeText(Math.max(0, seconds))} left` : "";
+      bar.update(Math.round(Math.min(1, share) * STEPS), { left, what });
+    },
     end: () => bar.stop(),
   };
 };
+
+const timeText = (seconds: number): string =>
+  seconds < 60 ? `${Math.round(seconds)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
