@@ -199,7 +199,7 @@ const sealers = ENGINE_DRIVERS.filter(({ name }) => suitesDoneBy(name).includes(
     true,
   );
   for (let i = 0; i < BATCH; i++) {
-    ops.keys[i] = key;
+    ops.keys[i] = key.handle;
     ops.headAt[i] = i * STRIDE;
     ops.textAt[i] = i * STRIDE + ESP_HEADER + suite.ivLength;
     ops.textLength[i] = 1404;

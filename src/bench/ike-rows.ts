@@ -30,18 +30,13 @@ export interface IkeBenchOptions {
   readonly transports?: readonly IkeTransport[];
 }
 
-/** ms between two turns of the event loop, looked at every ms: what others wait. */
-export interface Stall {
-  readonly p99: number;
-  readonly longest: number;
-}
-
 export interface IkeBenchRow {
-  readonly work: IkeWork;
-  readonly kex: string;
-  readonly auth: "psk";
+  readonly what: IkeWork;
+  readonly keyExchange: string;
+  readonly authentication: "psk";
   readonly transport: IkeTransport;
-  readonly concurrency: number;
+  /** Connections at once. */
+  readonly clients: number;
   /** That was asked for; null: as many as can be. */
   readonly rate: number | null;
   /** Whether there were threads for key exchanges that take long. */
@@ -51,14 +46,19 @@ export interface IkeBenchRow {
   readonly count: number;
   readonly perSecond: number;
   /** From the initiator's beginning until it has what it wanted: both SAs of a pair, or a new IKE SA. */
-  readonly latencyMs: { readonly p50: number; readonly p99: number };
+  readonly p50Ms: number;
+  readonly p99Ms: number;
   /**
-   * Processor time of one, by side: with `udp` of the process, its system calls among it; with `memory` the time in the
-   * core of the one and the other.
+   * Processor time of one, by side: with `udp` of the process, its system calls and threads among it; with `memory` the time
+   * in the core of the one and the other.
    */
-  readonly cpuMs: { readonly initiator: number; readonly responder: number };
-  /** How long the event loop of each side was held up; null in memory. */
-  readonly stallMs: { readonly initiator: Stall; readonly responder: Stall } | null;
+  readonly initiatorCpuMs: number;
+  readonly responderCpuMs: number;
+  /** How long a timer of each side's event loop, every ms, was late: what others wait. Null in memory. */
+  readonly initiatorStallP99Ms: number | null;
+  readonly initiatorStallMs: number | null;
+  readonly responderStallP99Ms: number | null;
+  readonly responderStallMs: number | null;
   /** Messages that were sent again, and IKE SAs that were asked for a cookie: part of the figure where they are not 0. */
   readonly retransmissions: number;
   readonly cookies: number;
@@ -116,5 +116,14 @@ export const kexName = (text: string): string => {
 };
 
 /** Of values in order, the one that a share of them does not exceed. NaN when there are none. */
-export const percentile = (sorted: ArrayLike<number>, share: number): number =>
+const percentile = (sorted: ArrayLike<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+
+/** ms between two looks at the event loop: what a stall is longer than. */
+export const STALL_RESOLUTION = 1;
+
+/** How a row's figures come out of what its initiator took for each. */
+export const latenciesOf = (latencies: readonly number[]): Pick<IkeBenchRow, "count" | "p50Ms" | "p99Ms"> => {
+  const sorted = Float64Array.from(latencies).sort();
+  return { count: sorted.length, p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99) };
+};

@@ -7,11 +7,11 @@ import { close } from "../linux/libc.ts";
 import { boundEndpoint } from "../linux/socket.ts";
 import type { Looked, Order, Told } from "./ike-process.ts";
 import { checkProofs } from "./ike-proofs.ts";
-import { type IkeBenchRow, type IkeTask, percentile } from "./ike-rows.ts";
+import { type IkeBenchRow, type IkeTask, latenciesOf } from "./ike-rows.ts";
 import type { IkeSiteOptions, PairProof } from "./ike-site.ts";
 
 const ADDRESSES = { initiator: "127.77.0.1", responder: "127.77.0.2" };
-/** Before the clock runs, ms: the compiler is to have finished. */
+/** Before the clock runs, ms, but no longer than it runs: the compiler is to have finished. */
 const WARM_UP = 1000;
 
 const pause = (ms: number): Promise<void> => new Promise((wake) => setTimeout(wake, ms));
@@ -98,22 +98,25 @@ export const measureOverUdp = ({
   return withPair(site, async (pair) => {
     const { initiator, responder } = pair;
     await initiator.obey({ order: "repeat", work, connections: concurrency, rate });
-    await pause(WARM_UP);
+    await pause(Math.min(WARM_UP, seconds * 1000));
     const before = { initiator: await initiator.look(), responder: await responder.look() };
     await pause(seconds * 1000);
     const after = { initiator: await initiator.look(true), responder: await responder.look() };
-    const sorted = Float64Array.from(after.initiator.latencies).sort();
-    const count = sorted.length;
+    const latencies = latenciesOf(after.initiator.latencies);
+    const { count } = latencies;
     if (count === 0) throw new EspalierError("ESPALIER_PLATFORM", `nothing was done within ${seconds} s`);
     const since = (role: keyof Pair, reason: string): number =>
       (after[role].counters[reason] ?? 0) - (before[role].counters[reason] ?? 0);
     return {
-      ...{ work, kex, auth: "psk", transport: "udp", concurrency, seconds: after.initiator.seconds, count },
+      ...{ what: work, keyExchange: kex, authentication: "psk", transport: "udp", clients: concurrency },
+      ...{ rate: rate ?? null, keyThreads, seconds: after.initiator.seconds, ...latencies },
       perSecond: count / after.initiator.seconds,
-      latencyMs: { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) },
-      cpuMs: { initiator: after.initiator.cpu / count, responder: after.responder.cpu / count },
-      ...{ rate: rate ?? null, keyThreads },
-      stallMs: { initiator: after.initiator.stall, responder: after.responder.stall },
+      initiatorCpuMs: after.initiator.cpu / count,
+      responderCpuMs: after.responder.cpu / count,
+      initiatorStallP99Ms: after.initiator.stall.p99,
+      initiatorStallMs: after.initiator.stall.longest,
+      responderStallP99Ms: after.responder.stall.p99,
+      responderStallMs: after.responder.stall.longest,
       retransmissions: since("initiator", "retransmissions") + since("responder", "retransmissions"),
       cookies: since("responder", "cookies-sent"),
     };

@@ -108,7 +108,7 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     better: "more",
   },
   ike: {
-    what: ["work", "kex", "auth", "transport", "concurrency", "rate", "keyThreads"],
+    what: ["what", "keyExchange", "authentication", "transport", "clients", "rate", "keyThreads"],
     metric: "perSecond",
     unit: "1/s",
     better: "more",

@@ -9,7 +9,6 @@ import {
   type IkeBenchRow,
   type IkeTransport,
   loadAverage,
-  type Stall,
 } from "../index.ts";
 import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
 import { machineLine } from "./bench-table.ts";
@@ -54,7 +53,7 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
 };
 
 const measure = async (
-  { json, transport, tunnels, idle, out, runs, ...options }: IkeOptions,
+  { json, transport, tunnels, idle, ...options }: IkeOptions,
   terminal: Terminal,
 ): Promise<{ result: unknown; table: string }> => {
   if (tunnels !== undefined || idle !== undefined) {
@@ -66,21 +65,20 @@ const measure = async (
     });
     return { result, table: idleTable(result) };
   }
-  const given = { ...options, ...(transport === undefined ? {} : { transports: transport }) };
-  const progress = startProgress(terminal, json);
-  const output = { ...(out === undefined ? {} : { out }), ...(runs === undefined ? {} : { runs }) };
-  const rows = await measureRuns("ike", { ...output, ...given }, (run, count) => {
-    let done = 0;
-    return benchIke(given, ({ work, kex }, of) => {
-      done++;
-      progress.at((run - 1 + done / of) / count, `${work}, ${kex}`);
+  const progress = startProgress(terminal, json === true);
+  const settings = { ...options, ...(transport === undefined ? {} : { transports: transport }) };
+  const rows = await measureRuns("ike", settings, (run, runs) => {
+    let done = (run - 1) / runs;
+    return benchIke(settings, ({ what, keyExchange }, of) => {
+      done += 1 / (of * runs);
+      progress.at(done, `${what} ${keyExchange}`);
     });
   }).finally(() => progress.end());
   return { result: rows, table: ikeBenchTable(rows, terminal) };
 };
 
 const COLUMNS: readonly Column[] = [
-  { title: "work" },
+  { title: "what" },
   { title: "key exchange" },
   { title: "auth" },
   { title: "transport" },
@@ -98,25 +96,25 @@ const COLUMNS: readonly Column[] = [
 export const ikeBenchTable = (rows: readonly IkeBenchRow[], { colour }: { readonly colour: boolean }): string =>
   plainTable(
     COLUMNS,
-    rows.map(({ work, kex, auth, transport, perSecond, latencyMs, cpuMs, stallMs, retransmissions }) => [
-      work,
-      kex,
-      auth,
-      transport,
-      perSecond.toFixed(0),
-      latencyMs.p50.toFixed(2),
-      latencyMs.p99.toFixed(2),
-      cpuMs.initiator.toFixed(2),
-      cpuMs.responder.toFixed(2),
-      stallText(stallMs?.initiator),
-      stallText(stallMs?.responder),
-      `${retransmissions}`,
+    rows.map((row) => [
+      row.what,
+      row.keyExchange,
+      row.authentication,
+      row.transport,
+      row.perSecond.toFixed(0),
+      row.p50Ms.toFixed(2),
+      row.p99Ms.toFixed(2),
+      row.initiatorCpuMs.toFixed(2),
+      row.responderCpuMs.toFixed(2),
+      stallText(row.initiatorStallP99Ms, row.initiatorStallMs),
+      stallText(row.responderStallP99Ms, row.responderStallMs),
+      `${row.retransmissions}`,
     ]),
     { colour },
   );
 
-const stallText = (stall: Stall | undefined): string =>
-  stall === undefined ? "-" : `${stall.p99.toFixed(1)}, ${stall.longest.toFixed(1)}`;
+const stallText = (p99: number | null, longest: number | null): string =>
+  p99 === null || longest === null ? "-" : `${p99.toFixed(1)}, ${longest.toFixed(1)}`;
 
 const side = (name: string, { cpuPercent, residentBytes, heapBytes, longestStallMs }: IdleSide): string => {
   const megabytes = (octets: number): string => `${(octets / 1e6).toFixed(0)} MB`;

@@ -149,14 +149,16 @@ const workerLine = ({
   polls,
   cpuTime,
   replaced,
+  overruns,
   ioUringRefused,
 }: WorkerReport): string => {
   const each = batches === 0 ? "" : ` (${(moved / batches).toFixed(1)} each)`;
   const time = span(cpuTime / 1000);
   const cpu = time === "now" ? "under 1 s" : time;
   const deaths = replaced === 0 ? "" : `, replaced ${replaced === 1 ? "once" : `${replaced} times`}`;
+  const lost = overruns === 0 ? "" : `, ${packets(overruns)} lost in full sockets`;
   const io = ioUringRefused === null ? "" : `, without io_uring: ${ioUringRefused}`;
-  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}${io}`;
+  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}${lost}${io}`;
 };
 
 /** Names and errors may hold what a peer sent: nothing of it may steer the terminal. */

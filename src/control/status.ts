@@ -138,6 +138,8 @@ export interface WorkerReport {
   readonly cpuTime: number;
   /** How often its thread died and another took over its SAs. */
   readonly replaced: number;
+  /** What came for its sockets and was lost as they were full; of datagrams that the kernel merged, one for all. */
+  readonly overruns: number;
   /** Why it reads and writes packets of interfaces one by one, or null: many in a call, by io_uring. */
   readonly ioUringRefused: string | null;
 }

@@ -355,6 +355,7 @@ export class Plane {
       order: this.#order++,
       tunnel,
       path: child.path,
+      pairs: child.pairs ?? 1,
       resting: false,
       met: false,
     };
@@ -441,6 +442,7 @@ export class Plane {
       reportWorker(this.#memory, worker, {
         cpuTime: this.#threads.cpuTime(worker),
         replaced: this.#threads.replaced(worker),
+        overruns: this.#sockets.overruns(worker),
       }),
     );
   }

@@ -127,6 +127,7 @@ const reportWorker = ({
   polls,
   cpuTime,
   replaced,
+  overruns,
   ioUringRefused,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
@@ -137,6 +138,7 @@ const reportWorker = ({
   polls,
   cpuTime: cpuTime ?? 0,
   replaced,
+  overruns,
   ioUringRefused: ioUringRefused ?? null,
 });
 

@@ -79,6 +79,7 @@ export class TunnelInterface {
     try {
       askForOffloads(tunnel.fds[0]!);
       setTxQueueLength(settings.name, QUEUE_LENGTH);
+      for (const peer of place.peers ?? []) tunnel.#pinPeer(peer); // before the shadows hide the way there
       for (const prefix of settings.routes) {
         const shadow = { ...SHADOW, ...tunnel.#table };
         // Nobody else's routes are in a table of our own; a gateway that was killed may have left some.
@@ -148,7 +149,6 @@ export class TunnelInterface {
   #standUp(): void {
     makeQuiet(this.name);
     this.#setMtu(IPV6_MIN_MTU);
-    for (const peer of this.#place.peers ?? []) this.#pinPeer(peer);
     this.#bringUp();
     this.#leadHere();
   }

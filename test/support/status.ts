@@ -124,6 +124,7 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
       polls: 91_000,
       cpuTime: 62_500,
       replaced: 1,
+      overruns: 42,
       ioUringRefused: null,
     },
     {
@@ -135,6 +136,7 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
       polls: 1,
       cpuTime: 3,
       replaced: 0,
+      overruns: 0,
       ioUringRefused: "the kernel is older than Linux 6.5",
     },
   ],
