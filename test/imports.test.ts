@@ -131,7 +131,7 @@ test("no file needs itself at run time", () => {
 
 /** What an IKE SA is made of knows each other: its SAs, its requests, its connection, the turn that changes them. */
 const IKE_STATE = (
-  "backoff child-sa core exchange half-open ike-sa key-works known-peers last-answers outgoing peering peerings " +
+  "backoff child-sa core exchange half-open ike-sa key-works last-answers outgoing peering peerings " +
   "requests task turn"
 ).split(" ");
 

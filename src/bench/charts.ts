@@ -9,6 +9,8 @@ export interface ChartSeries {
   readonly spread?: readonly (readonly [number, number] | null)[];
   /** A limit or a prediction, not a measurement: dashed. */
   readonly isReference?: boolean;
+  /** The series that it is about, whose colour it has. */
+  readonly of?: string;
 }
 
 /** Values over a few names. */
@@ -40,7 +42,7 @@ export type Chart = CategoryChart | PointChart;
 export const WIDTH = 860;
 const PLOT = 300;
 const TITLE_ROOM = 46;
-const LEGEND_LINE = 22;
+const LEGEND_LINE = 40;
 /** Octets of the font that a legend's entry takes, about: its width decides how many lines there are. */
 const CHARACTER = 7.5;
 const ENTRY = 62;
@@ -128,7 +130,8 @@ const BAR_ROOM = 0.76;
 const categoryOption = (chart: CategoryChart, legend: object, top: number): EChartsOption => {
   const isBars = chart.kind === "bars";
   const drawn = chart.series.map((series, index): SeriesOption => {
-    const colour = COLOURS[index % COLOURS.length]!;
+    const about = chart.series.findIndex(({ name }) => name === series.of);
+    const colour = COLOURS[(about < 0 ? index : about) % COLOURS.length]!;
     const data = series.values.map((value) => value ?? "-");
     const mark =
       index === 0 && chart.mark !== undefined
@@ -216,7 +219,7 @@ const pointOption = (chart: PointChart, legend: object, top: number): EChartsOpt
       symbol: SYMBOLS[index % SYMBOLS.length]!,
       symbolSize: 5,
       itemStyle: { color: colour },
-      lineStyle: { color: colour, width: 2 },
+      lineStyle: { color: colour, width: 2, type: index < COLOURS.length ? "solid" : "dotted" },
     };
   }),
 });
@@ -226,7 +229,7 @@ export const drawChart = async (chart: Chart): Promise<string> => {
   const { init } = await import("echarts");
   const names = chart.series.map(({ name }) => name);
   const lines = legendLines(names);
-  const top = 14 + lines * LEGEND_LINE;
+  const top = lines * LEGEND_LINE;
   const height = top + PLOT + TITLE_ROOM;
   const legend = {
     data: names,

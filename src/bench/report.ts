@@ -31,7 +31,7 @@ export const figuresOf = (results: readonly NamedResult[]): ReportFigure[] => {
     ...plainFigures(rowsOf(results, "spd"), "spd", "Policy lookups a second"),
     ...plainFigures(rowsOf(results, "sad"), "sad", "SA table operations a second"),
     ...plainFigures(rowsOf(results, "tune"), "tune", "Settings that tune measured"),
-    ...modelFigures(esp, processors),
+    ...modelFigures(esp, rowsOf(results, "tunnel"), processors),
   ];
 };
 

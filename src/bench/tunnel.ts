@@ -201,6 +201,10 @@ const checked = (options: TunnelBenchOptions): Settings => {
 /** Programs, and Debian's packages of them. */
 const NEEDED = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3" };
 
+/** Why a peer cannot run here for want of its programs, or undefined. */
+export const peerUnavailable = (peer: string): string | undefined =>
+  peer === "strongswan" ? strongswanUnavailable() : peer === "wireguard-go" ? wireguardUnavailable() : undefined;
+
 const checkMachine = ({ offloads, peer }: Settings): void => {
   if (process.getuid?.() !== 0)
     throw new EspalierError("ESPALIER_PRIVILEGE", "bench tunnel makes network namespaces, which takes root", {
@@ -214,8 +218,7 @@ const checkMachine = ({ offloads, peer }: Settings): void => {
     });
   const noTun = peer === "plain" ? undefined : tunUnavailable();
   if (noTun !== undefined) throw noTun;
-  const noPeer =
-    peer === "strongswan" ? strongswanUnavailable() : peer === "wireguard-go" ? wireguardUnavailable() : undefined;
+  const noPeer = peerUnavailable(peer);
   if (noPeer !== undefined) throw new EspalierError("ESPALIER_PLATFORM", `the peer ${peer} cannot run here: ${noPeer}`);
 };
 
@@ -340,7 +343,7 @@ const pingTime = async (processes: Processes, sites: Sites): Promise<number> => 
 const TICKS = 100; // a second, in /proc (proc(5): USER_HZ, which is 100 on all platforms of ours)
 
 /** Processor time of the gateways, all their threads. */
-const cpuSeconds = (gateways: readonly Running[]): number =>
+export const cpuSeconds = (gateways: readonly Running[]): number =>
   gateways.reduce((sum, { pid }) => {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third on; the second may hold spaces

@@ -1,6 +1,14 @@
 /** A gateway's status for people: one row a tunnel, then what went wrong, then the workers. */
 import pc from "picocolors";
-import type { ChildSaReport, ConnectionReport, Counters, GatewayStatus, Traffic, WorkerReport } from "../index.ts";
+import type {
+  ChildSaReport,
+  ConnectionReport,
+  Counters,
+  GatewayStatus,
+  InterfaceReport,
+  Traffic,
+  WorkerReport,
+} from "../index.ts";
 import { plainTable } from "./plain-table.ts";
 import { octets, packets, span } from "./units.ts";
 
@@ -19,6 +27,7 @@ export const statusTable = (status: GatewayStatus, { colour }: { readonly colour
     ...block(status.connections.flatMap((connection) => lastError(connection, paint))),
     ...block(totalLines(status)),
     ...block(dropLines(status)),
+    ...block(status.interfaces.map(interfaceLine)),
     ...block(status.workers.map(workerLine)),
   ];
   return blocks.join("\n\n");
@@ -128,6 +137,11 @@ const counted = (what: string, counters: Counters): string[] => {
 
 const total = (counters: Counters): number => Object.values(counters).reduce((sum, count) => sum + count, 0);
 
+const interfaceLine = ({ name, mtu, policies, drops }: InterfaceReport): string => {
+  const [said] = counted("by them", drops);
+  return `interface ${name}: MTU ${mtu}, ${policies} ${policies === 1 ? "policy" : "policies"}${said === undefined ? "" : `, ${said}`}`;
+};
+
 const workerLine = ({
   worker,
   batches,
@@ -135,14 +149,16 @@ const workerLine = ({
   polls,
   cpuTime,
   replaced,
+  overruns,
   ioUringRefused,
 }: WorkerReport): string => {
   const each = batches === 0 ? "" : ` (${(moved / batches).toFixed(1)} each)`;
   const time = span(cpuTime / 1000);
   const cpu = time === "now" ? "under 1 s" : time;
   const deaths = replaced === 0 ? "" : `, replaced ${replaced === 1 ? "once" : `${replaced} times`}`;
+  const lost = overruns === 0 ? "" : `, ${packets(overruns)} lost in full sockets`;
   const io = ioUringRefused === null ? "" : `, without io_uring: ${ioUringRefused}`;
-  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}${io}`;
+  return `worker ${worker}: ${packets(moved)} packets in ${packets(batches)} batches${each}, ${packets(polls)} polls, ${cpu} of cpu${deaths}${lost}${io}`;
 };
 
 /** Names and errors may hold what a peer sent: nothing of it may steer the terminal. */

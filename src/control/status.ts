@@ -12,6 +12,8 @@ export interface GatewayStatus {
   readonly uptime: number;
   readonly engine: EngineReport;
   readonly connections: readonly ConnectionReport[];
+  /** Those that several children share. */
+  readonly interfaces: readonly InterfaceReport[];
   readonly workers: readonly WorkerReport[];
   /** Every packet that came in from the network, and from the interfaces: it passed or it was dropped. */
   readonly in: Traffic;
@@ -65,6 +67,17 @@ export interface ChildReport {
   readonly interface: string;
   readonly in: Traffic;
   readonly out: Traffic;
+}
+
+/** An interface that several children share. */
+export interface InterfaceReport {
+  readonly name: string;
+  /** Octets of the inner packet. */
+  readonly mtu: number;
+  /** How many there are. */
+  readonly policies: number;
+  /** Packets from it that no policy gave to a child, by what was done with them: `policy-discard`, `no-policy`, `bypass`. */
+  readonly drops: Counters;
 }
 
 export interface IkeSaReport {
@@ -125,6 +138,8 @@ export interface WorkerReport {
   readonly cpuTime: number;
   /** How often its thread died and another took over its SAs. */
   readonly replaced: number;
+  /** What came for its sockets and was lost as they were full; of datagrams that the kernel merged, one for all. */
+  readonly overruns: number;
   /** Why it reads and writes packets of interfaces one by one, or null: many in a call, by io_uring. */
   readonly ioUringRefused: string | null;
 }

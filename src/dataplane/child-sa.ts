@@ -30,6 +30,8 @@ export interface ChildSa {
   readonly path: EspPath;
   /** ESP in UDP (RFC 3948); else IP protocol 50. */
   readonly encap: boolean;
+  /** How many pairs the tunnel is to have, with this one: of resources from 0 on. Default 1. */
+  readonly pairs?: number;
   /** Packets, 32 to 4096, or 0 for no protection against replay; default 1024. */
   readonly replayWindow?: number;
   /** Of the packets sent on it; default any. See `Plane.setSize`. */

@@ -33,6 +33,8 @@ export interface WorkerStats extends TunnelCounters {
   readonly cpuTime: number | undefined;
   /** How often its thread died and another took its place. */
   readonly replaced: number;
+  /** What came for its sockets and was dropped as they were full, a train as one: no packet of it is counted elsewhere. */
+  readonly overruns: number;
   /** Why it reads and writes packets of interfaces one by one and not by io_uring; undefined when it does not. */
   readonly ioUringRefused: string | undefined;
 }
@@ -77,7 +79,7 @@ export const reportTunnel = (
 export const reportWorker = (
   { board, counters, blocks }: PlaneMemory,
   worker: number,
-  { cpuTime, replaced }: Pick<WorkerStats, "cpuTime" | "replaced">,
+  { cpuTime, replaced, overruns }: Pick<WorkerStats, "cpuTime" | "replaced" | "overruns">,
 ): WorkerStats => {
   const received = blocks.workerIn(worker);
   const sent = blocks.workerOut(worker);
@@ -92,6 +94,7 @@ export const reportWorker = (
     out: counters.tally(sent),
     cpuTime,
     replaced,
+    overruns,
     ioUringRefused: io < 0 ? refusal(io) : undefined,
   };
 };

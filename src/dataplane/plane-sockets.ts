@@ -1,6 +1,7 @@
 /** The sockets of each local address as control holds them, and whether they ask the kernel for trains of datagrams. */
 import { EspalierError } from "../errors.ts";
 import { familyOf } from "../ip-address.ts";
+import { overrunsOf } from "../linux/socket.ts";
 import { enableTos } from "../linux/tos.ts";
 import { disableUdpGro, enableUdpGro } from "../linux/udp-gro.ts";
 import { MAX_ADDRESSES, type SocketTable } from "./socket-table.ts";
@@ -22,6 +23,8 @@ interface LocalAddress {
   readonly address: string;
   /** Its UDP sockets. */
   readonly group: readonly number[];
+  /** Sockets that workers read: one a worker in each list that is not empty. */
+  readonly read: readonly (readonly number[])[];
   /** They ask for trains. */
   trains: boolean;
 }
@@ -47,8 +50,16 @@ export class PlaneSockets {
     const group = control === undefined ? udp : [control, ...udp];
     for (const fd of group) enableUdpGro(fd);
     for (const fd of [...udp, ...raw]) enableTos(fd, familyOf(address)); // refused: marks on the way are not seen
-    this.#addresses.push({ address, group, trains: true });
+    this.#addresses.push({ address, group, read: [udp, raw], trains: true });
     this.#table.publish(this.#addresses.length - 1, familyOf(address), udp, raw);
+  }
+
+  /** What the kernel dropped that came for sockets of this worker. */
+  overruns(worker: number): number {
+    let count = 0;
+    for (const { read } of this.#addresses)
+      for (const { [worker]: fd } of read) if (fd !== undefined) count += overrunsOf(fd);
+    return count;
   }
 
   /** Of the socket table, -1 for an address without sockets. */

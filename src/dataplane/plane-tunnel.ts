@@ -2,8 +2,11 @@
  * One tunnel as control holds it: its pairs of SAs, which of them each worker sends on, and who sends for the workers that
  * have none (the fallback SA of RFC 9611 §3: resource 0, or the lowest there is).
  *
- * A queue of the interface is attached while its worker has a pair: so the kernel gives packets to those who can send them,
- * and with a single pair all to one worker. A queue that the kernel does not attach is merely not used, and one that it does
+ * Where one pair is all that there will be, only its worker's queue is attached, and the kernel gives it all packets. Where
+ * several are to come the queues of all their workers are attached from the first pair on, before anything flows: another
+ * queue would divide the flows anew among all of them, and one that goes over to another worker may overtake itself. So the
+ * flows of a worker whose pair is still to come go to the fallback; and as the kernel leads a flow to the queue into which
+ * its answers are written, it stays with the pair that it began on. A queue that the kernel does not attach is merely not used, and one that it does
  * not detach leads to the fallback; so what it answers changes nothing here.
  */
 import { setTunQueue } from "../linux/tun.ts";
@@ -19,6 +22,8 @@ export interface Pair {
   readonly order: number;
   readonly tunnel: PlaneTunnel;
   path: EspPath;
+  /** How many the tunnel is to have, with this one. */
+  readonly pairs: number;
   /** It receives, and is not sent on again. */
   resting: boolean;
   /** Its first packet has been told. */
@@ -47,6 +52,7 @@ export class PlaneTunnel {
   /** Its packets wait in their queues while no worker can send them. */
   readonly holds: boolean;
   readonly traps: boolean;
+  readonly hasChildren: boolean;
   readonly parent: PlaneTunnel | undefined;
   readonly vnetHdr: boolean;
   readonly fds: readonly number[];
@@ -73,6 +79,7 @@ export class PlaneTunnel {
     this.fds = fds;
     this.vnetHdr = vnetHdr;
     this.traps = traps;
+    this.hasChildren = hasChildren;
     this.parent = parent;
     this.#choosesQueues = fds.length > 1 && !hasChildren && parent === undefined;
     this.#attached = fds.map(() => true); // as a device is opened
@@ -152,7 +159,10 @@ export class PlaneTunnel {
   #attach(): void {
     if (!this.#choosesQueues) return;
     const idle = this.#current.every((current) => current === undefined);
-    const wanted = this.fds.map((_, worker) => this.#current[worker] !== undefined || (idle && worker === this.home));
+    const pairs = Math.max(...this.#current.map((current) => current?.pairs ?? 0));
+    const wanted = this.#current.map((current) => current !== undefined);
+    for (let resource = 0; resource < pairs && pairs > 1; resource++) wanted[this.workerFor(resource)] = true;
+    if (idle) wanted[this.home] = true;
     for (const attach of [true, false])
       this.fds.forEach((fd, worker) => {
         if (wanted[worker] !== attach || this.#attached[worker] === attach) return;

@@ -167,6 +167,7 @@ export class Plane {
   /** A child of a tunnel that has children: its SAs bring packets to the tunnel's queues. Returns its id, one of a tunnel. */
   addChild(id: number, { worker, traps = false }: ChildOptions = {}): number {
     const parent = this.#tunnel(id);
+    if (!parent.hasChildren) throw usage(`tunnel ${id} has no children`);
     const { fds, vnetHdr } = parent;
     const child = this.#add(worker, { fds, vnetHdr, holds: false, parent, traps });
     this.#policies.join(id, child);
@@ -194,7 +195,7 @@ export class Plane {
    * one, and none waits. Throws ESPALIER_USAGE for a child of another tunnel, and for more than there is room for.
    */
   setPolicies(id: number, policies: readonly PlanePolicy[]): void {
-    this.#tunnel(id);
+    if (!this.#tunnel(id).hasChildren) throw usage(`tunnel ${id} has no children`);
     this.#reclaim();
     const children = this.#childrenOf(id);
     const former = this.#policies.set(id, children, policies);
@@ -207,8 +208,10 @@ export class Plane {
     return [...this.#tunnels.values()].filter((tunnel) => tunnel.parent === parent).map((tunnel) => tunnel.id);
   }
 
-  /** Remove a tunnel, its children and their SAs; or a child, which no policy may name any more. Resolves when no worker uses its descriptors any more. */
+  /** Remove a tunnel, its children and their SAs; or a child, which no policy may name any more: else ESPALIER_USAGE. Resolves when no worker uses its descriptors any more. */
   async removeTunnel(id: number): Promise<void> {
+    const { parent } = this.#tunnel(id);
+    if (parent !== undefined && this.#policies.names(parent.id, id)) throw usage(`a policy names child ${id}`);
     const gone = [this.#tunnel(id), ...this.#childrenOf(id).map((child) => this.#tunnel(child))];
     const list = this.#policies.clear(id);
     for (const tunnel of gone) {
@@ -352,6 +355,7 @@ export class Plane {
       order: this.#order++,
       tunnel,
       path: child.path,
+      pairs: child.pairs ?? 1,
       resting: false,
       met: false,
     };
@@ -438,6 +442,7 @@ export class Plane {
       reportWorker(this.#memory, worker, {
         cpuTime: this.#threads.cpuTime(worker),
         replaced: this.#threads.replaced(worker),
+        overruns: this.#sockets.overruns(worker),
       }),
     );
   }

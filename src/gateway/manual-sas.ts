@@ -79,6 +79,7 @@ const pairOf = (connection: Connection, child: Child, manual: ManualSas, path: P
       tfcRefused: false,
       path,
       encap: connection.encap === "force",
+      pairs: 1,
       proposal: suite.name,
       replaces: undefined,
     },

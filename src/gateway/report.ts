@@ -46,6 +46,12 @@ export const reportStatus = (sources: ReportSources): GatewayStatus => {
     connections: [...manager.status(now), ...manualStatus(manual)].map((connection) =>
       reportConnection(connection, sources),
     ),
+    interfaces: sources.tunnels.shared.map(({ name, mtu, policies, id }) => ({
+      name,
+      mtu,
+      policies,
+      drops: plane.tunnelCounters(id).out.drops,
+    })),
     workers: plane.workerStats().map(reportWorker),
     in: totals.in,
     out: totals.out,
@@ -121,6 +127,7 @@ const reportWorker = ({
   polls,
   cpuTime,
   replaced,
+  overruns,
   ioUringRefused,
 }: ReturnType<Plane["workerStats"]>[number]): WorkerReport => ({
   worker,
@@ -131,6 +138,7 @@ const reportWorker = ({
   polls,
   cpuTime: cpuTime ?? 0,
   replaced,
+  overruns,
   ioUringRefused: ioUringRefused ?? null,
 });
 

@@ -37,6 +37,8 @@ export interface ChildSaParams {
   readonly tfcRefused: boolean;
   /** ESP in UDP. */
   readonly encap: boolean;
+  /** How many pairs its child is to have, with this one: of resources from 0 on. 1 where the peer takes no more. */
+  readonly pairs: number;
   /** The suite as proposals name it, with `-esn` or a key exchange when there is one. */
   readonly proposal: string;
   /** `spiIn` of the pair that this one rekeys. */

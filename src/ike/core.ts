@@ -4,10 +4,10 @@ import type { ChildSa } from "./child-sa.ts";
 import { CookieJar } from "./cookie.ts";
 import type { IkeEnvironment } from "./environment.ts";
 import { HalfOpen } from "./half-open.ts";
+import { type Identity, normalIdentity } from "./identity.ts";
 import type { IkeOptions } from "./ike-options.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { KeyWorks } from "./key-works.ts";
-import { KnownPeers } from "./known-peers.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
@@ -15,14 +15,23 @@ import { Peerings } from "./peerings.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { Wakes } from "./wakes.ts";
 
+const NOBODY: ReadonlySet<IkeSa> = new Set();
+
+/** The same for equal identities. */
+const keyOf = (identity: Identity): string => {
+  const { type, data } = normalIdentity(identity);
+  return `${type} ${toHex(data)}`;
+};
+
 export class Core {
   readonly env: IkeEnvironment;
   readonly options: IkeOptions;
   readonly peerings: Peerings;
   /** IKE SAs that are up, by their peers. */
-  readonly knownPeers = new KnownPeers();
   /** By our own SPI, in hex: an address says nothing about whose message it is (RFC 7296 §2.6). */
   readonly sas = new Map<string, IkeSa>();
+  /** Those whose peer is known, by its identity. */
+  readonly #kin = new Map<string, Set<IkeSa>>();
   readonly counters: Record<string, number> = {};
   readonly cookies: CookieJar;
   /** Cookies are asked for until then, ms; see `admit`. */
@@ -55,6 +64,32 @@ export class Core {
     this.cookies = new CookieJar((length) => env.random(length));
   }
 
+  /** The peer of `sa` has proven that it is `peerId`. */
+  recognize(sa: IkeSa, peerId: Identity): void {
+    const key = keyOf(peerId);
+    const kin = this.#kin.get(key) ?? new Set();
+    this.#kin.set(key, kin.add(sa));
+    sa.peerId = peerId;
+    sa.kin = kin;
+  }
+
+  /** IKE SAs whose peer has proven that it is `peerId`, of whatever connection; the newest last. */
+  kinOf(peerId: Identity): ReadonlySet<IkeSa> {
+    return this.#kin.get(keyOf(peerId)) ?? NOBODY;
+  }
+
+  remove(sa: IkeSa): void {
+    this.sas.delete(sa.spiText);
+    this.halfOpen.delete(sa);
+    sa.peering?.sas.delete(sa);
+    this.wakes.touch(sa); // it has nothing to do any more
+    if (sa.peerId === undefined) return;
+    const key = keyOf(sa.peerId);
+    const kin = this.#kin.get(key);
+    kin?.delete(sa);
+    if (kin?.size === 0) this.#kin.delete(key);
+  }
+
   /** Eight octets that no SA of ours has, never all zero. */
   newSpi(): Uint8Array {
     for (;;) {
@@ -66,7 +101,6 @@ export class Core {
   add(sa: IkeSa): void {
     this.sas.set(sa.spiText, sa);
     sa.peering?.sas.add(sa);
-    this.knownPeers.add(sa);
     this.wakes.touch(sa);
   }
 

@@ -82,6 +82,7 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
     const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
     if (spiIn === 0) throw noRoom(sa, chosen.config, mayBeSeveral);
     const nr = turn.random(NONCE_LENGTH);
+    noteResources(sa, chosen.config, payloads);
     // The peer does not receive on it before it has our answer: what is sent already goes on on another pair.
     const isFurther = livePairs(sa, chosen.config).length > 0;
     const child = installChild(turn, sa, {
@@ -95,7 +96,6 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
       replaces: old,
     });
     if (isFurther && old === undefined) child.useAt = turn.now + USE_GUARD;
-    noteResources(sa, chosen.config, payloads);
     noteCollision(turn, sa, child, old);
     const { mode, sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
     return [

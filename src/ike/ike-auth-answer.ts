@@ -47,7 +47,7 @@ export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]):
     throw invalidSyntax("IKE_AUTH without a Child SA, which we never said that we take"); // RFC 6023 §4
 
   sa.peering = peering;
-  sa.peerId = idi;
+  turn.core.recognize(sa, idi);
   peering.sas.add(sa);
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
   replaceDuplicates(turn, sa, newcomer);
@@ -135,8 +135,8 @@ const firstChild = (
     const chosen = chooseChild(payloads, config.children, { withKe: false, path, encap, pairsOf, mayBeSeveral: false });
     const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, 0);
     if (spiIn === 0) throw new IkeError(Notify.NO_ADDITIONAL_SAS, "no room for another Child SA");
-    installChild(turn, sa, { agreed: { ...chosen, resource: 0, spiIn }, ...secrets, weInitiated: false, use: "now" });
     noteResources(sa, chosen.config, payloads);
+    installChild(turn, sa, { agreed: { ...chosen, resource: 0, spiIn }, ...secrets, weInitiated: false, use: "now" });
     const { mode, sa: proposal, selectors } = answeredPayloads(chosen, spiIn);
     const resources = hasNotify(payloads, Notify.SA_RESOURCE_INFO) ? resourcePayloads(chosen.config, 0) : [];
     return [...resources, ...mode, proposal, ...selectors];

@@ -109,7 +109,7 @@ export const readAuthAnswer = (turn: Turn, sa: IkeSa, payloads: readonly Payload
   }
   const peerId = checkPeer(peering, state, payloads, sa.path.remote.address);
   sa.requests.answered();
-  sa.peerId = peerId;
+  turn.core.recognize(sa, peerId);
   const { keys, suite, opening, offer } = state;
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
   firstChild(turn, sa, { keys, opening, offer }, payloads);
@@ -195,8 +195,8 @@ const firstChild = (
   }
   try {
     const agreed = readChildAnswer(offer, payloads);
-    installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
     noteResources(sa, agreed.config, payloads);
+    installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
   } catch (problem) {
     if (!(problem instanceof IkeError)) throw problem;
     childFailed(turn, sa, offer, problem);

@@ -28,7 +28,6 @@ export const establish = (turn: Turn, sa: IkeSa, begun: Begun): void => {
   if (sa.peering === undefined) throw new RangeError("an IKE SA cannot be up without a connection");
   sa.become(establishedState(turn, sa.peering, begun));
   turn.core.halfOpen.delete(sa);
-  turn.core.knownPeers.add(sa);
   sa.origin = { role: sa.role, lowestNonce: begun.lowestNonce };
   sa.peering.succeeded();
   startTimers(turn, sa);

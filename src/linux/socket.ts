@@ -20,6 +20,8 @@ export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_MARK = 36;
 export const SO_ATTACH_REUSEPORT_CBPF = 51;
+const SO_MEMINFO = 55;
+const MEMINFO_DROPS = 8 * 4; // SK_MEMINFO_DROPS, in octets
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 export const IPPROTO_IP = 0;
@@ -51,6 +53,16 @@ export const getOption = (fd: number, level: number, option: number): number => 
   const memory = Memory.allocate(8);
   const result = libc.getsockopt(fd, level, option, memory, 0, 4, 4);
   return result < 0 ? result : memory.view.getInt32(0, true);
+};
+
+/**
+ * What came for a socket and was dropped, most of it because the buffer was full; a train of datagrams (UDP_GRO) counts as
+ * one. 0 before Linux 4.12.
+ */
+export const overrunsOf = (fd: number): number => {
+  const memory = Memory.allocate(MEMINFO_DROPS + 8);
+  const result = libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, 0, MEMINFO_DROPS + 4, MEMINFO_DROPS + 4);
+  return result < 0 ? 0 : memory.view.getUint32(MEMINFO_DROPS, true);
 };
 
 /** Ask for big buffers: past the system's limit with CAP_NET_ADMIN, else as much as it grants. A wish, not a need. */

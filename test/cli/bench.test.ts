@@ -53,7 +53,10 @@ describe("wrong options end with status 2 and say what is right", () => {
     [["tunnel", "--seconds", "0.5"], /^espalier: seconds: expected a whole number/],
     [["tunnel", "--offloads", "maybe"], /Expected on or off/],
     [["tunnel", "--encap", "yes"], /^espalier: encap: expected auto, force, never, not yes\n/],
-    [["tunnel", "--peer", "wireguard"], /^espalier: peer: expected self, plain, not wireguard\n/],
+    [
+      ["tunnel", "--peer", "wireguard"],
+      /^espalier: peer: expected self, plain, strongswan, wireguard-go, not wireguard\n/,
+    ],
     [["tunnel", "--engine", "quantum"], /^espalier: engine: expected auto, /],
     [["tunnel", "--suite", "aes"], /^espalier: no suite is called aes\n/],
   ])("bench %j", async (words, message) => {
@@ -64,7 +67,7 @@ describe("wrong options end with status 2 and say what is right", () => {
 });
 
 const KEYS =
-  "suite direction size workers sas engine esn window seconds packets pps gbps cpuNsPerPacket drops ceiling ceilingPps share".split(
+  "suite direction size workers sas engine esn window seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples".split(
     " ",
   );
 

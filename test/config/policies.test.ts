@@ -103,6 +103,11 @@ test("a child shares an interface that is there, and has none beside it", () => 
   );
 });
 
+test("an interface with IPv6 has an MTU that IPv6 takes (RFC 8200 §5)", () => {
+  const small = text("").replace("routes: [10.2.0.0/16]", "mtu: 1000, routes: [2001:db8::/64]");
+  expect(complaintsOf(small)).toEqual([expect.stringContaining("interfaces.esp0.mtu: expected auto or at least 1280")]);
+});
+
 test("a child may wait for its first packet", () => {
   const [connection] = parseConfig(text("", { data: ", start: trap" })).connections;
   expect(connection?.children.map(({ start }) => start)).toEqual(["connection", "trap"]);

@@ -150,9 +150,19 @@ const packet: fc.Arbitrary<Sent> = fc.oneof(
     protocol: fc.constantFrom(6, 17, 58),
     sourcePort: ports,
     destinationPort: ports,
-    fragmentOffset: fc.constant(0),
+    fragmentOffset: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.constant(185)),
   }),
 );
+
+const FRAGMENT = 44;
+
+/** Later fragments of IPv6 have a header of their own (RFC 8200 §4.5). */
+const octetsOf = (sent: Sent): Uint8Array => {
+  if (sent.version === 4 || sent.fragmentOffset === 0) return ipPacket(sent);
+  const packet = ipPacket({ ...sent, protocol: FRAGMENT, length: 72 });
+  packet.set([sent.protocol, 0, sent.fragmentOffset >> 5, (sent.fragmentOffset << 3) & 0xff, 0, 0, 0, 1], 40);
+  return packet;
+};
 
 const swapped = ({ local, remote, ...rest }: Entry): Entry => ({ ...rest, local: remote, remote: local });
 
@@ -214,7 +224,7 @@ test.each([
         });
         a.plane.setPolicies(atA.id, listFor(listA, idsA));
         b.plane.setPolicies(atB.id, listFor(peers, idsB));
-        const octets = packets.map((one) => ipPacket(one));
+        const octets = packets.map(octetsOf);
         for (const one of octets) atA.tun.inject(one);
         settle(a, b);
 
@@ -330,6 +340,14 @@ test("policies that name no child of the interface, and more than there is room 
   const protect = (child: number): PlanePolicy => ({ action: "protect", child, ...NET_A });
   expect(() => a.plane.setPolicies(atA.id, [protect(stranger)])).toThrow(/no child of it/);
   expect(() => a.plane.setPolicies(atA.id, [{ action: "protect", ...NET_A }])).toThrow(/no child of it/);
+  const plain = a.addTunnel();
+  expect(() => a.plane.addChild(plain.id)).toThrow(/has no children/);
+  expect(() => a.plane.setPolicies(plain.id, [])).toThrow(/has no children/);
+  const named = a.plane.addChild(atA.id);
+  a.plane.setPolicies(atA.id, [protect(named)]);
+  await expect(a.plane.removeTunnel(named)).rejects.toThrow(/a policy names child/);
+  a.plane.setPolicies(atA.id, []);
+  await a.plane.removeTunnel(named);
   const small = await MemorySite.start("127.0.0.4", { policyOctets: 512 });
   running.push(small);
   const tunnel = small.addTunnel(undefined, { hasChildren: true });

@@ -46,6 +46,18 @@ test("after the fallback the initiator asks for a pair for each other resource, 
   expect([...disagreements(peers), ...gaps(peers)]).toEqual([]);
 });
 
+test.each([
+  { ofA: 3, ofB: 2, pairs: [3, 2] },
+  { ofA: 3, ofB: 1, pairs: [1, 1] },
+])("with the first pair both know how many are to come: $ofA wanted here, $ofB there", ({ ofA, ofB, pairs }) => {
+  const { a, b, connect } = twoPeers({
+    a: { children: [child({ sas: ofA })] },
+    b: { children: [child({ sas: ofB })] },
+  });
+  connect();
+  expect([a, b].map((peer) => peer.data.sending("net")?.pairs)).toEqual(pairs);
+});
+
 test("a pair beside another has its suite and its narrowed selectors", () => {
   const peers = twoPeers({
     a: {

@@ -11,7 +11,7 @@ import { SeededRandom } from "../support/seeded-random.ts";
 import { child, connection, disagreementsOf, identity, Peer } from "../support/two-peers.ts";
 
 /** `SIMULATION_SEED=183` runs one alone, `SIMULATION_SEEDS=6000` more of them, `SIMULATION_FROM=2000` later ones. */
-const { SIMULATION_SEED: ONLY, SIMULATION_SEEDS: SEEDS = "100", SIMULATION_FROM: FROM = "0" } = process.env;
+const { SIMULATION_SEED: ONLY, SIMULATION_SEEDS: SEEDS = "60", SIMULATION_FROM: FROM = "0" } = process.env;
 
 const NAMES = ["a", "b", "c"] as const;
 type Name = (typeof NAMES)[number];

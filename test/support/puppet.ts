@@ -47,8 +47,8 @@ export class Puppet {
     this.spiI = random.bytes(8);
   }
 
-  /** IKE_SA_INIT; after it the keys are there. */
-  begin(): void {
+  /** IKE_SA_INIT; after it the keys are there. `wait`: for a gateway that has to compute for a while. */
+  begin(wait: () => void = () => {}): void {
     const method = kexById(31)!;
     const keyPair = generateKeyPair(method);
     const ni = this.#random.bytes(32);
@@ -58,7 +58,10 @@ export class Puppet {
       kePayload(method.id, keyPair.publicValue),
       noncePayload(ni),
     ]);
-    const [answer] = this.deliver(request);
+    const before = this.#link.sent.length;
+    this.deliver(request);
+    wait();
+    const [answer] = this.heard(before);
     const { header: answered, payloads } = parseMessage(answer!);
     const [sa, ke, nonce] = [find(payloads, "SA")!, find(payloads, "KE")!, find(payloads, "Nonce")!];
     const { suite } = chooseIke(sa, PROPOSAL)!;
