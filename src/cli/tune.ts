@@ -97,7 +97,7 @@ const suiteOf = (proposal: string): { readonly name: string } | undefined =>
 const rowsOf = ({ measured }: TuneResult) =>
   measured.map(({ candidate, score, samples, isFinalist }) => ({
     ...candidate,
-    isFinalist,
+    finalist: isFinalist ? 1 : 0,
     score,
     gbps: middle(samples.map(({ gbps }) => gbps)),
     samples: samples.map(({ gbps }) => gbps),
