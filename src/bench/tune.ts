@@ -55,7 +55,7 @@ export interface TuneResult extends TuneOutcome {
   readonly reasons: readonly string[];
 }
 
-const WARM_UP = 0.4; // seconds
+const WARM_UP = 1; // seconds: iperf3 counts whole ones
 const SECONDS = 1;
 
 /** Rejects with ESPALIER_USAGE for an option out of its range. */
