@@ -162,6 +162,8 @@ const figureOf = (
       return [scene.name, `${of}`, `${knee.workers}`, number(knee.pps), WHY[knee.limit]];
     }),
   );
+  const knee = kneeOf(cost, { ...SCENES[0], processors }, MOST);
+  const mark = { at: `${knee.workers}`, text: `knee here: ${WHY[knee.limit]}` };
   return {
     id,
     title,
@@ -174,6 +176,7 @@ const figureOf = (
       categories: WORKERS.map(String),
       xTitle: "workers",
       yTitle: "packets/s",
+      ...(WORKERS.includes(knee.workers) ? { mark } : {}),
       series: [...series, here, ...(measured.length === 0 ? [] : [found])],
     },
     head: ["flows", "processors", "knee at workers", "packets/s there", "why not more"],

@@ -77,9 +77,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
       const before = loadAverage();
       const notes: string[] = [];
       const say = (line: string): void => {
-        if (notes.includes(line)) return;
-        notes.push(line);
-        terminal.err(`${line}\n`);
+        if (!notes.includes(line)) notes.push(line); // told when the progress bar is gone
       };
       const { json: _, ...settings } = options;
       const progress = startProgress(terminal, options.json === true);
@@ -96,6 +94,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
         },
         notes,
       ).finally(() => progress.end());
+      for (const note of notes) terminal.err(`${note}\n`);
       terminal.out(
         options.json === true
           ? `${JSON.stringify(rows, null, 2)}\n`

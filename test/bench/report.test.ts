@@ -150,7 +150,7 @@ test("Markdown has the same tables", () => {
 test("a busy machine is said", async () => {
   const [first] = RESULTS;
   const busy = { ...first!, result: { ...first!.result, load: { before: 99, after: 99 } } };
-  expect((await makeReport([busy])).markdown).toContain("sizes: the machine was busy before it began (load 99.00)");
+  expect((await makeReport([busy])).markdown).toContain("The machine was busy before these began: sizes (load 99.00)");
 });
 
 test("what is not there makes no figure", async () => {
