@@ -42,7 +42,7 @@ class Contender {
       true,
     );
     for (let i = 0; i < BURST; i++) {
-      this.#ops.keys[i] = key;
+      this.#ops.keys[i] = key.handle;
       this.#ops.headAt[i] = i * stride;
       this.#ops.textAt[i] = i * stride + ESP_HEADER + suite.ivLength;
       this.#ops.textLength[i] = text;

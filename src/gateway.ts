@@ -2,7 +2,7 @@
  * The gateway: the composition root. IKE decides (sans I/O), the data plane carries, and here what one wants of the other
  * becomes real: sockets, timers, the control socket; pairs of SAs and their interfaces in `gateway/pairs.ts`.
  */
-import { randomBytes, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import type { Config } from "./config/config.ts";
 import { toConnections } from "./config/connections.ts";
@@ -11,6 +11,7 @@ import { createLog, type Log, type LogEntry } from "./control/log.ts";
 import { type ControlServer, serveControl } from "./control/server.ts";
 import type { GatewayStatus } from "./control/status.ts";
 import { VERSION } from "./control/version.ts";
+import { RandomPool } from "./crypto/random-pool.ts";
 import { describeChoice, type EngineChoice } from "./crypto/select-engine.ts";
 import { Plane, type PlaneEvent } from "./dataplane/plane.ts";
 import { EspalierError } from "./errors.ts";
@@ -142,10 +143,11 @@ export class Gateway {
       engine: choice.plan,
       policyOctets: policyRoom(interfaces.reduce((sum, { policies }) => sum + policies.length, 0)),
     });
+    const random = new RandomPool();
     const manager = new IkeManager(
       connections,
       {
-        random: (length) => new Uint8Array(randomBytes(length)),
+        random: (length) => random.take(length),
         reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnels.idOf(connection, child), resource),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),

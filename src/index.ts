@@ -4,12 +4,23 @@ export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
 export { benchIke } from "./bench/ike.ts";
 export { benchIdle, type IdleBenchOptions, type IdleBenchResult, type IdleSide } from "./bench/ike-idle.ts";
-export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork, Stall } from "./bench/ike-rows.ts";
+export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork } from "./bench/ike-rows.ts";
 export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
 export { makeReport, type Report } from "./bench/report.ts";
 export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "./bench/result.ts";
-export { benchTunnel, type TunnelBenchOptions, type TunnelBenchResult } from "./bench/tunnel.ts";
+export { benchSad, type SadBenchOptions, type SadBenchRow } from "./bench/sad.ts";
+export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
+export { type TuneOptions, type TuneResult, tune } from "./bench/tune.ts";
+export {
+  benchTunnel,
+  peerUnavailable,
+  type TunnelBenchOptions,
+  type TunnelBenchResult,
+  type TunnelPeer,
+} from "./bench/tunnel.ts";
+export { measureInTurns } from "./bench/turns.ts";
+export { type AppliedSettings, applySettings } from "./config/apply-settings.ts";
 export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";
 export { describeConfig } from "./config/describe.ts";
 export { ConfigError, formatComplaint, loadConfig, parseConfig } from "./config/load.ts";
@@ -23,6 +34,7 @@ export type {
   Counters,
   GatewayStatus,
   IkeSaReport,
+  InterfaceReport,
   Traffic,
   WorkerReport,
 } from "./control/status.ts";

@@ -2,6 +2,7 @@
  * IP addresses and prefixes as text and as octets (4 or 16), for the control plane. Text is always in its canonical form
  * (RFC 5952 for IPv6), so two addresses are equal when their texts are.
  */
+import { isIPv4 } from "node:net";
 import ipaddr from "ipaddr.js";
 
 export type Family = 4 | 6;
@@ -20,6 +21,7 @@ export interface Prefix {
 
 /** Canonical text of an address, or undefined when it is none. Zone indexes and IPv4 shorthands are refused. */
 export const canonicalAddress = (text: string): string | undefined => {
+  if (isIPv4(text)) return text; // the usual one, for every message: it has one form
   if (text.includes("%")) return undefined;
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text).toString();
   return text.includes(":") && ipaddr.IPv6.isValid(text) ? ipaddr.IPv6.parse(text).toRFC5952String() : undefined;
@@ -29,6 +31,7 @@ export const familyOf = (address: string): Family => (address.includes(":") ? 6 
 
 /** Four or sixteen octets. Throws a RangeError when `address` is not one: validate what users write first. */
 export const addressBytes = (address: string): Uint8Array => {
+  if (isIPv4(address)) return Uint8Array.from(address.split("."), Number);
   if (canonicalAddress(address) === undefined) throw new RangeError(`not an IP address: ${address}`);
   return new Uint8Array(ipaddr.parse(address).toByteArray());
 };

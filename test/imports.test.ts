@@ -130,8 +130,10 @@ test("no file needs itself at run time", () => {
 });
 
 /** What an IKE SA is made of knows each other: its SAs, its requests, its connection, the turn that changes them. */
-const IKE_STATE =
-  "backoff child-sa core exchange half-open ike-sa last-answers outgoing peering requests task turn".split(" ");
+const IKE_STATE = (
+  "backoff child-sa core exchange half-open ike-sa key-works last-answers outgoing peering peerings " +
+  "requests task turn"
+).split(" ");
 
 test("the only circle of types in ike is its state", () => {
   const circle = inCircles((name) => importsOf(name)).filter((name) => roomOf(name) === "ike");

@@ -9,6 +9,8 @@ export interface ChartSeries {
   readonly spread?: readonly (readonly [number, number] | null)[];
   /** A limit or a prediction, not a measurement: dashed. */
   readonly isReference?: boolean;
+  /** The series that it is about, whose colour it has. */
+  readonly of?: string;
 }
 
 /** Values over a few names. */
@@ -40,10 +42,10 @@ export type Chart = CategoryChart | PointChart;
 export const WIDTH = 860;
 const PLOT = 300;
 const TITLE_ROOM = 46;
-const LEGEND_LINE = 22;
-/** Octets of the font that a legend's entry takes, about: its width decides how many lines there are. */
-const CHARACTER = 7.5;
-const ENTRY = 62;
+const LEGEND_LINE = 40;
+/** Width of a character, and of what is around the name, of a legend's entry: they decide how many lines there are. */
+const CHARACTER = 7.2;
+const ENTRY = 60;
 
 /** Okabe and Ito's colours, which stay apart for all kinds of sight; the yellow, pale on paper, left out. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"];
@@ -125,10 +127,14 @@ const whiskers = (series: ChartSeries, index: number, bars: number, slot: number
 
 const BAR_ROOM = 0.76;
 
+/** Of the font's size, the mean width of a character: of a wide font, as there is no screen to ask. */
+const WIDE = 0.6;
+
 const categoryOption = (chart: CategoryChart, legend: object, top: number): EChartsOption => {
   const isBars = chart.kind === "bars";
   const drawn = chart.series.map((series, index): SeriesOption => {
-    const colour = COLOURS[index % COLOURS.length]!;
+    const about = chart.series.findIndex(({ name }) => name === series.of);
+    const colour = COLOURS[(about < 0 ? index : about) % COLOURS.length]!;
     const data = series.values.map((value) => value ?? "-");
     const mark =
       index === 0 && chart.mark !== undefined
@@ -137,7 +143,7 @@ const categoryOption = (chart: CategoryChart, legend: object, top: number): ECha
               silent: true,
               symbol: "none",
               lineStyle: { color: INK, type: "dotted" as const },
-              label: { formatter: chart.mark.text, color: INK, fontFamily: FONT, fontSize: 12 },
+              label: { formatter: chart.mark.text, align: "left" as const, color: INK, fontFamily: FONT, fontSize: 12 },
               data: [{ xAxis: chart.mark.at }],
             },
           }
@@ -216,17 +222,22 @@ const pointOption = (chart: PointChart, legend: object, top: number): EChartsOpt
       symbol: SYMBOLS[index % SYMBOLS.length]!,
       symbolSize: 5,
       itemStyle: { color: colour },
-      lineStyle: { color: colour, width: 2 },
+      lineStyle: { color: colour, width: 2, type: index < COLOURS.length ? "solid" : "dotted" },
     };
   }),
 });
 
 /** One `<svg>` element. ECharts is loaded when the first chart is drawn. */
 export const drawChart = async (chart: Chart): Promise<string> => {
-  const { init } = await import("echarts");
+  const { init, setPlatformAPI } = await import("echarts");
+  setPlatformAPI({
+    measureText: (text, font = "12px") => ({
+      width: text.length * Number.parseFloat(/[\d.]+(?=px)/.exec(font)?.[0] ?? "12") * WIDE,
+    }),
+  });
   const names = chart.series.map(({ name }) => name);
   const lines = legendLines(names);
-  const top = 14 + lines * LEGEND_LINE;
+  const top = lines * LEGEND_LINE;
   const height = top + PLOT + TITLE_ROOM;
   const legend = {
     data: names,

@@ -14,7 +14,7 @@ export interface EspThreadInit extends Omit<EspLoadOptions, "suite"> {
   readonly seconds: number;
   /** Parts that the time is divided into: between two of them something else may be measured. */
   readonly turns: number;
-  /** Time the engine alone as well. */
+  /** Others measure between the turns, and the engine alone is timed as well. */
   readonly alone: boolean;
   /** Words: threads that are ready, turns that threads have done, threads that failed, the turn that may begin. */
   readonly board: SharedArrayBuffer;
@@ -67,7 +67,7 @@ const measured = (init: EspThreadInit, board: Int32Array): EspTurn[] => {
   while (turns.length < init.turns && Atomics.load(board, FAILED) === 0) {
     const turn = turns.length + 1;
     awaitTurn(board, turn);
-    for (let i = 0; i < REMEMBER; i++) batch();
+    if (init.alone) for (let i = 0; i < REMEMBER; i++) batch();
     const ms = (init.seconds * 1000) / init.turns;
     turns.push({ ...oneTurn(batch, passed, ms), alone: init.alone ? engineAlone(load, init, ms * ALONE) : undefined });
     Atomics.add(board, DONE, 1);

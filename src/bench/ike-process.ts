@@ -7,7 +7,7 @@ import { IkeSockets } from "../gateway/ike-sockets.ts";
 import { InitQueue } from "../gateway/init-queue.ts";
 import { openIkePort } from "../linux/ike-port.ts";
 import { IkeLoad } from "./ike-load.ts";
-import type { IkeWork, Stall } from "./ike-rows.ts";
+import { type IkeWork, STALL_RESOLUTION } from "./ike-rows.ts";
 import { IkeSite, type IkeSiteOptions, type PairProof } from "./ike-site.ts";
 
 export type Order =
@@ -32,7 +32,8 @@ export interface Looked {
   readonly seconds: number;
   /** ms of processor time of this process. */
   readonly cpu: number;
-  readonly stall: Stall;
+  /** ms that a timer was late. */
+  readonly stall: { readonly p99: number; readonly longest: number };
   /** Octets of memory that are resident. */
   readonly resident: number;
   readonly heapUsed: number;
@@ -55,7 +56,7 @@ class IkeProcess {
   readonly #load: IkeLoad;
   readonly #sockets: IkeSockets;
   readonly #queue: InitQueue;
-  readonly #delays = monitorEventLoopDelay({ resolution: 1 });
+  readonly #delays = monitorEventLoopDelay({ resolution: STALL_RESOLUTION });
   readonly #beat: NodeJS.Timeout;
   #next: NodeJS.Immediate | undefined;
   #pace: NodeJS.Timeout | undefined;
@@ -151,7 +152,7 @@ class IkeProcess {
       latencies: this.#load.latencies.splice(0),
       seconds: (performance.now() - at) / 1000,
       cpu: (spent.user + spent.system) / 1000,
-      stall: { p99: this.#delays.percentile(99) / 1e6, longest: this.#delays.max / 1e6 },
+      stall: { p99: late(this.#delays.percentile(99)), longest: late(this.#delays.max) },
       resident: rss,
       heapUsed,
       pairs: this.#site.pairs,
@@ -178,17 +179,20 @@ class IkeProcess {
   }
 }
 
+/** Of the ns between two looks, the ms that were too much. */
+const late = (ns: number): number => Math.max(0, ns / 1e6 - STALL_RESOLUTION);
+
 const serve = (tell: (told: Told) => void): void => {
-  let process_: IkeProcess | undefined;
+  let gateway: IkeProcess | undefined;
   let proofKey = "";
   const obey = async (order: Order): Promise<Told> => {
     if (order.order !== "open") {
-      if (process_ === undefined) throw new RangeError("it is not open");
-      return process_.obey(order, proofKey);
+      if (gateway === undefined) throw new RangeError("it is not open");
+      return gateway.obey(order, proofKey);
     }
     proofKey = order.proofKey;
-    process_ = await IkeProcess.open(order.site);
-    process_.prove(proofKey);
+    gateway = await IkeProcess.open(order.site);
+    gateway.prove(proofKey);
     return { kind: "done" };
   };
   process.on("message", (order: Order) => {
@@ -196,7 +200,7 @@ const serve = (tell: (told: Told) => void): void => {
       tell({ kind: "failed", message: error instanceof Error ? error.message : String(error) }),
     );
   });
-  process.on("disconnect", () => process.exit(1)); // nobody is left to measure for
+  process.on("disconnect", () => process.exit()); // nobody is left to measure for
 };
 
 if (process.send !== undefined) serve((told) => process.send?.(told));

@@ -1,6 +1,7 @@
 /** What `espalier bench ike` is asked for and what it answers: each key exchange has a row in memory and one with sockets. */
 import { KEX_METHODS, kexByName } from "../crypto/kex.ts";
 import { EspalierError } from "../errors.ts";
+import { LONGEST_STALL, measureAnswer } from "../gateway/slow-key-exchanges.ts";
 
 /** How two gateways meet: in one thread without sockets, or in two processes over UDP on the loopback interface. */
 export type IkeTransport = "memory" | "udp";
@@ -24,41 +25,43 @@ export interface IkeBenchOptions {
   readonly rekeys?: boolean;
   /** Begun a second, 0.1 to 100000, over UDP; default as many as can be. */
   readonly rate?: number;
-  /** Over UDP: what takes long is computed in threads, as the gateway does; default true. */
-  readonly keyThreads?: boolean;
+  /** Over UDP: ms above which a key exchange is computed in threads, 0 to 1000, or `never`; default 5, as in the gateway. */
+  readonly keyThreads?: number | "never";
   /** Default both. */
   readonly transports?: readonly IkeTransport[];
 }
 
-/** ms between two turns of the event loop, looked at every ms: what others wait. */
-export interface Stall {
-  readonly p99: number;
-  readonly longest: number;
-}
-
 export interface IkeBenchRow {
-  readonly work: IkeWork;
-  readonly kex: string;
-  readonly auth: "psk";
+  readonly what: IkeWork;
+  readonly keyExchange: string;
+  readonly authentication: "psk";
   readonly transport: IkeTransport;
-  readonly concurrency: number;
+  /** Connections at once. */
+  readonly clients: number;
   /** That was asked for; null: as many as can be. */
   readonly rate: number | null;
-  /** Whether there were threads for key exchanges that take long. */
-  readonly keyThreads: boolean;
+  /** ms above which a key exchange is computed in threads; null: never. */
+  readonly keyThreads: number | null;
   /** Timed. */
   readonly seconds: number;
   readonly count: number;
   readonly perSecond: number;
   /** From the initiator's beginning until it has what it wanted: both SAs of a pair, or a new IKE SA. */
-  readonly latencyMs: { readonly p50: number; readonly p99: number };
+  readonly p50Ms: number;
+  readonly p99Ms: number;
   /**
-   * Processor time of one, by side: with `udp` of the process, its system calls among it; with `memory` the time in the
-   * core of the one and the other.
+   * Processor time of one, by side: with `udp` of the process, its system calls and threads among it; with `memory` the time
+   * in the core of the one and the other.
    */
-  readonly cpuMs: { readonly initiator: number; readonly responder: number };
-  /** How long the event loop of each side was held up; null in memory. */
-  readonly stallMs: { readonly initiator: Stall; readonly responder: Stall } | null;
+  readonly initiatorCpuMs: number;
+  readonly responderCpuMs: number;
+  /** Of that what the key exchange is, a key pair and an agreement, measured alone before the row: the best of three. */
+  readonly keyExchangeMs: number;
+  /** How long a timer of each side's event loop, every ms, was late: what others wait. Null in memory. */
+  readonly initiatorStallP99Ms: number | null;
+  readonly initiatorStallMs: number | null;
+  readonly responderStallP99Ms: number | null;
+  readonly responderStallMs: number | null;
   /** Messages that were sent again, and IKE SAs that were asked for a cookie: part of the figure where they are not 0. */
   readonly retransmissions: number;
   readonly cookies: number;
@@ -71,7 +74,7 @@ export interface IkeTask {
   readonly concurrency: number;
   readonly seconds: number;
   readonly rate: number | undefined;
-  readonly keyThreads: boolean;
+  readonly keyThreads: number | undefined;
 }
 
 const refuse = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
@@ -95,7 +98,8 @@ export const ikeTasks = (options: IkeBenchOptions): IkeTask[] => {
   if (auth !== "psk") throw refuse(`authentication is psk, not ${auth}`);
   const seconds = within(options.seconds ?? 3, 0.1, 600, "seconds");
   const concurrency = whole(options.concurrency ?? 8, 1, 256, "concurrency");
-  const { keyThreads = true } = options;
+  const { keyThreads: asked = LONGEST_STALL } = options;
+  const keyThreads = asked === "never" ? undefined : within(asked, 0, 1000, "key threads");
   const rate = options.rate === undefined ? undefined : within(options.rate, 0.1, 100_000, "rate");
   for (const transport of transports)
     if (transport !== "udp" && transport !== "memory") throw refuse(`transports are udp and memory, not ${transport}`);
@@ -116,5 +120,20 @@ export const kexName = (text: string): string => {
 };
 
 /** Of values in order, the one that a share of them does not exceed. NaN when there are none. */
-export const percentile = (sorted: ArrayLike<number>, share: number): number =>
+const percentile = (sorted: ArrayLike<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+
+/** ms between two looks at the event loop: what a stall is longer than. */
+export const STALL_RESOLUTION = 1;
+
+/** How a row's figures come out of what its initiator took for each. */
+export const latenciesOf = (latencies: readonly number[]): Pick<IkeBenchRow, "count" | "p50Ms" | "p99Ms"> => {
+  const sorted = Float64Array.from(latencies).sort();
+  return { count: sorted.length, p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99) };
+};
+
+/** ms of a key pair and an agreement of this method, which is one of ours. */
+export const keyExchangeTime = (name: string): number => {
+  const method = kexByName(name);
+  return method === undefined ? Number.NaN : measureAnswer(method);
+};

@@ -3,8 +3,9 @@
  * in and removed from. There are no TUN devices, routes and worker threads, nothing is encrypted with the SAs, and what the
  * core would log is dropped.
  */
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { wipe } from "../bytes.ts";
+import { RandomPool } from "../crypto/random-pool.ts";
 import { Plane } from "../dataplane/plane.ts";
 import { EspalierError } from "../errors.ts";
 import { KeyPool } from "../gateway/key-pool.ts";
@@ -32,8 +33,8 @@ export interface IkeSiteOptions {
   readonly pfs: boolean;
   /** ms; undefined: nobody asks. */
   readonly liveness: number | undefined;
-  /** Key exchanges that take long are computed in threads, as the gateway does. */
-  readonly keyThreads: boolean;
+  /** ms above which a key exchange is computed in threads; undefined: never. */
+  readonly keyThreads: number | undefined;
 }
 
 /** Keys of a connection's pair as this side has them: proofs that tell nothing but whether they are equal. */
@@ -53,8 +54,11 @@ export interface IkeSiteEvents {
 }
 
 const HOUR = 3_600_000;
-/** More pairs than connections: those that were removed wait for the workers before their slot is used again. */
-const SLOTS = 65_536;
+/** Slots of a gateway, and how many more than connections: those that were removed wait before they are used again. */
+const SLOTS = 4096;
+const SPARE = 2048;
+
+const slotsFor = (connections: number): number => Math.max(SLOTS, 2 ** Math.ceil(Math.log2(connections + SPARE)));
 
 const required = <T>(value: T | undefined): T => {
   if (value === undefined) throw new RangeError("a benchmark's own configuration is wrong");
@@ -120,11 +124,13 @@ export class IkeSite {
     this.#tunnel = plane.addTunnel({ tunFds: [this.#tun] });
     plane.addSockets({ address: options.addresses[options.role], udp: [], raw: [] });
     const connections = Array.from({ length: options.connections }, (_, n) => connectionOf(options, n));
-    const slow = options.keyThreads ? slowKeyExchanges(connections.slice(0, 1)) : new Set<number>();
+    const random = new RandomPool();
+    const longest = options.keyThreads ?? Number.POSITIVE_INFINITY;
+    const slow = slowKeyExchanges(connections.slice(0, 1), longest);
     this.manager = new IkeManager(
       connections,
       {
-        random: (length) => new Uint8Array(randomBytes(length)),
+        random: (length) => random.take(length),
         reserveSpi: () => plane.reserveSpi(this.#tunnel),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
@@ -142,7 +148,12 @@ export class IkeSite {
 
   /** `send` brings a message to the other side. */
   static async open(options: IkeSiteOptions, send: (path: Path, bytes: Uint8Array) => void): Promise<IkeSite> {
-    const plane = await Plane.start({ workers: 1, engine: "node", slots: SLOTS, inThread: true });
+    const plane = await Plane.start({
+      workers: 1,
+      engine: "node",
+      slots: slotsFor(options.connections),
+      inThread: true,
+    });
     return new IkeSite(options, plane, send);
   }
 

@@ -7,12 +7,15 @@ import { close } from "../linux/libc.ts";
 import { boundEndpoint } from "../linux/socket.ts";
 import type { Looked, Order, Told } from "./ike-process.ts";
 import { checkProofs } from "./ike-proofs.ts";
-import { type IkeBenchRow, type IkeTask, percentile } from "./ike-rows.ts";
+import { type IkeBenchRow, type IkeTask, keyExchangeTime, latenciesOf } from "./ike-rows.ts";
 import type { IkeSiteOptions, PairProof } from "./ike-site.ts";
 
 const ADDRESSES = { initiator: "127.77.0.1", responder: "127.77.0.2" };
-/** Before the clock runs, ms: the compiler is to have finished. */
+/** Before the clock runs, ms, but no longer than it runs: the compiler is to have finished. */
 const WARM_UP = 1000;
+
+/** How long a process may take to end, ms. */
+const GRACE = 2000;
 
 const pause = (ms: number): Promise<void> => new Promise((wake) => setTimeout(wake, ms));
 
@@ -48,9 +51,15 @@ class Child {
     return told.looked;
   }
 
-  end(): void {
+  /** It ends when nobody talks to it any more; one that does not is ended. */
+  async end(): Promise<void> {
     this.#answer = undefined;
-    this.#process.kill("SIGKILL");
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), GRACE);
+    if (this.#process.connected) this.#process.disconnect();
+    await ended;
+    clearTimeout(timer);
   }
 }
 
@@ -82,7 +91,7 @@ export const withPair = async <T>(
     checkProofs(site.connections, await pair.initiator.proofs(), await pair.responder.proofs());
     return await act(pair);
   } finally {
-    for (const child of Object.values(pair)) child.end();
+    await Promise.all(Object.values(pair).map((child) => child.end()));
   }
 };
 
@@ -94,26 +103,31 @@ export const measureOverUdp = ({
   rate,
   keyThreads,
 }: IkeTask): Promise<IkeBenchRow> => {
+  const keyExchangeMs = keyExchangeTime(kex);
   const site = { connections: concurrency, kex, pfs: work === "rekey-child-pfs", liveness: undefined, keyThreads };
   return withPair(site, async (pair) => {
     const { initiator, responder } = pair;
     await initiator.obey({ order: "repeat", work, connections: concurrency, rate });
-    await pause(WARM_UP);
+    await pause(Math.min(WARM_UP, seconds * 1000));
     const before = { initiator: await initiator.look(), responder: await responder.look() };
     await pause(seconds * 1000);
     const after = { initiator: await initiator.look(true), responder: await responder.look() };
-    const sorted = Float64Array.from(after.initiator.latencies).sort();
-    const count = sorted.length;
+    const latencies = latenciesOf(after.initiator.latencies);
+    const { count } = latencies;
     if (count === 0) throw new EspalierError("ESPALIER_PLATFORM", `nothing was done within ${seconds} s`);
     const since = (role: keyof Pair, reason: string): number =>
       (after[role].counters[reason] ?? 0) - (before[role].counters[reason] ?? 0);
     return {
-      ...{ work, kex, auth: "psk", transport: "udp", concurrency, seconds: after.initiator.seconds, count },
+      ...{ what: work, keyExchange: kex, authentication: "psk", transport: "udp", clients: concurrency },
+      ...{ rate: rate ?? null, keyThreads: keyThreads ?? null, seconds: after.initiator.seconds, ...latencies },
       perSecond: count / after.initiator.seconds,
-      latencyMs: { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) },
-      cpuMs: { initiator: after.initiator.cpu / count, responder: after.responder.cpu / count },
-      ...{ rate: rate ?? null, keyThreads },
-      stallMs: { initiator: after.initiator.stall, responder: after.responder.stall },
+      initiatorCpuMs: after.initiator.cpu / count,
+      responderCpuMs: after.responder.cpu / count,
+      keyExchangeMs,
+      initiatorStallP99Ms: after.initiator.stall.p99,
+      initiatorStallMs: after.initiator.stall.longest,
+      responderStallP99Ms: after.responder.stall.p99,
+      responderStallMs: after.responder.stall.longest,
       retransmissions: since("initiator", "retransmissions") + since("responder", "retransmissions"),
       cookies: since("responder", "cookies-sent"),
     };

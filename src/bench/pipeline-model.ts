@@ -62,9 +62,9 @@ export const sharesOf = ({ workers, tunnels, sas, flows, skew }: PipelineSetup):
 export const costAt = ({ packetNs, interference }: PipelineCost, running: number): number =>
   packetNs * (1 + interference * (Math.max(1, running) - 1));
 
-/** Workers that have something to do at once, at most. */
+/** Workers that run at once when the busiest one always does: others wait for packets in between. */
 export const runningOf = (shares: Float64Array, processors: number): number =>
-  Math.min(processors, shares.filter((share) => share > 0).length);
+  Math.min(processors, 1 / Math.max(...shares));
 
 export const predict = (cost: PipelineCost, setup: PipelineSetup): PipelinePrediction => {
   const shares = sharesOf(setup);

@@ -75,7 +75,9 @@ const group = (all: readonly ReportRow[], { x, by, fixed }: Grouping, least = 2)
     const key = JSON.stringify([...fixed, ...by].map((name) => whatOf(row, name)));
     lines.set(key, [...(lines.get(key) ?? []), row]);
   }
-  const long = [...lines.values()].filter((rows) => whatsOf(rows, x).length >= least);
+  const counts = [...lines.values()].map((rows) => whatsOf(rows, x).length);
+  const enough = Math.max(least, Math.max(...counts) / 2);
+  const long = [...lines.values()].filter((rows) => whatsOf(rows, x).length >= enough);
   const rows = keep(long.flat(), fixed);
   const kept = long.filter((line) => rows.includes(line[0]!));
   const axis = whatsOf(rows, x);
@@ -142,6 +144,7 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
         name: `${name}: limit`,
         values: of.map((row) => middle(row, "ceilingPps")),
         isReference: true,
+        of: name,
       }));
     figures.push({
       id: "throughput-by-size",

@@ -31,7 +31,7 @@ export const figuresOf = (results: readonly NamedResult[]): ReportFigure[] => {
     ...plainFigures(rowsOf(results, "spd"), "spd", "Policy lookups a second"),
     ...plainFigures(rowsOf(results, "sad"), "sad", "SA table operations a second"),
     ...plainFigures(rowsOf(results, "tune"), "tune", "Settings that tune measured"),
-    ...modelFigures(esp, processors),
+    ...modelFigures(esp, rowsOf(results, "tunnel"), processors),
   ];
 };
 
@@ -63,12 +63,21 @@ const floorText = (floors: readonly (number | null)[]): string => {
 
 const BUSY = 0.5;
 
-const warningsOf = (results: readonly NamedResult[]): string[] => [
-  ...results
+const warningsOf = (results: readonly NamedResult[]): string[] => {
+  const busy = results
     .filter(({ result }) => result.load.before > BUSY * result.machine.processors)
-    .map(({ name, result }) => `${name}: the machine was busy before it began (load ${result.load.before.toFixed(2)})`),
-  ...results.flatMap(({ name, result }) => result.notes.map((note) => `${name}: ${note}`)),
-];
+    .map(({ name, result }) => `${name} (load ${result.load.before.toFixed(2)})`);
+  const notes = [...new Set(results.flatMap(({ result }) => result.notes))];
+  const of = (note: string): string =>
+    results
+      .filter(({ result }) => result.notes.includes(note))
+      .map(({ name }) => name)
+      .join(", ");
+  return [
+    ...(busy.length === 0 ? [] : [`The machine was busy before these began: ${busy.join(", ")}`]),
+    ...notes.map((note) => `${of(note)}: ${note}`),
+  ];
+};
 
 const tableHtml = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
   const cells = (tag: string, words: readonly string[]): string =>
@@ -102,7 +111,10 @@ nav a { color: #0072b2; margin-right: 14px; white-space: nowrap; }
 @media print {
   body { padding: 0; max-width: none; font-size: 10.5pt; }
   nav { display: none; }
-  section { break-inside: avoid; margin: 14px 0; }
+  section { break-inside: avoid; margin: 12px 0; padding-top: 8px; }
+  svg { max-height: 72mm; }
+  p { max-width: none; margin: 2px 0 6px; }
+  th, td { padding: 1px 8px 1px 0; }
   .scroll { overflow: visible; }
   table { font-size: 8.5pt; }
 }`;

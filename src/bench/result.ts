@@ -108,18 +108,13 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     better: "more",
   },
   ike: {
-    what: ["what", "keyExchange", "authentication", "clients", "workers", "proposal", "threads"],
+    what: ["what", "keyExchange", "authentication", "transport", "clients", "rate", "keyThreads"],
     metric: "perSecond",
     unit: "1/s",
     better: "more",
   },
-  sad: { what: ["what", "sas"], metric: "perSecond", unit: "1/s", better: "more" },
-  spd: {
-    what: ["what", "policies", "rules", "order", "kind", "family", "direction"],
-    metric: "perSecond",
-    unit: "1/s",
-    better: "more",
-  },
+  sad: { what: ["work", "sas"], metric: "perSecond", unit: "1/s", better: "more" },
+  spd: { what: ["list", "family", "policies"], metric: "lookupsPerSecond", unit: "lookups/s", better: "more" },
   tune: { what: ["workers", "sas", "poll", "engine"], metric: "score", unit: "Gbit/s", better: "more" },
 };
 

@@ -201,6 +201,10 @@ const checked = (options: TunnelBenchOptions): Settings => {
 /** Programs, and Debian's packages of them. */
 const NEEDED = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3" };
 
+/** Why a peer cannot run here for want of its programs, or undefined. */
+export const peerUnavailable = (peer: string): string | undefined =>
+  peer === "strongswan" ? strongswanUnavailable() : peer === "wireguard-go" ? wireguardUnavailable() : undefined;
+
 const checkMachine = ({ offloads, peer }: Settings): void => {
   if (process.getuid?.() !== 0)
     throw new EspalierError("ESPALIER_PRIVILEGE", "bench tunnel makes network namespaces, which takes root", {
@@ -214,8 +218,7 @@ const checkMachine = ({ offloads, peer }: Settings): void => {
     });
   const noTun = peer === "plain" ? undefined : tunUnavailable();
   if (noTun !== undefined) throw noTun;
-  const noPeer =
-    peer === "strongswan" ? strongswanUnavailable() : peer === "wireguard-go" ? wireguardUnavailable() : undefined;
+  const noPeer = peerUnavailable(peer);
   if (noPeer !== undefined) throw new EspalierError("ESPALIER_PLATFORM", `the peer ${peer} cannot run here: ${noPeer}`);
 };
 
@@ -229,6 +232,7 @@ const measure = async (
   const before = loadAverage();
   const averageMs = await pingTime(processes, sites);
   const run = async (seconds: number, rate: number | undefined): Promise<Measured> => {
+    if (peer !== "self") await untilIdle(gateways.processes);
     const cpuBefore = cpuSeconds(gateways.processes);
     const carried = await moveTraffic(processes, sites, { streams, udp, rate, seconds });
     return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore };
@@ -280,6 +284,21 @@ const measure = async (
     load: [before, loadAverage()],
     machine: describeMachine(),
   };
+};
+
+const LOOK = 250; // ms
+const BUSY = 0.02; // s of processor time in between
+const LOOKS = 60;
+
+/** Some queue without a limit what they cannot do at once: it would be counted with what comes next. */
+const untilIdle = async (gateways: readonly Running[]): Promise<void> => {
+  let before = cpuSeconds(gateways);
+  for (let look = 0; look < LOOKS && gateways.length > 0; look++) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+    const now = cpuSeconds(gateways);
+    if (now - before <= BUSY) return;
+    before = now;
+  }
 };
 
 type Measured = Carried & { readonly cpu: number };
@@ -340,7 +359,7 @@ const pingTime = async (processes: Processes, sites: Sites): Promise<number> => 
 const TICKS = 100; // a second, in /proc (proc(5): USER_HZ, which is 100 on all platforms of ours)
 
 /** Processor time of the gateways, all their threads. */
-const cpuSeconds = (gateways: readonly Running[]): number =>
+export const cpuSeconds = (gateways: readonly Running[]): number =>
   gateways.reduce((sum, { pid }) => {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third on; the second may hold spaces

@@ -9,20 +9,21 @@ import {
   type IkeBenchRow,
   type IkeTransport,
   loadAverage,
-  type Stall,
 } from "../index.ts";
+import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
 import { machineLine } from "./bench-table.ts";
 import { type Column, plainTable } from "./plain-table.ts";
+import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
-interface IkeOptions {
+interface IkeOptions extends OutputOptions {
   readonly kex?: readonly string[];
   readonly auth?: "psk";
   readonly seconds?: number;
   readonly concurrency?: number;
   readonly rekeys?: boolean;
   readonly rate?: number;
-  readonly keyThreads?: boolean;
+  readonly keyThreads?: number | "never";
   readonly transport?: readonly IkeTransport[];
   readonly tunnels?: number;
   readonly idle?: number;
@@ -30,8 +31,7 @@ interface IkeOptions {
 }
 
 export const addIke = (bench: Command, terminal: Terminal): void => {
-  bench
-    .command("ike")
+  withOutput(bench.command("ike"), number)
     .description("IKE SAs with a Child SA that two gateways set up in a second, without interfaces and routes")
     .option("--kex <list>", "key exchanges (x25519,ecp256,modp2048)", words)
     .option("--auth <how>", "psk (psk)")
@@ -39,7 +39,7 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
     .option("--concurrency <number>", "connections at once (8)", number)
     .option("--rekeys", "rekeys of Child SAs, with and without PFS, and of IKE SAs as well")
     .option("--rate <number>", "begun a second, over UDP (as many as can be)", number)
-    .option("--no-key-threads", "compute key exchanges that take long on the control thread, too")
+    .option("--key-threads <ms>", "key exchanges that take longer are computed in threads; or never (5)", msOrNever)
     .option("--transport <list>", "udp: two processes and sockets; memory: neither (udp,memory)", words)
     .option("--tunnels <number>", "bring up so many and let them be idle, with liveness checks every 30 s", number)
     .option("--idle <seconds>", "that the idle tunnels are measured (60)", number)
@@ -65,18 +65,20 @@ const measure = async (
     });
     return { result, table: idleTable(result) };
   }
-  let done = 0;
-  const onRow = (_: unknown, of: number): void => {
-    done++;
-    if (terminal.columns !== undefined && json !== true)
-      terminal.err(done === of ? "\r\x1b[K" : `\r${done} of ${of} rows`);
-  };
-  const rows = await benchIke({ ...options, ...(transport === undefined ? {} : { transports: transport }) }, onRow);
+  const progress = startProgress(terminal, json === true);
+  const settings = { ...options, ...(transport === undefined ? {} : { transports: transport }) };
+  const rows = await measureRuns("ike", settings, (run, runs) => {
+    let done = (run - 1) / runs;
+    return benchIke(settings, ({ what, keyExchange }, of) => {
+      done += 1 / (of * runs);
+      progress.at(done, `${what} ${keyExchange}`);
+    });
+  }).finally(() => progress.end());
   return { result: rows, table: ikeBenchTable(rows, terminal) };
 };
 
 const COLUMNS: readonly Column[] = [
-  { title: "work" },
+  { title: "what" },
   { title: "key exchange" },
   { title: "auth" },
   { title: "transport" },
@@ -85,6 +87,7 @@ const COLUMNS: readonly Column[] = [
   { title: "p99 ms", right: true },
   { title: "initiator, CPU ms", right: true },
   { title: "responder, CPU ms", right: true },
+  { title: "key exchange, ms", right: true },
   { title: "stalls p99, longest ms: initiator", right: true },
   { title: "responder", right: true },
   { title: "sent again", right: true },
@@ -94,25 +97,26 @@ const COLUMNS: readonly Column[] = [
 export const ikeBenchTable = (rows: readonly IkeBenchRow[], { colour }: { readonly colour: boolean }): string =>
   plainTable(
     COLUMNS,
-    rows.map(({ work, kex, auth, transport, perSecond, latencyMs, cpuMs, stallMs, retransmissions }) => [
-      work,
-      kex,
-      auth,
-      transport,
-      perSecond.toFixed(0),
-      latencyMs.p50.toFixed(2),
-      latencyMs.p99.toFixed(2),
-      cpuMs.initiator.toFixed(2),
-      cpuMs.responder.toFixed(2),
-      stallText(stallMs?.initiator),
-      stallText(stallMs?.responder),
-      `${retransmissions}`,
+    rows.map((row) => [
+      row.what,
+      row.keyExchange,
+      row.authentication,
+      row.transport,
+      row.perSecond.toFixed(0),
+      row.p50Ms.toFixed(2),
+      row.p99Ms.toFixed(2),
+      row.initiatorCpuMs.toFixed(2),
+      row.responderCpuMs.toFixed(2),
+      row.keyExchangeMs.toFixed(2),
+      stallText(row.initiatorStallP99Ms, row.initiatorStallMs),
+      stallText(row.responderStallP99Ms, row.responderStallMs),
+      `${row.retransmissions}`,
     ]),
     { colour },
   );
 
-const stallText = (stall: Stall | undefined): string =>
-  stall === undefined ? "-" : `${stall.p99.toFixed(1)}, ${stall.longest.toFixed(1)}`;
+const stallText = (p99: number | null, longest: number | null): string =>
+  p99 === null || longest === null ? "-" : `${p99.toFixed(1)}, ${longest.toFixed(1)}`;
 
 const side = (name: string, { cpuPercent, residentBytes, heapBytes, longestStallMs }: IdleSide): string => {
   const megabytes = (octets: number): string => `${(octets / 1e6).toFixed(0)} MB`;
@@ -134,6 +138,8 @@ const words = (text: string): string[] => {
   if (list.includes("")) throw new InvalidArgumentError("Expected words with commas between them.");
   return list;
 };
+
+const msOrNever = (text: string): number | "never" => (text === "never" ? text : number(text));
 
 const number = (text: string): number => {
   const value = Number(text);

@@ -1,4 +1,5 @@
 /** What was measured, for people. */
+import { availableParallelism } from "node:os";
 import pc from "picocolors";
 import type { EspBenchRow, TunnelBenchResult } from "../index.ts";
 import { type Column, plainTable } from "./plain-table.ts";
@@ -92,5 +93,14 @@ export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readon
 
 const WIDTH = 23;
 
-export const machineLine = ([before, after]: readonly [number, number], machine: string): string =>
-  `load ${before.toFixed(2)}, then ${after.toFixed(2)}; ${machine}`;
+/** Others that want a processor, of each: more than this before the beginning, and figures are of a busy machine. */
+const BUSY = 0.5;
+
+export const machineLine = (
+  [before, after]: readonly [number, number],
+  machine: string,
+  processors = availableParallelism(),
+): string => {
+  const line = `load ${before.toFixed(2)}, then ${after.toFixed(2)}; ${machine}`;
+  return before > BUSY * processors ? `${line}\nbeware: the machine was busy before this began` : line;
+};

@@ -11,13 +11,19 @@ import {
   IMIX,
   loadAverage,
   type PacketSize,
+  peerUnavailable,
   type TunnelBenchOptions,
+  type TunnelBenchResult,
+  type TunnelPeer,
 } from "../index.ts";
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
 import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
 import { addReport } from "./bench-report.ts";
+import { addSad } from "./bench-sad.ts";
+import { addSpd } from "./bench-spd.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
+import { addTurns } from "./bench-turns.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -41,7 +47,10 @@ export const addBench = (program: Command, terminal: Terminal): void => {
   addTunnel(bench, terminal);
   addCompare(bench, terminal);
   addIke(bench, terminal);
+  addSad(bench, terminal);
+  addTurns(bench, terminal);
   addReport(bench, terminal);
+  addSpd(bench, terminal);
 };
 
 const addEsp = (bench: Command, terminal: Terminal): void => {
@@ -68,9 +77,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
       const before = loadAverage();
       const notes: string[] = [];
       const say = (line: string): void => {
-        if (notes.includes(line)) return;
-        notes.push(line);
-        terminal.err(`${line}\n`);
+        if (!notes.includes(line)) notes.push(line); // told when the progress bar is gone
       };
       const { json: _, ...settings } = options;
       const progress = startProgress(terminal, options.json === true);
@@ -87,6 +94,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
         },
         notes,
       ).finally(() => progress.end());
+      for (const note of notes) terminal.err(`${note}\n`);
       terminal.out(
         options.json === true
           ? `${JSON.stringify(rows, null, 2)}\n`
@@ -154,22 +162,73 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
     .option("--poll <how>", "how workers wait: sleep, spin, adaptive (adaptive)")
     .option("--sas <number>", "pairs of SAs of the tunnel (one a worker)", number)
     .option(
-      "--peer <what>",
+      "--peer <list>",
       "self: a tunnel; plain: none, which shows the limit; strongswan, wireguard-go: theirs (self)",
+      words,
     )
     .option("--json", "one object as JSON")
-    .action(async ({ json, ...options }: TunnelBenchOptions & OutputOptions & { readonly json?: boolean }) => {
-      const { out: _, runs: __, ...settings } = options;
-      const [result] = await untilSignal((signal) =>
-        measureRuns("tunnel", { ...options }, async () => [await benchTunnel({ ...settings, signal })]),
-      );
-      if (result === undefined) return;
+    .option("--standard", "TCP of 1 and 4 streams, datagrams of 64, 512 and 1372 octets at most 0.5 % lost; an array")
+    .action(async ({ json, standard, peer, out, runs, ...options }: TunnelOptions) => {
+      const notes: string[] = [];
+      const tasks = tunnelTasks(options, peer ?? ["self"], standard === true, (line) => {
+        if (!notes.includes(line)) terminal.err(`${line}\n`);
+        notes.push(line);
+      });
+      const output = { ...(out === undefined ? {} : { out }), ...(runs === undefined ? {} : { runs }) };
+      const progress = startProgress(terminal, json === true || tasks.length === 1);
+      const results = await untilSignal((signal) =>
+        measureRuns(
+          "tunnel",
+          { ...output, ...options, peers: peer, standard },
+          async (run, of) => {
+            const rows: TunnelBenchResult[] = [];
+            for (const task of tasks) {
+              progress.at((run - 1 + rows.length / tasks.length) / of, task.peer);
+              rows.push(await benchTunnel({ ...task, signal }));
+            }
+            return rows;
+          },
+          notes,
+        ),
+      ).finally(() => progress.end());
+      const printed = standard === true || tasks.length > 1 ? results : results[0];
       terminal.out(
         json === true
-          ? `${JSON.stringify(result, null, 2)}\n`
-          : `${tunnelBenchTable(result, terminal)}\n\n${machineLine(result.load, result.machine)}\n`,
+          ? `${JSON.stringify(printed, null, 2)}\n`
+          : `${results.map((result) => tunnelBenchTable(result, terminal)).join("\n\n")}\n\n${machineLine(results[0]!.load, results[0]!.machine)}\n`,
       );
     });
+};
+
+interface TunnelOptions extends Omit<TunnelBenchOptions, "peer">, OutputOptions {
+  readonly peer?: readonly string[];
+  readonly standard?: boolean;
+  readonly json?: boolean;
+}
+
+const STANDARD_TRAFFIC: readonly TunnelBenchOptions[] = [
+  { streams: 1 },
+  { streams: 4 },
+  { udp: 64, maxLoss: 0.5 },
+  { udp: 512, maxLoss: 0.5 },
+  { udp: 1372, maxLoss: 0.5 },
+];
+
+/** Traffic by traffic, the peers in turns. Of several peers those that cannot run here are left out, and that is said. */
+const tunnelTasks = (
+  options: TunnelBenchOptions,
+  peers: readonly string[],
+  standard: boolean,
+  say: (line: string) => void,
+): (TunnelBenchOptions & { readonly peer: TunnelPeer })[] => {
+  const able = peers.filter((peer) => {
+    const reason = peers.length > 1 ? peerUnavailable(peer) : undefined;
+    if (reason !== undefined) say(`${peer} is left out: ${reason}`);
+    return reason === undefined;
+  });
+  return (standard ? STANDARD_TRAFFIC : [{}]).flatMap((traffic) =>
+    able.map((peer) => ({ ...options, ...traffic, peer: peer as TunnelPeer })),
+  );
 };
 
 const onOff = (text: string): boolean => {

@@ -9,6 +9,7 @@ import { addRun } from "./run.ts";
 import { addStatus } from "./status.ts";
 import { type ExitStatus, exitStatusOf, explain, type Terminal } from "./terminal.ts";
 import { addTerminate } from "./terminate.ts";
+import { addTune } from "./tune.ts";
 
 const EXAMPLES = `
 Examples:
@@ -48,7 +49,7 @@ const buildProgram = (terminal: Terminal): Command => {
       writeErr: (text) => terminal.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, "espalier: ")),
     });
-  for (const add of [addRun, addCheck, addStatus, addInitiate, addTerminate, addRekey, addBench])
+  for (const add of [addRun, addCheck, addStatus, addInitiate, addTerminate, addRekey, addBench, addTune])
     add(program, terminal);
   return program;
 };

@@ -15,28 +15,34 @@ const WIDEST = 24;
 
 export const startProgress = (terminal: Terminal, quiet = false): Progress => {
   if (terminal.columns === undefined || quiet) return { at: () => {}, end: () => {} };
-  const stream = new Writable({
+  const writable = new Writable({
     write: (chunk, _, done) => {
       terminal.err(String(chunk));
       done();
     },
   });
+  const stream = Object.assign(writable, { isTTY: true, columns: terminal.columns }); // it is drawn in its place
   const bar = new SingleBar({
     stream,
-    format: "{bar} {percentage} %, {eta_formatted} left  {what}",
+    format: "{bar} {percentage} %{left}  {what}",
     barsize: WIDEST,
     barCompleteChar: "=",
     barIncompleteChar: "-",
     clearOnComplete: true,
     hideCursor: true,
-    etaBuffer: 50,
-    noTTYOutput: true,
-    notTTYSchedule: 500,
     linewrap: null,
   });
-  bar.start(STEPS, 0, { what: "" });
+  const began = performance.now();
+  bar.start(STEPS, 0, { left: "", what: "" });
   return {
-    at: (share, what = "") => bar.update(Math.round(Math.min(1, share) * STEPS), { what }),
+    at: (share, what = "") => {
+      const seconds = ((performance.now() - began) / 1000) * (1 / share - 1);
+      const left = share > 0 ? `, ${timeText(Math.max(0, seconds))} left` : "";
+      bar.update(Math.round(Math.min(1, share) * STEPS), { left, what });
+    },
     end: () => bar.stop(),
   };
 };
+
+const timeText = (seconds: number): string =>
+  seconds < 60 ? `${Math.round(seconds)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;

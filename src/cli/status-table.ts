@@ -1,6 +1,14 @@
 /** A gateway's status for people: one row a tunnel, then what went wrong, then the workers. */
 import pc from "picocolors";
-import type { ChildSaReport, ConnectionReport, Counters, GatewayStatus, Traffic, WorkerReport } from "../index.ts";
+import type {
+  ChildSaReport,
+  ConnectionReport,
+  Counters,
+  GatewayStatus,
+  InterfaceReport,
+  Traffic,
+  WorkerReport,
+} from "../index.ts";
 import { plainTable } from "./plain-table.ts";
 import { octets, packets, span } from "./units.ts";
 
@@ -19,6 +27,7 @@ export const statusTable = (status: GatewayStatus, { colour }: { readonly colour
     ...block(status.connections.flatMap((connection) => lastError(connection, paint))),
     ...block(totalLines(status)),
     ...block(dropLines(status)),
+    ...block(status.interfaces.map(interfaceLine)),
     ...block(status.workers.map(workerLine)),
   ];
   return blocks.join("\n\n");
@@ -127,6 +136,11 @@ const counted = (what: string, counters: Counters): string[] => {
 };
 
 const total = (counters: Counters): number => Object.values(counters).reduce((sum, count) => sum + count, 0);
+
+const interfaceLine = ({ name, mtu, policies, drops }: InterfaceReport): string => {
+  const [said] = counted("by them", drops);
+  return `interface ${name}: MTU ${mtu}, ${policies} ${policies === 1 ? "policy" : "policies"}${said === undefined ? "" : `, ${said}`}`;
+};
 
 const workerLine = ({
   worker,

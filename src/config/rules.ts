@@ -153,13 +153,18 @@ const checkChild = (child: ChildSettings, path: Path, complain: Complain): void 
     complain([...path, "interface", "name"], "expected the name of the interface to make");
     if (settings === undefined) return;
   }
-  const { addresses, mtu, routes } = settings;
+  checkMtu(settings, [...path, "interface"], complain);
+};
+
+/** RFC 8200 §5. */
+const checkMtu = (
+  { addresses, mtu, routes }: Pick<SharedInterfaceSettings, "addresses" | "mtu" | "routes">,
+  path: Path,
+  complain: Complain,
+): void => {
   const v6 = [...addresses, ...routes].find((prefix) => familyOf(prefix) === 6);
   if (mtu !== "auto" && mtu < IPV6_MIN_MTU && v6 !== undefined)
-    complain(
-      [...path, "interface", "mtu"],
-      `expected auto or at least ${IPV6_MIN_MTU}, as ${v6} is IPv6, found ${mtu}`,
-    );
+    complain([...path, "mtu"], `expected auto or at least ${IPV6_MIN_MTU}, as ${v6} is IPv6, found ${mtu}`);
 };
 
 /** Octets of its addresses. */
@@ -202,6 +207,7 @@ const checkInterfacesDiffer = ({ connections = {}, interfaces = {} }: Settings, 
   };
   for (const [name, shared] of Object.entries(interfaces)) {
     names.set(name, ["interfaces", name]);
+    checkMtu(shared, ["interfaces", name], complain);
     claimAll(shared, ["interfaces", name]);
   }
   for (const [path, { interface: settings }] of childrenOf(connections)) {

@@ -12,6 +12,8 @@ export interface GatewayStatus {
   readonly uptime: number;
   readonly engine: EngineReport;
   readonly connections: readonly ConnectionReport[];
+  /** Those that several children share. */
+  readonly interfaces: readonly InterfaceReport[];
   readonly workers: readonly WorkerReport[];
   /** Every packet that came in from the network, and from the interfaces: it passed or it was dropped. */
   readonly in: Traffic;
@@ -65,6 +67,17 @@ export interface ChildReport {
   readonly interface: string;
   readonly in: Traffic;
   readonly out: Traffic;
+}
+
+/** An interface that several children share. */
+export interface InterfaceReport {
+  readonly name: string;
+  /** Octets of the inner packet. */
+  readonly mtu: number;
+  /** How many there are. */
+  readonly policies: number;
+  /** Packets from it that no policy gave to a child, by what was done with them: `policy-discard`, `no-policy`, `bypass`. */
+  readonly drops: Counters;
 }
 
 export interface IkeSaReport {

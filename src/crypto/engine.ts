@@ -11,6 +11,8 @@ import type { Suite } from "./suites.ts";
 /** An expanded key, bound to the engine and the thread that made it. Holds no enumerable secret. */
 export interface Key {
   readonly suite: Suite;
+  /** What a batch names it by: a number that no other live key of this thread's engines has, and never 0. */
+  readonly handle: number;
   /** Extended sequence numbers: the high half takes part in the ICV (RFC 4303 §2.2.1, RFC 4106 §5). */
   readonly esn: boolean;
 }
@@ -25,7 +27,8 @@ export class Ops {
   readonly slab: Uint8Array;
   /** Where `capacity * OP_SCRATCH` octets lie that an engine may use as it likes during a call. */
   readonly scratchAt: number;
-  readonly keys: (Key | undefined)[];
+  /** Handles of keys: numbers, since a reference for each packet is one more place in memory for each SA. */
+  readonly keys: Int32Array;
   /** The SPI's first octet. */
   readonly headAt: Int32Array;
   /** First octet after the IV. */
@@ -41,7 +44,7 @@ export class Ops {
     this.slab = slab;
     this.scratchAt = scratchAt;
     this.capacity = capacity;
-    this.keys = new Array<Key | undefined>(capacity).fill(undefined);
+    this.keys = new Int32Array(capacity);
     this.headAt = new Int32Array(capacity);
     this.textAt = new Int32Array(capacity);
     this.textLength = new Int32Array(capacity);
@@ -61,6 +64,8 @@ export interface Engine {
   expand(suite: Suite, key: Uint8Array, esn: boolean): Key;
   /** Forget an expanded key and wipe what it held. */
   release(key: Key): void;
+  /** The suite of the key that `handle` names. Throws a RangeError when that is none of this engine's. */
+  suiteOf(handle: number): Suite;
   /** Encrypt `ops[0..count)` in place and write each ICV behind its text. SPI, sequence number and IV are there already. */
   seal(ops: Ops): void;
   /** Verify and decrypt `ops[0..count)` in place and set `ok`. Text that fails its ICV is left unspecified. */

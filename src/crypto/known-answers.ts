@@ -59,7 +59,7 @@ const wrongAnswer = (engine: Engine, ops: Ops, suite: Suite, known: KnownAnswer)
   wipe(rawKey);
   const { slab } = ops;
   ops.count = 1;
-  ops.keys[0] = key;
+  ops.keys[0] = key.handle;
   ops.headAt[0] = 0;
   ops.textAt[0] = ESP_HEADER + suite.ivLength;
   ops.textLength[0] = sealed.length - suite.icvLength - ops.textAt[0];

@@ -16,7 +16,9 @@ import type { IvPool } from "./iv-pool.ts";
 import { COUNTER_IV, type OutboundBatch } from "./outbound.ts";
 import type { OwnedSas } from "./owned-sas.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
-import { shapeOf } from "./sa-shape.ts";
+
+/** Of a row that meets no SA: nobody counts it. */
+const NO_BLOCK = -1;
 
 export interface DummyParts {
   readonly owned: OwnedSas;
@@ -61,23 +63,22 @@ export class Dummies {
   /** After they were sent. */
   settle(batch: OutboundBatch): void {
     for (let n = 0; n < batch.count; n++) {
-      if (batch.sa[n] === undefined) continue;
+      if (batch.block[n]! < 0) continue;
       const verdict = batch.verdict[n] === Verdict.PASS ? Verdict.DUMMY : batch.verdict[n]!;
-      this.#counters.count(this.#sad.outbound(batch.slot[n]!), verdict, 0);
-      batch.sa[n] = undefined;
+      this.#counters.count(batch.block[n]!, verdict, 0);
     }
   }
 
   #make(batch: OutboundBatch, n: number): number {
     const slot = batch.slot[n]!;
     const sad = this.#sad;
-    batch.sa[n] = undefined;
+    batch.block[n] = NO_BLOCK;
     if (slot < 0 || batch.refused[n] !== Verdict.PASS) return Verdict.NO_SA;
     const record = sad.outbound(slot);
-    const sa = this.#owned.get(record);
-    if (sa === undefined) return Verdict.NO_SA;
-    batch.sa[n] = sa;
-    const shape = shapeOf(sad.suite(record), sad.flags(record));
+    const key = this.#owned.key(record);
+    if (key === 0) return Verdict.NO_SA;
+    batch.block[n] = record; // an outbound SA's block is its record
+    const shape = this.#owned.shape(record);
     const seq = sad.top(record) + 1;
     if (seq > shape.lastSeq) return Verdict.SEQ_CYCLED;
     sad.setTop(record, seq);
@@ -94,7 +95,7 @@ export class Dummies {
     batch.mark[n] = this.#mark(batch.tunnelBlock[n]!);
     const ops = this.#ops;
     const op = ops.count++;
-    ops.keys[op] = sa.key;
+    ops.keys[op] = key;
     ops.headAt[op] = head;
     ops.textAt[op] = at;
     ops.textLength[op] = text;

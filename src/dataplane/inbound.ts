@@ -6,7 +6,7 @@
  *
  * A packet gets a verdict and is counted by it; nothing here throws, logs or allocates for a packet.
  */
-import type { Engine, Key, Ops } from "../crypto/engine.ts";
+import type { Engine, Ops } from "../crypto/engine.ts";
 import type { Counters } from "../ipsec/counters.ts";
 import {
   ESP_HEADER,
@@ -26,7 +26,7 @@ import type { Spd } from "../ipsec/spd.ts";
 import { writePlainHeader } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import type { OwnedSas } from "./owned-sas.ts";
-import { shapeOf } from "./sa-shape.ts";
+import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
@@ -98,8 +98,8 @@ export class Inbound {
   /** Where the source lies that was compared last in this batch, and for which slot. */
   #seenAt = -1;
   #seenFor = -1;
-  /** Where the sum of what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
-  readonly #touched = new Float64Array(1);
+  /** Where what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
+  readonly #touched = new Int32Array(1);
 
   constructor(parts: InboundParts) {
     this.#sad = parts.sad;
@@ -147,7 +147,7 @@ export class Inbound {
     const sad = this.#sad;
     const { at: ats, length: lengths, count } = batch;
     const mask = sad.capacity - 1;
-    let sum = 0;
+    let seen = 0;
     let last = -1;
     for (let n = 0; n < count; n++) {
       if (lengths[n]! < ESP_HEADER) continue;
@@ -155,10 +155,10 @@ export class Inbound {
       const slot = spiOf(view, at) & mask;
       if (slot === last) continue;
       last = slot;
-      sum += sad.touchInbound(slot, lowSeqOf(view, at));
-      sum += this.#owned.touch(slot) + this.#spd.touch(slot) + this.#counters.touch(slot);
+      seen ^= sad.touchInbound(slot, lowSeqOf(view, at));
+      seen ^= this.#owned.touch(slot) ^ this.#spd.touch(slot) ^ this.#counters.touch(slot);
     }
-    this.#touched[0] = sum;
+    this.#touched[0] = seen;
   }
 
   /**
@@ -175,8 +175,8 @@ export class Inbound {
     const { at: ats, length: lengths, truncated, verdict: verdicts, slot: slots, count } = batch;
     let current = -1; // an SPI
     let slot = -1;
-    let key: Key | undefined;
-    let shape = shapeOf(0, 0);
+    let key = 0;
+    let shape = SHAPES[0]!;
     let top = 0;
     let window = 0;
     let ringAt = 0;
@@ -195,16 +195,16 @@ export class Inbound {
         current = spi;
         slot = sad.find(spi);
         const ours = slot >= 0 && (this.#workers === 1 || slot % this.#workers === this.#worker);
-        key = ours ? owned.key(slot) : undefined;
-        if (key !== undefined) {
-          shape = shapeOf(sad.suite(slot), sad.flags(slot));
+        key = ours ? owned.key(slot) : 0;
+        if (key !== 0) {
+          shape = owned.shape(slot);
           top = sad.top(slot);
           window = sad.window(slot);
           ringAt = sad.ringAt(slot);
           ringWords = sad.ringWords(slot);
         } else if (slot >= 0 && ours) slot = -1;
       }
-      if (key === undefined) {
+      if (key === 0) {
         verdicts[n] = slot < 0 ? Verdict.NO_SA : Verdict.HANDOFF;
         continue;
       }
@@ -268,8 +268,9 @@ export class Inbound {
         window = sad.window(slot);
         ringAt = sad.ringAt(slot);
         ringWords = sad.ringWords(slot);
-        encap = (sad.flags(slot) & SaFlag.ENCAP) !== 0;
-        transport = (sad.flags(slot) & SaFlag.TRANSPORT) !== 0;
+        const flags = sad.flags(slot);
+        encap = (flags & SaFlag.ENCAP) !== 0;
+        transport = (flags & SaFlag.TRANSPORT) !== 0;
         if (this.#owned.meet(slot)) sad.raise(slot, SaEvent.FIRST_PACKET);
       }
       const seq = this.#seq[op]!;
@@ -291,12 +292,9 @@ export class Inbound {
         continue;
       }
       const next = nextHeaderOf(view, at, text);
-      if (transport && next !== NEXT_DUMMY) {
-        verdicts[n] = this.#rebuild(batch, n, slot, at, payload, next);
-        continue;
-      }
-      if (next !== NEXT_IPV4 && next !== NEXT_IPV6) {
-        verdicts[n] = next === NEXT_DUMMY ? Verdict.DUMMY : Verdict.UNSUP_PAYLOAD;
+      if (transport || (next !== NEXT_IPV4 && next !== NEXT_IPV6)) {
+        if (next === NEXT_DUMMY) verdicts[n] = Verdict.DUMMY;
+        else verdicts[n] = transport ? this.#rebuild(batch, n, slot, at, payload, next) : Verdict.UNSUP_PAYLOAD;
         continue;
       }
       const version = next === NEXT_IPV4 ? 4 : 6;

@@ -6,7 +6,7 @@
  *
  * What meets no SA or does not match its selectors is dropped, never sent in the clear.
  */
-import type { Engine, Key, Ops } from "../crypto/engine.ts";
+import type { Engine, Ops } from "../crypto/engine.ts";
 import type { Counters } from "../ipsec/counters.ts";
 import { highOf, NEXT_IPV4, NEXT_IPV6, writeCounterIv, writeHeader, writeTrailer } from "../ipsec/esp.ts";
 import { versionOfWhole } from "../ipsec/ip.ts";
@@ -16,8 +16,8 @@ import { plainHeader, protocolOf } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { MAX_PACKET } from "./arena.ts";
 import type { IvPool } from "./iv-pool.ts";
-import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
-import { shapeOf } from "./sa-shape.ts";
+import type { OwnedSas } from "./owned-sas.ts";
+import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
@@ -47,7 +47,6 @@ export class OutboundBatch {
   /** The ESP packet, when the verdict is PASS. */
   readonly sealedAt: Int32Array;
   readonly sealedLength: Int32Array;
-  readonly sa: (OwnedSa | undefined)[];
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -62,7 +61,6 @@ export class OutboundBatch {
     this.block = new Int32Array(capacity);
     this.sealedAt = new Int32Array(capacity);
     this.sealedLength = new Int32Array(capacity);
-    this.sa = new Array<OwnedSa | undefined>(capacity).fill(undefined);
   }
 }
 
@@ -90,8 +88,8 @@ export class Outbound {
   readonly #block: number;
   /** By op: its packet in the batch. */
   readonly #packet: Int32Array;
-  /** Where the sum of what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
-  readonly #touched = new Float64Array(1);
+  /** Where what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
+  readonly #touched = new Int32Array(1);
 
   constructor(parts: OutboundParts) {
     this.#sad = parts.sad;
@@ -120,27 +118,22 @@ export class Outbound {
 
   /** Count every packet of the batch by its verdict: with its SA, or with its tunnel when it met none. */
   settle(batch: OutboundBatch): void {
-    const { sa: sas, block, slot: slots, tunnelBlock, count } = batch;
-    const { capacity } = this.#sad;
-    for (let n = 0; n < count; n++) {
-      block[n] = sas[n] !== undefined ? capacity + slots[n]! : tunnelBlock[n]!;
-      sas[n] = undefined;
-    }
-    settleBatch(this.#counters, this.#block, batch, block, batch.length);
+    settleBatch(this.#counters, this.#block, batch, batch.block, batch.length);
   }
 
   /** A batch of many SAs: what each packet needs of its own is asked for at once, not packet after packet. */
   #touch(batch: OutboundBatch): void {
     const slots = batch.slot;
     const { capacity } = this.#sad;
-    let sum = 0;
+    let seen = 0;
     for (let n = 0; n < batch.count; n++) {
       const slot = slots[n]!;
       if (slot < 0) continue;
       const record = capacity + slot;
-      sum += this.#sad.touch(record) + this.#owned.touch(record) + this.#spd.touch(slot) + this.#counters.touch(record);
+      seen ^=
+        this.#sad.touch(record) ^ this.#owned.touch(record) ^ this.#spd.touch(slot) ^ this.#counters.touch(record);
     }
-    this.#touched[0] = sum;
+    this.#touched[0] = seen;
   }
 
   /** A verdict for each packet; PASS: it is an op now. Packets of one SA in a row look at it once. */
@@ -158,16 +151,16 @@ export class Outbound {
       refused,
       padding,
       verdict: verdicts,
-      sa: sas,
+      tunnelBlock,
+      block: blocks,
       sealedAt,
       sealedLength,
     } = batch;
     const { count } = batch;
     let current = -1;
     let record = -1;
-    let sa: OwnedSa | undefined;
-    let key: Key | undefined;
-    let shape = shapeOf(0, 0);
+    let key = 0;
+    let shape = SHAPES[0]!;
     let spi = 0;
     let top = 0;
     let op = 0;
@@ -175,27 +168,27 @@ export class Outbound {
       const slot = slots[n]!;
       const why = refused[n]!;
       if (why !== Verdict.PASS || slot < 0) {
-        sas[n] = undefined;
+        blocks[n] = tunnelBlock[n]!;
         verdicts[n] = why !== Verdict.PASS ? why : Verdict.NO_SA;
         continue;
       }
       if (slot !== current) {
-        if (key !== undefined) sad.setTop(record, top);
+        if (key !== 0) sad.setTop(record, top);
         current = slot;
         record = sad.outbound(slot);
-        sa = owned.get(record);
         key = owned.key(record);
-        if (key !== undefined) {
-          shape = shapeOf(sad.suite(record), sad.flags(record));
+        if (key !== 0) {
+          shape = owned.shape(record);
           spi = sad.spi(record);
           top = sad.top(record);
         }
       }
-      sas[n] = sa;
-      if (key === undefined) {
+      if (key === 0) {
+        blocks[n] = tunnelBlock[n]!;
         verdicts[n] = Verdict.NO_SA;
         continue;
       }
+      blocks[n] = record; // an outbound SA's block is its record
       const at = ats[n]!;
       const length = lengths[n]!;
       if (length > MAX_PACKET) {
@@ -211,10 +204,16 @@ export class Outbound {
         verdicts[n] = Verdict.POLICY;
         continue;
       }
-      const skipped = shape.transport ? plainHeader(view, at) : 0; // of its IP header: the kernel writes one like it
-      if (skipped < 0) {
-        verdicts[n] = Verdict.UNSUP_TRANSPORT;
-        continue;
+      let text = at;
+      let next = version === 4 ? NEXT_IPV4 : NEXT_IPV6;
+      if (shape.transport) {
+        const header = plainHeader(view, at); // the kernel writes one like it
+        if (header < 0) {
+          verdicts[n] = Verdict.UNSUP_TRANSPORT;
+          continue;
+        }
+        next = protocolOf(view, at);
+        text += header;
       }
       if (top >= shape.lastSeq) {
         verdicts[n] = Verdict.SEQ_CYCLED; // never wraps (RFC 4303 §3.3.3)
@@ -223,13 +222,11 @@ export class Outbound {
       top++;
       const high = highOf(top);
       const { headLength, ivLength } = shape;
-      const text = at + skipped;
       const head = text - headLength;
-      const next = skipped > 0 ? protocolOf(view, at) : version === 4 ? NEXT_IPV4 : NEXT_IPV6;
       writeHeader(view, head, spi, top);
       if (ivLength === COUNTER_IV) writeCounterIv(view, text - ivLength, high, top);
       else if (ivLength !== 0) this.#ivs.take(view, text - ivLength);
-      const sealed = writeTrailer(view, text, length - skipped + padding[n]!, shape.alignment, next);
+      const sealed = writeTrailer(view, text, at - text + length + padding[n]!, shape.alignment, next);
       sealedAt[n] = head;
       sealedLength[n] = headLength + sealed + shape.icvLength;
       verdicts[n] = Verdict.PASS;
@@ -242,7 +239,7 @@ export class Outbound {
       this.#packet[op] = n;
       op++;
     }
-    if (key !== undefined) sad.setTop(record, top);
+    if (key !== 0) sad.setTop(record, top);
     ops.count = op;
   }
 }

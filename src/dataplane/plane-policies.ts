@@ -30,8 +30,8 @@ const compileList = (policies: readonly PlanePolicy[]): { entries: Uint32Array; 
 export class PlanePolicies {
   readonly #memory: PolicyMemory;
   readonly #room: PolicyRoom;
-  /** By tunnel: where its list lies. */
-  readonly #lists = new Map<number, number>();
+  /** By tunnel: where its list lies, and the children that it names. */
+  readonly #lists = new Map<number, { readonly at: number; readonly named: ReadonlySet<number> }>();
 
   constructor(memory: PolicyMemory) {
     this.#memory = memory;
@@ -49,25 +49,30 @@ export class PlanePolicies {
     const { entries, compiled } = compileList(policies);
     const at = this.#room.take(PolicyMemory.wordsFor(entries.length, compiled.length));
     this.#memory.write(at, entries, compiled);
-    const former = this.#lists.get(tunnel);
+    const former = this.#lists.get(tunnel)?.at;
     this.#memory.publishOutbound(tunnel, at);
     for (const child of children) this.#memory.publishInbound(child, at);
-    this.#lists.set(tunnel, at);
+    this.#lists.set(tunnel, { at, named: new Set(policies.flatMap(({ child }) => child ?? [])) });
     return former;
   }
 
   /** A new child of a tunnel: what its SAs bring is checked from the beginning. */
   join(tunnel: number, child: number): void {
-    this.#memory.publishInbound(child, this.#lists.get(tunnel) ?? 0);
+    this.#memory.publishInbound(child, this.#lists.get(tunnel)?.at ?? 0);
   }
 
   leave(child: number): void {
     this.#memory.publishInbound(child, 0);
   }
 
+  /** Whether the list of a tunnel names this child. */
+  names(tunnel: number, child: number): boolean {
+    return this.#lists.get(tunnel)?.named.has(child) ?? false;
+  }
+
   /** The tunnel has no list any more; where it was, for `retire`. */
   clear(tunnel: number): number | undefined {
-    const former = this.#lists.get(tunnel);
+    const former = this.#lists.get(tunnel)?.at;
     this.#memory.publishOutbound(tunnel, 0);
     this.#lists.delete(tunnel);
     return former;

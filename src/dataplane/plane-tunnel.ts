@@ -52,6 +52,7 @@ export class PlaneTunnel {
   /** Its packets wait in their queues while no worker can send them. */
   readonly holds: boolean;
   readonly traps: boolean;
+  readonly hasChildren: boolean;
   readonly parent: PlaneTunnel | undefined;
   readonly vnetHdr: boolean;
   readonly fds: readonly number[];
@@ -78,6 +79,7 @@ export class PlaneTunnel {
     this.fds = fds;
     this.vnetHdr = vnetHdr;
     this.traps = traps;
+    this.hasChildren = hasChildren;
     this.parent = parent;
     this.#choosesQueues = fds.length > 1 && !hasChildren && parent === undefined;
     this.#attached = fds.map(() => true); // as a device is opened

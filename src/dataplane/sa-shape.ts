@@ -34,12 +34,12 @@ export class SaShape {
 }
 
 const KINDS = 4;
-/** By suite number and kind. Where no suite has the number nothing adopts such an SA. */
-const SHAPES: readonly SaShape[] = Array.from({ length: 256 * KINDS }, (_, i) => {
+/** By what `shapeIndex` says. Where no suite has the number nothing adopts such an SA. */
+export const SHAPES: readonly SaShape[] = Array.from({ length: 256 * KINDS }, (_, i) => {
   const suite = SUITES.find(({ id }) => id === Math.floor(i / KINDS)) ?? SUITES[0]!;
   return new SaShape(suite, (i & 1) !== 0, (i & 2) !== 0);
 });
 
-/** Of an SA that has been adopted: `suite` and `flags` as in its record. */
-export const shapeOf = (suite: number, flags: number): SaShape =>
-  SHAPES[((suite & 255) * KINDS) | (flags & SaFlag.ESN) | ((flags & SaFlag.TRANSPORT) >> 1)]!;
+/** Of an SA: `suite` and `flags` as in its record. */
+export const shapeIndex = (suite: number, flags: number): number =>
+  ((suite & 255) * KINDS) | (flags & SaFlag.ESN) | ((flags & SaFlag.TRANSPORT) >> 1);

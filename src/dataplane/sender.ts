@@ -82,7 +82,7 @@ export class Sender {
   send(batch: OutboundBatch): void {
     const messages = this.#messages;
     let sa: OwnedSa | undefined;
-    let slot = -1;
+    let record = -1; // its counter block
     let path = this.#path;
     let to = -1;
     let fd = -1;
@@ -91,12 +91,12 @@ export class Sender {
     let buffers = 0;
     for (let n = 0; n < batch.count; n++) {
       if (batch.verdict[n] !== Verdict.PASS) continue;
-      if (batch.sa[n] !== sa || batch.slot[n] !== slot) {
-        sa = batch.sa[n]!;
-        slot = batch.slot[n]!;
-        path = this.#owned.path(this.#tables.sad.outbound(slot), sa);
-        to = this.#fd(path.socket, sa.encap);
-        said = path.family === 4 ? TOS | MARK_DF : TOS;
+      if (batch.block[n] !== record) {
+        record = batch.block[n]!;
+        sa = this.#owned.found(record);
+        path = sa === undefined ? undefined : this.#owned.path(record, sa);
+        to = sa === undefined || path === undefined ? -1 : this.#fd(path.socket, sa.encap);
+        said = path?.family === 4 ? TOS | MARK_DF : TOS;
       }
       if (to < 0 || path === undefined) {
         batch.verdict[n] = Verdict.NO_SOCKET;

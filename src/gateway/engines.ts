@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import { VERSION } from "../control/version.ts";
 import { FileProbeCache, machineKey, probeCachePath } from "../crypto/probe-cache.ts";
 import { describeChoice, ENGINE_DRIVERS, type EngineChoice, selectEngine } from "../crypto/select-engine.ts";
-import { SUITES, type Suite } from "../crypto/suites.ts";
+import { SUITES, type Suite, suiteByName } from "../crypto/suites.ts";
 import { EspalierError } from "../errors.ts";
 import { parseEspProposal, suitesOffered } from "../ike/proposal.ts";
 
@@ -25,7 +25,11 @@ export const describeEngines = (config: Config): string[] => {
 
 const suitesOf = ({ connections }: Config): Suite[] => {
   const offered = connections.flatMap(({ children }) =>
-    children.flatMap(({ proposals, esn }) => proposals.flatMap((text) => suitesOffered(parseEspProposal(text, esn)))),
+    children.flatMap(({ proposals, esn, manual }) =>
+      manual === undefined
+        ? proposals.flatMap((text) => suitesOffered(parseEspProposal(text, esn)))
+        : (suiteByName(manual.suite) ?? []),
+    ),
   );
   return offered.length === 0 ? SUITES.slice(0, 1) : SUITES.filter((suite) => offered.includes(suite));
 };

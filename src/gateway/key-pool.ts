@@ -18,6 +18,8 @@ export interface KeyPoolOptions {
 
 const IDLE = 30_000; // ms after which a thread without work ends
 const MOST_THREADS = 4;
+/** Threads that failed are not tried again before, ms: the control thread does the work meanwhile. */
+const REST = 60_000;
 
 export class KeyPool {
   readonly #options: KeyPoolOptions;
@@ -29,6 +31,7 @@ export class KeyPool {
   readonly #forgotten = new Set<number>();
   #pool: Piscina<KeyTask, KeyTaskDone> | undefined;
   #isClosed = false;
+  #restsUntil = 0;
 
   constructor(options: KeyPoolOptions) {
     this.#options = options;
@@ -68,6 +71,10 @@ export class KeyPool {
       if (this.#isClosed || this.#running.size >= this.#most) return;
       this.#queue.delete(id);
       this.#running.add(id);
+      if (performance.now() < this.#restsUntil) {
+        setImmediate(() => this.#doHere(id, work));
+        continue;
+      }
       const task = toTask(work);
       this.#start()
         .run(task)
@@ -88,8 +95,18 @@ export class KeyPool {
       concurrentTasksPerWorker: 1,
       atomics: "disabled",
     });
-    this.#pool.on("error", (error: unknown) => this.#options.onTrouble(messageOf(error))); // of a thread without work
+    this.#pool.on("error", (error: unknown) => this.#giveUp(error));
     return this.#pool;
+  }
+
+  /** A thread failed without work, or before it could take some: what runs is refused, and done here. */
+  #giveUp(error: unknown): void {
+    const pool = this.#pool;
+    if (pool === undefined || this.#isClosed) return;
+    this.#pool = undefined;
+    this.#restsUntil = performance.now() + REST;
+    this.#options.onTrouble(messageOf(error));
+    pool.destroy().catch((why: unknown) => this.#options.onTrouble(messageOf(why)));
   }
 
   #done(id: number, result: KeyResult): void {
@@ -103,8 +120,17 @@ export class KeyPool {
   #failed(id: number, work: KeyWork, task: KeyTask, error: unknown): void {
     wipeTask(task);
     if (this.#isClosed) return;
-    this.#options.onTrouble(messageOf(error));
-    this.#done(id, doKeyWork(work));
+    if (performance.now() >= this.#restsUntil) this.#options.onTrouble(messageOf(error));
+    this.#doHere(id, work);
+  }
+
+  #doHere(id: number, work: KeyWork): void {
+    if (this.#isClosed) return;
+    if (!this.#forgotten.has(id)) this.#done(id, doKeyWork(work));
+    else {
+      this.#forgotten.delete(id);
+      this.#running.delete(id);
+    }
   }
 }
 

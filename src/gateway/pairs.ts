@@ -141,7 +141,8 @@ export class Pairs {
 
   /** An ICMP message as a raw socket gave it; undefined: not about the length of an ESP packet. */
   takeIcmp(message: Uint8Array, family: 4 | 6): PathNews | undefined {
-    const told = this.#pathMtus.take(message, family, (spi, remote) => this.#sending(spi, remote), this.#clock.now());
+    const find = (spi: number, remote: string, port: number): SendingSa | undefined => this.#sending(spi, remote, port);
+    const told = this.#pathMtus.take(message, family, find, this.#clock.now());
     if (told?.news === "lowered") this.#resize(told.remote);
     return told;
   }
@@ -151,10 +152,10 @@ export class Pairs {
     for (const remote of this.#pathMtus.expired(this.#clock.now())) this.#resize(remote);
   }
 
-  /** The SA that sends to `peer` with this SPI. */
-  #sending(spiOut: number, peer: string): SendingSa | undefined {
+  /** The SA that sends to `peer` with this SPI; with SPI 0, one that sends there in UDP to this port. */
+  #sending(spiOut: number, peer: string, port: number): SendingSa | undefined {
     for (const [spiIn, { child }] of this.#leadingTo(peer)) {
-      if (child.spiOut !== spiOut) continue;
+      if (spiOut === 0 ? !child.encap || child.path.remote.port !== port : child.spiOut !== spiOut) continue;
       const { local, remote } = child.path;
       const top = this.#plane.counters(spiIn)?.seqOut ?? 0;
       return { local: local.address, remote: remote.address, remotePort: child.encap ? remote.port : 0, top };

@@ -39,22 +39,22 @@ export class PathMtuWatch {
   }
 
   /**
-   * Take an ICMP message as it came from a raw socket. `find`: the SA that sends to this address with this SPI. Undefined:
-   * no error about ESP, or not about its length.
+   * Take an ICMP message as it came from a raw socket. `find`: the SA that sends to this address with this SPI, or where
+   * that is 0, from UDP port to UDP port. Undefined: no error about ESP, or not about its length.
    */
   take(
     message: Uint8Array,
     family: 4 | 6,
-    find: (spiOut: number, remote: string) => SendingSa | undefined,
+    find: (spiOut: number, remote: string, remotePort: number) => SendingSa | undefined,
     now: number,
   ): PathNews | undefined {
     const quoted = readIcmpError(message, family);
     if (quoted === undefined || !quoted.tooBig) return undefined;
     const remote = addressText(quoted.destination);
-    const sa = find(quoted.spi, remote);
+    const sa = find(quoted.spi, remote, quoted.destinationPort);
     const path = sa !== undefined && isOf(quoted, sa) ? this.#paths.get(remote) : undefined;
     if (sa === undefined || path === undefined) return { news: "unknown-sa", remote, mtu: quoted.mtu };
-    return { news: path.learn(quoted, sa.top, now), remote, mtu: quoted.mtu };
+    return { news: path.learn(quoted, sa.top, now, quoted.spi === 0), remote, mtu: quoted.mtu };
   }
 
   /** Peers whose learned MTU has become too old to be believed since the last call. */

@@ -46,6 +46,12 @@ export const reportStatus = (sources: ReportSources): GatewayStatus => {
     connections: [...manager.status(now), ...manualStatus(manual)].map((connection) =>
       reportConnection(connection, sources),
     ),
+    interfaces: sources.tunnels.shared.map(({ name, mtu, policies, id }) => ({
+      name,
+      mtu,
+      policies,
+      drops: plane.tunnelCounters(id).out.drops,
+    })),
     workers: plane.workerStats().map(reportWorker),
     in: totals.in,
     out: totals.out,

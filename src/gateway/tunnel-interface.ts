@@ -40,6 +40,8 @@ export interface TunnelPlace {
   readonly mark?: number | undefined;
   /** Several children use it: it is up from the beginning to the end. */
   readonly isShared?: boolean;
+  /** Outer addresses of the other ends, as far as they are known: of a shared one, which is up before it has SAs. */
+  readonly peers?: readonly string[];
 }
 
 export class TunnelInterface {
@@ -77,6 +79,7 @@ export class TunnelInterface {
     try {
       askForOffloads(tunnel.fds[0]!);
       setTxQueueLength(settings.name, QUEUE_LENGTH);
+      for (const peer of place.peers ?? []) tunnel.#pinPeer(peer); // before the shadows hide the way there
       for (const prefix of settings.routes) {
         const shadow = { ...SHADOW, ...tunnel.#table };
         // Nobody else's routes are in a table of our own; a gateway that was killed may have left some.

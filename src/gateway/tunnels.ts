@@ -11,7 +11,7 @@ import { close } from "../linux/libc.ts";
 import { openBypass } from "../linux/marked-socket.ts";
 import { addMarkRule, removeMarkRule } from "../linux/rule.ts";
 import type { Trapped } from "./trap.ts";
-import { TunnelInterface } from "./tunnel-interface.ts";
+import { TunnelInterface, type TunnelPlace } from "./tunnel-interface.ts";
 
 type Connection = Config["connections"][number];
 type ChildSettings = Connection["children"][number];
@@ -26,11 +26,19 @@ interface Place {
   readonly settings: ChildSettings;
 }
 
+/** An interface that several children share, with its own number. */
+interface Shared {
+  readonly tunnel: TunnelInterface;
+  readonly id: number;
+  readonly policies: number;
+}
+
 export class Tunnels {
   readonly #config: Pick<Config, "connections" | "interfaces" | "mark">;
   readonly #byChild = new Map<string, Place>();
   readonly #byId = new Map<number, { readonly connection: string; readonly child: string }>();
   readonly #tunnels: TunnelInterface[] = [];
+  readonly #shared: Shared[] = [];
   readonly #rules: Family[] = [];
   /** Raw sockets for what bypasses. */
   readonly #sockets: number[] = [];
@@ -49,13 +57,16 @@ export class Tunnels {
   }
 
   #openOwn(plane: Plane, connection: Connection, settings: ChildSettings, device: InterfaceSettings): void {
-    const tunnel = this.#device(plane, device, false);
+    const tunnel = this.#device(plane, device);
     const id = plane.addTunnel({ tunFds: tunnel.fds, vnetHdr: true, holds: traps(connection, settings) });
     this.#keep(plane, connection, settings, { tunnel, id, settings });
   }
 
   #openShared(plane: Plane, shared: SharedInterface): void {
-    const tunnel = this.#device(plane, shared, true);
+    const connections = this.#config.connections.filter(({ children }) =>
+      children.some((child) => child.interface === shared.name),
+    );
+    const tunnel = this.#device(plane, shared, { isShared: true, peers: connections.flatMap(knownPeers) });
     const bypass = shared.policies.some(({ action }) => action === "bypass") ? this.#openBypass() : undefined;
     const parent = plane.addTunnel({
       tunFds: tunnel.fds,
@@ -63,17 +74,19 @@ export class Tunnels {
       hasChildren: true,
       ...(bypass === undefined ? {} : { bypass }),
     });
-    for (const connection of this.#config.connections)
+    for (const connection of connections)
       for (const settings of connection.children) {
         if (settings.interface !== shared.name) continue;
         const id = plane.addChild(parent, { traps: traps(connection, settings) });
         this.#keep(plane, connection, settings, { tunnel, id, settings });
       }
-    plane.setPolicies(parent, this.policiesOf(shared));
+    const policies = this.#policiesOf(shared);
+    plane.setPolicies(parent, policies);
+    this.#shared.push({ tunnel, id: parent, policies: policies.length });
   }
 
-  /** Policies of a shared interface as the data plane takes them. */
-  policiesOf({ policies }: SharedInterface): PlanePolicy[] {
+  /** As the data plane takes them. */
+  #policiesOf({ policies }: SharedInterface): PlanePolicy[] {
     return policies.map(({ action, child, local, remote }) => ({
       action,
       local: local.flatMap(selectorOf),
@@ -82,8 +95,8 @@ export class Tunnels {
     }));
   }
 
-  #device(plane: Plane, settings: InterfaceSettings, isShared: boolean): TunnelInterface {
-    const tunnel = TunnelInterface.open(settings, plane.workers, { mark: this.#config.mark, isShared });
+  #device(plane: Plane, settings: InterfaceSettings, place: TunnelPlace = {}): TunnelInterface {
+    const tunnel = TunnelInterface.open(settings, plane.workers, { mark: this.#config.mark, ...place });
     this.#tunnels.push(tunnel);
     return tunnel;
   }
@@ -123,6 +136,7 @@ export class Tunnels {
     for (const tunnel of this.#tunnels.splice(0)) tunnel.close();
     for (const fd of this.#sockets.splice(0)) close(fd);
     for (const family of this.#rules.splice(0)) removeMarkRule(family, this.#config.mark ?? 0);
+    this.#shared.length = 0;
     this.#byChild.clear();
     this.#byId.clear();
   }
@@ -145,6 +159,11 @@ export class Tunnels {
     return this.#find(connection, child).settings;
   }
 
+  /** Those that several children share. */
+  get shared(): { readonly name: string; readonly mtu: number; readonly id: number; readonly policies: number }[] {
+    return this.#shared.map(({ tunnel: { name, mtu }, id, policies }) => ({ name, mtu, id, policies }));
+  }
+
   /** All of them, with the settings of their children. */
   get all(): Iterable<Place> {
     return this.#byChild.values();
@@ -164,9 +183,7 @@ export class Tunnels {
           connection: connection.name,
           child: child.name,
           tunnel: this.of(connection.name, child.name),
-          peers: [connection.remote.address, ...connection.remote.backups].flatMap((host) =>
-            host === undefined ? [] : (canonicalAddress(host) ?? []),
-          ),
+          peers: knownPeers(connection),
         })),
     );
   }
@@ -177,6 +194,10 @@ export class Tunnels {
     return found;
   }
 }
+
+/** Addresses of the peer that are known without asking. */
+const knownPeers = ({ remote }: Connection): string[] =>
+  [remote.address, ...remote.backups].flatMap((host) => (host === undefined ? [] : (canonicalAddress(host) ?? [])));
 
 const traps = (connection: Connection, child: ChildSettings): boolean =>
   connection.start === "trap" || child.start === "trap";

@@ -41,7 +41,7 @@ export const resolved = (turn: Turn, peering: Peering, host: string, addresses: 
     .map(canonicalAddress)
     .filter((address) => address !== undefined)
     .filter((address) => familyOf(address) === family);
-  peering.learnAddresses(usable);
+  turn.core.peerings.learn(peering, usable);
   const [address] = usable;
   if (peering.wish === "no" || peering.isAlive) return;
   if (address === undefined) unresolved(turn, peering, host);

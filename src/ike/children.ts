@@ -6,7 +6,6 @@ import { wipe } from "../bytes.ts";
 import type { AgreedChild } from "./agreed-child.ts";
 import { selectorsText } from "./child-offer.ts";
 import { ChildSa, DELETE_GUARD, spiText } from "./child-sa.ts";
-import { equalIdentity } from "./identity.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { deriveChildKeys, type IkeKeys } from "./keymat.ts";
 import { lowest } from "./lowest-nonce.ts";
@@ -160,11 +159,8 @@ const siblings = (sa: IkeSa, child: ChildSa): ChildSa[] =>
     [...other.children.values()].filter((sibling) => sibling !== child && isSameResource(sibling, child)),
   );
 
-/** The IKE SAs of this connection with the peer of `sa`, itself too. */
-const samePeer = (sa: IkeSa): IkeSa[] => {
-  const others = [...(sa.peering?.sas ?? [])].filter((other) => other !== sa && isSamePeer(sa, other));
+/** The IKE SAs of this connection with the peer of `sa`, itself too, and last. */
+export const samePeer = (sa: IkeSa): IkeSa[] => {
+  const others = [...(sa.kin ?? [])].filter((other) => other !== sa && other.peering === sa.peering);
   return [...others, sa];
 };
-
-export const isSamePeer = (a: IkeSa, b: IkeSa): boolean =>
-  a.peerId !== undefined && b.peerId !== undefined && equalIdentity(a.peerId, b.peerId);

@@ -4,21 +4,34 @@ import type { ChildSa } from "./child-sa.ts";
 import { CookieJar } from "./cookie.ts";
 import type { IkeEnvironment } from "./environment.ts";
 import { HalfOpen } from "./half-open.ts";
+import { type Identity, normalIdentity } from "./identity.ts";
 import type { IkeOptions } from "./ike-options.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { KeyWorks } from "./key-works.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
 import type { Peering } from "./peering.ts";
+import { Peerings } from "./peerings.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { Wakes } from "./wakes.ts";
+
+const NOBODY: ReadonlySet<IkeSa> = new Set();
+
+/** The same for equal identities. */
+const keyOf = (identity: Identity): string => {
+  const { type, data } = normalIdentity(identity);
+  return `${type} ${toHex(data)}`;
+};
 
 export class Core {
   readonly env: IkeEnvironment;
   readonly options: IkeOptions;
-  readonly peerings: readonly Peering[];
+  readonly peerings: Peerings;
+  /** IKE SAs that are up, by their peers. */
   /** By our own SPI, in hex: an address says nothing about whose message it is (RFC 7296 §2.6). */
   readonly sas = new Map<string, IkeSa>();
+  /** Those whose peer is known, by its identity. */
+  readonly #kin = new Map<string, Set<IkeSa>>();
   readonly counters: Record<string, number> = {};
   readonly cookies: CookieJar;
   /** Cookies are asked for until then, ms; see `admit`. */
@@ -47,8 +60,34 @@ export class Core {
     this.wakes = wakes;
     this.env = env;
     this.options = options;
-    this.peerings = peerings;
+    this.peerings = new Peerings(peerings);
     this.cookies = new CookieJar((length) => env.random(length));
+  }
+
+  /** The peer of `sa` has proven that it is `peerId`. */
+  recognize(sa: IkeSa, peerId: Identity): void {
+    const key = keyOf(peerId);
+    const kin = this.#kin.get(key) ?? new Set();
+    this.#kin.set(key, kin.add(sa));
+    sa.peerId = peerId;
+    sa.kin = kin;
+  }
+
+  /** IKE SAs whose peer has proven that it is `peerId`, of whatever connection; the newest last. */
+  kinOf(peerId: Identity): ReadonlySet<IkeSa> {
+    return this.#kin.get(keyOf(peerId)) ?? NOBODY;
+  }
+
+  remove(sa: IkeSa): void {
+    this.sas.delete(sa.spiText);
+    this.halfOpen.delete(sa);
+    sa.peering?.sas.delete(sa);
+    this.wakes.touch(sa); // it has nothing to do any more
+    if (sa.peerId === undefined) return;
+    const key = keyOf(sa.peerId);
+    const kin = this.#kin.get(key);
+    kin?.delete(sa);
+    if (kin?.size === 0) this.#kin.delete(key);
   }
 
   /** Eight octets that no SA of ours has, never all zero. */

@@ -70,6 +70,9 @@ export const formatIdentity = ({ type, data }: Identity): string => {
 export const equalIdentity = (a: Identity, b: Identity): boolean =>
   a.type === b.type && equalBytes(normalIdentity(a).data, normalIdentity(b).data);
 
+/** The same text for equal identities alone. */
+export const identityKey = (identity: Identity): string => `${identity.type} ${toHex(normalIdentity(identity).data)}`;
+
 /** The one of all equal identities that is written in small letters. */
 export const normalIdentity = ({ type, data }: Identity): Identity => ({
   type,

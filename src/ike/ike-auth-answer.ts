@@ -11,7 +11,7 @@ import type { ChildSa } from "./child-sa.ts";
 import { installChild } from "./children.ts";
 import { type ChildConfig, expectedPeer, keysFor } from "./connection.ts";
 import { few } from "./few.ts";
-import { equalIdentity, formatIdentity, type Identity } from "./identity.ts";
+import { formatIdentity, type Identity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState } from "./ike-sa.ts";
 import { establish } from "./ike-sa-established.ts";
@@ -22,7 +22,7 @@ import { find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { AuthMethod } from "./payload/auth.ts";
 import { hasNotify, notifyPayload } from "./payloads.ts";
-import { closenessOf, formatPeerId, isExpected } from "./peer-id.ts";
+import { formatPeerId } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { chooseIke, describeProposals, Protocol, TransformType } from "./proposal.ts";
 import { livePairs, noteResources, resourcePayloads } from "./resources.ts";
@@ -47,7 +47,7 @@ export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]):
     throw invalidSyntax("IKE_AUTH without a Child SA, which we never said that we take"); // RFC 6023 §4
 
   sa.peering = peering;
-  sa.peerId = idi;
+  turn.core.recognize(sa, idi);
   peering.sas.add(sa);
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
   replaceDuplicates(turn, sa, newcomer);
@@ -72,18 +72,6 @@ interface Proven {
   readonly psk: Psk;
 }
 
-/**
- * Connections that name this peer most closely: one that has an entry of its own is not let in by the key of a group
- * (RFC 4301 §4.4.3).
- */
-const closest = (candidates: readonly Peering[], idi: Identity, idr: Identity | undefined): Peering[] => {
-  const known = candidates.filter(
-    ({ config }) => isExpected(expectedPeer(config), idi) && (idr === undefined || equalIdentity(idr, config.local.id)),
-  );
-  const closeness = Math.max(...known.map(({ config }) => closenessOf(expectedPeer(config))));
-  return known.filter(({ config }) => closenessOf(expectedPeer(config)) === closeness);
-};
-
 /** The connection that this peer may use, its proof checked. */
 const identify = (
   { candidates, keys, suite, opening }: InitAnswered,
@@ -92,10 +80,10 @@ const identify = (
   address: string,
 ): Proven => {
   const [idr, auth] = [find(payloads, "IDr"), find(payloads, "AUTH")];
-  const known = closest(candidates, idi, idr);
+  const known = candidates.closest(idi, idr);
   const failed = (why: string): IkeError => {
     const wants = idr === undefined ? "" : ` and wants ${formatIdentity(idr)}`;
-    const expected = candidates.map(
+    const expected = [...candidates].map(
       ({ config }) => `${config.name}: ${formatPeerId(expectedPeer(config))} to ${formatIdentity(config.local.id)}`,
     );
     return new IkeError(Notify.AUTHENTICATION_FAILED, why, {

@@ -109,7 +109,7 @@ export const readAuthAnswer = (turn: Turn, sa: IkeSa, payloads: readonly Payload
   }
   const peerId = checkPeer(peering, state, payloads, sa.path.remote.address);
   sa.requests.answered();
-  sa.peerId = peerId;
+  turn.core.recognize(sa, peerId);
   const { keys, suite, opening, offer } = state;
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
   firstChild(turn, sa, { keys, opening, offer }, payloads);

@@ -1,5 +1,5 @@
 /** How an IKE SA ends: with a Delete that the peer answers, or at once (RFC 7296 §1.4.1, §2.4). */
-import { isSamePeer, removeChild } from "./children.ts";
+import { removeChild, samePeer } from "./children.ts";
 import { deletion } from "./deletion.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { Exchange, type Payload } from "./message.ts";
@@ -23,16 +23,13 @@ export const closeIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
   sa.become({ name: "closed" });
   sa.arriving.requests.forget();
   sa.arriving.answers.forget();
-  turn.core.sas.delete(sa.spiText);
-  turn.touch(sa);
-  turn.core.halfOpen.delete(sa);
-  sa.peering?.sas.delete(sa);
+  turn.core.remove(sa);
   if (sa.lastAnswered !== undefined)
     turn.core.lastAnswers.keep(sa.spiText, sa.lastAnswered.request, sa.lastAnswered.answer, turn.now);
   turn.log(wasUp ? "info" : "debug", "ike-sa-closed", sa, `IKE SA with ${sa.remoteText} closed: ${why}`);
   sa.peering?.lost(turn);
   // A child may have been asked for on an IKE SA that ended while its twin lives on.
-  for (const other of sa.peering?.established() ?? []) if (isSamePeer(sa, other)) wantChildrenLater(turn, other);
+  for (const other of samePeer(sa)) if (other.state.name === "established") wantChildrenLater(turn, other);
 };
 
 /** Take its children away now and tell the peer; it is gone when the peer has answered or is given up. */

@@ -19,6 +19,7 @@ import { findNat, natPayloads } from "./nat.ts";
 import { Notify } from "./notify.ts";
 import { groupData, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
+import type { Candidates } from "./peerings.ts";
 import { chooseIke, describeProposals, type IkeSuite, type Proposal } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
@@ -119,7 +120,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   const admitted = admit(turn, message, nonce.data, path);
   if (admitted === undefined) return undefined;
 
-  const candidates = candidatesFor(core.peerings, path);
+  const candidates = core.peerings.candidatesFor(path);
   const { chosen, suite, peering } = choose(offered, candidates, path);
   const method = kexById(suite.ke);
   const prf = prfById(suite.prf);
@@ -208,27 +209,19 @@ const admit = (
   return { isProven };
 };
 
-/** Connections that a message on this path may belong to: those that name the peer's address before those that take any. */
-const candidatesFor = (peerings: readonly Peering[], { local, remote }: Path): Peering[] => {
-  const ours = peerings.filter(({ config, isHeldDown }) => !isHeldDown && config.local.address === local.address);
-  return [
-    ...ours.filter((peering) => peering.isAt(remote.address)),
-    ...ours.filter((peering) => peering.mayBeAnywhere && !peering.isAt(remote.address)),
-  ];
-};
-
 const choose = (
   offered: readonly Proposal[],
-  candidates: readonly Peering[],
+  candidates: Candidates,
   path: Path,
 ): { chosen: Proposal; suite: IkeSuite; peering: Peering } => {
   for (const peering of candidates) {
     const choice = chooseIke(offered, peering.config.proposals);
     if (choice !== undefined) return { ...choice, peering };
   }
-  const expected = candidates.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`);
+  const all = [...candidates];
+  const expected = all.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`);
   const why =
-    candidates.length === 0
+    all.length === 0
       ? `no connection between ${path.local.address} and ${path.remote.address}`
       : "no IKE proposal in common";
   throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, why, {

@@ -2,7 +2,7 @@
  * More than one IKE SA with the same peer: what INITIAL_CONTACT (RFC 7296 §2.4) or the connection's policy ends, and what is
  * left when both peers initiated at the same time.
  */
-import { isSamePeer } from "./children.ts";
+import { samePeer } from "./children.ts";
 import { equalIdentity, type Identity } from "./identity.ts";
 import { IkeError } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
@@ -42,13 +42,11 @@ export const replaceDuplicates = (turn: Turn, sa: IkeSa, newcomer: Newcomer): vo
 
 /** IKE SAs with the peer that were up before it began `sa`. One that came up since is a twin, of which it could not know. */
 const before = (turn: Turn, sa: IkeSa, { peering, peerId }: Newcomer): IkeSa[] =>
-  [...turn.core.sas.values()].filter(
+  [...turn.core.kinOf(peerId)].filter(
     (other) =>
       other !== sa &&
       other.state.name === "established" &&
       other.state.since <= sa.createdAt &&
-      other.peerId !== undefined &&
-      equalIdentity(other.peerId, peerId) &&
       other.peering !== undefined &&
       equalIdentity(other.peering.config.local.id, peering.config.local.id),
   );
@@ -58,10 +56,10 @@ const before = (turn: Turn, sa: IkeSa, { peering, peerId }: Newcomer): IkeSa[] =
  * deleted by the peer that initiated it, so that one is left. Either may have been rekeyed since.
  */
 export const settleTwins = (turn: Turn, sa: IkeSa): void => {
-  for (const other of sa.peering?.established() ?? []) {
+  for (const other of samePeer(sa)) {
     const [ours, theirs] = [sa.origin, other.origin];
     if (sa.state.name !== "established" || other.state.name !== "established") continue;
-    if (ours === undefined || theirs === undefined || ours.role === theirs.role || !isSamePeer(other, sa)) continue;
+    if (ours === undefined || theirs === undefined || ours.role === theirs.role) continue;
     const loser = losesTo(ours.lowestNonce, theirs.lowestNonce) ? sa : other;
     if (loser.origin?.role === "initiator") deleteIkeSa(turn, loser, "the peer initiated too, its IKE SA stays");
   }

@@ -21,6 +21,7 @@ import type { HeaderFields } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { PeerResources } from "./peer-resources.ts";
 import type { Peering } from "./peering.ts";
+import type { Candidates } from "./peerings.ts";
 import type { IkeSuite } from "./proposal.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { Reassembly } from "./reassembly.ts";
@@ -55,7 +56,7 @@ export type IkeSaState =
   | (Keyed & {
       readonly name: "init-answered";
       readonly opening: Opening;
-      readonly candidates: readonly Peering[];
+      readonly candidates: Candidates;
       readonly expiresAt: number;
     })
   | (Keyed & { readonly name: "auth-sent"; readonly opening: Opening; readonly offer: ChildOffer | undefined })
@@ -125,6 +126,8 @@ export class IkeSa {
   /** Undefined until a responder knows whom it talks to. */
   peering: Peering | undefined;
   peerId: Identity | undefined;
+  /** All IKE SAs whose peer has proven the same identity, of whatever connection; undefined until this one has. */
+  kin: ReadonlySet<IkeSa> | undefined;
   /** Undefined until it is up. */
   origin: Origin | undefined;
   readonly createdAt: number;
@@ -154,6 +157,8 @@ export class IkeSa {
   /** When to ask whether the peer lives, and when to keep a NAT's mapping alive. */
   livenessAt = Number.POSITIVE_INFINITY;
   keepaliveAt = Number.POSITIVE_INFINITY;
+  /** Packets that its children had sent when that was due last. */
+  sentAtKeepalive = 0;
   /** When the volume of its children is looked at next. */
   usageAt = Number.POSITIVE_INFINITY;
   #state: IkeSaState;

@@ -231,13 +231,13 @@ export class IkeManager {
   }
 
   status(_now: number): ConnectionStatus[] {
-    return this.#core.peerings.map(showPeering);
+    return [...this.#core.peerings].map(showPeering);
   }
 
   #peering(name: string): Peering {
-    const peering = this.#core.peerings.find(({ config }) => config.name === name);
+    const peering = this.#core.peerings.named(name);
     if (peering !== undefined) return peering;
-    const known = this.#core.peerings.map(({ config }) => config.name).join(", ");
+    const known = [...this.#core.peerings].map(({ config }) => config.name).join(", ");
     throw new EspalierError("ESPALIER_USAGE", `no connection is called ${name}`, {
       remedy: known === "" ? "The configuration has none." : `Known: ${known}.`,
     });

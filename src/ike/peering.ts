@@ -70,6 +70,11 @@ export class Peering {
     return this.#hosts.includes(address) || this.#learned.includes(address);
   }
 
+  /** Where the peer is known to be; names among them are nowhere. */
+  get places(): readonly string[] {
+    return [...this.#hosts, ...this.#learned];
+  }
+
   learnAddresses(addresses: readonly string[]): void {
     if (addresses.length > 0) this.#learned = addresses;
   }

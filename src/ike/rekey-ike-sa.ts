@@ -10,6 +10,7 @@ import { generateKeyPair, type KexMethod, type KeyPair, kexById } from "../crypt
 import { postponement } from "./backoff.ts";
 import { firstGroup, groupsOf } from "./child-offer.ts";
 import { DELETE_GUARD } from "./child-sa.ts";
+import { samePeer } from "./children.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
 import { deleteIkeSa } from "./ike-sa-end.ts";
@@ -208,7 +209,7 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
   shared.fill(0);
   const state = establishedState(turn, peering, { keys, suite, lowestNonce: lowest(ni, nr) });
   const sa = new IkeSa({ role, spiI, spiR, path, peering, state, now: turn.now, resources: old.resources });
-  sa.peerId = old.peerId;
+  if (old.peerId !== undefined) turn.core.recognize(sa, old.peerId);
   sa.origin = old.origin;
   sa.nat = old.nat;
   sa.fragments = old.fragments; // RFC 7383 §2.3
@@ -245,7 +246,7 @@ export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
  * matter is settled, and ours will be refused or lose.
  */
 export const inheritByUse = (turn: Turn, sa: IkeSa): void => {
-  for (const old of sa.peering?.established() ?? []) if (rivalOf(old) === sa) replaceBy(turn, old, sa);
+  for (const old of samePeer(sa)) if (rivalOf(old) === sa) replaceBy(turn, old, sa);
 };
 
 const rivalOf = ({ requests: { task } }: IkeSa): IkeSa | undefined =>
@@ -254,6 +255,6 @@ const rivalOf = ({ requests: { task } }: IkeSa): IkeSa | undefined =>
 /** IKE SAs that are up and that we ask things on: not one which may yet lose against a rekey of ours. */
 export const currentSas = (peering: Peering): IkeSa[] => {
   const established = peering.established();
-  const rivals = established.map(rivalOf);
-  return established.filter((sa) => !rivals.includes(sa));
+  const rivals = new Set(established.map(rivalOf));
+  return established.filter((sa) => !rivals.has(sa));
 };

@@ -154,9 +154,14 @@ const hasReceived = (turn: Turn, sa: IkeSa): boolean => {
   return received;
 };
 
+/** A mapping that packets have kept needs nothing (RFC 3948 §4): then it is looked at again sooner. */
 const keepAlive = (turn: Turn, sa: IkeSa): void => {
-  sa.keepaliveAt = turn.now + KEEPALIVE;
-  turn.effects.push({ kind: "keepalive", path: sa.path });
+  let sent = 0;
+  for (const { spiIn } of sa.children.values()) sent += turn.core.env.usage(spiIn)?.packetsOut ?? 0;
+  const wasIdle = sent === sa.sentAtKeepalive;
+  sa.sentAtKeepalive = sent;
+  sa.keepaliveAt = turn.now + (wasIdle ? KEEPALIVE : KEEPALIVE / 2);
+  if (wasIdle) turn.effects.push({ kind: "keepalive", path: sa.path });
 };
 
 const retry = (turn: Turn, peering: Peering): void => {

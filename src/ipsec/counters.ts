@@ -5,21 +5,25 @@
  * inner octets.
  *
  * Every packet is counted once with its worker, and once more with its SA; or, going out without one, with its tunnel. So
- * what workers sent is the sum over tunnels, and what they received is that and the packets that name no SA of theirs.
+ * what workers sent is the sum over tunnels (but for dummies, which their SA alone counts), and what they received is that and the packets that name no SA of theirs.
  */
 import { VERDICTS, Verdict, type VerdictName } from "./verdict.ts";
 
 /**
- * Float64 words of a block, four cache lines: PASS, which is verdict 0, its octets beside it, and a word for every other
- * verdict. So what every packet counts is in one line.
+ * Float64 words: what every packet counts, PASS, which is verdict 0, and its octets, is a pair for each block, and all pairs lie
+ * together, so that those of ten thousand SAs stay in a cache. Behind them each block has its four cache lines, a word for
+ * every other verdict.
+ *
+ * A cache line has the pairs of four blocks that are 64 apart, and 64 lines follow one another: so neighbours, which different
+ * workers own, share no line, and where workers are a power of two all in one line are one worker's.
  */
 const BLOCK = 32;
+const PAIR = 2;
 const BYTES = 1;
-const OTHERS = 1; // verdict n is word n + 1
+/** Blocks of 64 lines of pairs. */
+const TILE = 256;
 
-if (VERDICTS.length + OTHERS > BLOCK) throw new RangeError(`${VERDICTS.length} verdicts in ${BLOCK} words`); // cold
-
-const wordOf = (verdict: number): number => (verdict === Verdict.PASS ? 0 : verdict + OTHERS);
+if (VERDICTS.length > BLOCK) throw new RangeError(`${VERDICTS.length} verdicts in ${BLOCK} words`); // cold
 
 /** A block as control reads it. */
 export interface Tally {
@@ -33,44 +37,56 @@ export interface Tally {
 export class Counters {
   readonly memory: SharedArrayBuffer;
   readonly #words: Float64Array;
+  /** The same memory, for who only looks. */
+  readonly #halves: Int32Array;
+  /** Where the other verdicts begin. */
+  readonly #others: number;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
     this.#words = new Float64Array(memory);
+    this.#halves = new Int32Array(memory);
+    this.#others = (this.#words.length / (PAIR + BLOCK)) * PAIR;
   }
 
   static create(blocks: number): Counters {
-    return new Counters(new SharedArrayBuffer(blocks * BLOCK * 8));
+    const tiles = Math.ceil(blocks / TILE);
+    return new Counters(new SharedArrayBuffer(tiles * TILE * (PAIR + BLOCK) * 8));
+  }
+
+  #pairAt(block: number): number {
+    return ((block & -TILE) + ((block & 63) << 2) + ((block >> 6) & 3)) * PAIR;
+  }
+
+  #wordAt(block: number, verdict: number): number {
+    return verdict === Verdict.PASS ? this.#pairAt(block) : this.#others + block * BLOCK + verdict;
   }
 
   /** Count one packet of `block`. `bytes` are its inner octets, counted when it passed. */
   count(block: number, verdict: number, bytes: number): void {
-    const words = this.#words;
-    const at = block * BLOCK;
-    words[at + wordOf(verdict)] = words[at + wordOf(verdict)]! + 1;
-    if (verdict === Verdict.PASS) words[at + BYTES] = words[at + BYTES]! + bytes;
+    this.add(block, verdict, 1, bytes);
   }
 
   /** Count several packets of one verdict, of `bytes` inner octets together. */
   add(block: number, verdict: number, packets: number, bytes: number): void {
     const words = this.#words;
-    const at = block * BLOCK;
-    words[at + wordOf(verdict)] = words[at + wordOf(verdict)]! + packets;
+    const at = this.#wordAt(block, verdict);
+    words[at] = words[at]! + packets;
     if (verdict === Verdict.PASS) words[at + BYTES] = words[at + BYTES]! + bytes;
   }
 
   /** Load the line of `block` that packets which pass count in, so that those of a batch arrive together. */
   touch(block: number): number {
-    return this.#words[block * BLOCK]!;
+    return this.#halves[this.#pairAt(block) * 2]!;
   }
 
   /** Packets of `block` that got this verdict. */
   get(block: number, verdict: number): number {
-    return this.#words[block * BLOCK + wordOf(verdict)]!;
+    return this.#words[this.#wordAt(block, verdict)]!;
   }
 
   bytes(block: number): number {
-    return this.#words[block * BLOCK + BYTES]!;
+    return this.#words[this.#pairAt(block) + BYTES]!;
   }
 
   /** All packets of `block`, whatever became of them. */
@@ -81,13 +97,16 @@ export class Counters {
   }
 
   clear(block: number): void {
-    this.#words.fill(0, block * BLOCK, (block + 1) * BLOCK);
+    const pair = this.#pairAt(block);
+    this.#words.fill(0, pair, pair + PAIR);
+    const others = this.#others + block * BLOCK;
+    this.#words.fill(0, others, others + BLOCK);
   }
 
   /** Add what `from` holds to `to`: an SA that ends leaves its counts to its tunnel. */
   addTo(to: number, from: number): void {
-    for (let i = 0; i < BLOCK; i++)
-      this.#words[to * BLOCK + i] = this.#words[to * BLOCK + i]! + this.#words[from * BLOCK + i]!;
+    this.add(to, Verdict.PASS, this.get(from, Verdict.PASS), this.bytes(from));
+    for (let verdict = 1; verdict < VERDICTS.length; verdict++) this.add(to, verdict, this.get(from, verdict), 0);
   }
 
   tally(block: number): Tally {

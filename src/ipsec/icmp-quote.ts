@@ -25,7 +25,7 @@ export interface QuotedEsp {
   readonly udp: boolean;
   readonly sourcePort: number;
   readonly destinationPort: number;
-  /** The peer's SPI, and the low half of the sequence number. */
+  /** The peer's SPI, and the low half of the sequence number; both 0 when the quote ends before them. */
   readonly spi: number;
   readonly lowSeq: number;
 }
@@ -47,7 +47,8 @@ const plateauBelow = (length: number): number => PLATEAUS.find((plateau) => plat
 /**
  * Read an ICMP message: octets from the IPv4 header on (as a raw socket of protocol 1 gives them), or from the ICMPv6
  * header on (protocol 58; the kernel has verified its checksum). Undefined: no error, or not about ESP, or it quotes too little.
- * An error about UDP-encapsulated ESP has to quote 16 octets behind the IP header, one about ESP 8.
+ * An error about ESP quotes 8 octets behind the IP header, SPI and sequence number. One about UDP-encapsulated ESP that is no
+ * longer (RFC 792 asks for no more) shows the ports alone: it may as well be about IKE.
  */
 export const readIcmpError = (message: Uint8Array, family: Family): QuotedEsp | undefined => {
   const at = family === 4 ? icmpAt(message) : 0;
@@ -87,9 +88,12 @@ const readQuote = (quoted: Uint8Array, family: Family): Quote | undefined => {
   if (header < least || later || (protocol !== ESP && protocol !== UDP)) return undefined;
   const udp = protocol === UDP;
   const esp = header + (udp ? UDP_HEADER : 0);
-  if (quoted.length < esp + ESP_HEADER || length < esp + ESP_HEADER) return undefined;
-  const spi = readU32(quoted, esp);
-  if (spi < MIN_SPI) return undefined; // IKE on port 4500 begins with zeros (RFC 3948 §2.2)
+  if (quoted.length < esp || length < esp + ESP_HEADER) return undefined;
+  if (udp && readU16(quoted, header + 4) !== length - header) return undefined;
+  const isShort = quoted.length < esp + ESP_HEADER;
+  if (isShort && (!udp || family === 6)) return undefined; // RFC 4443 §2.4(c): ICMPv6 quotes what fits 1280 octets
+  const spi = isShort ? 0 : readU32(quoted, esp);
+  if (!isShort && spi < MIN_SPI) return undefined; // IKE on port 4500 begins with zeros (RFC 3948 §2.2)
   return {
     length,
     source: quoted.slice(addresses, addresses + octets),
@@ -98,6 +102,6 @@ const readQuote = (quoted: Uint8Array, family: Family): Quote | undefined => {
     sourcePort: udp ? readU16(quoted, header) : 0,
     destinationPort: udp ? readU16(quoted, header + 2) : 0,
     spi,
-    lowSeq: readU32(quoted, esp + 4),
+    lowSeq: isShort ? 0 : readU32(quoted, esp + 4),
   };
 };

@@ -43,10 +43,12 @@ export const packetLength = (view: DataView, at: number, length: number, version
 /** The version, 4 or 6, of the packet that fills exactly the `length` octets at `at`; 0 when none does. */
 export const versionOfWhole = (view: DataView, at: number, length: number): number => {
   if (length < IPV4_HEADER) return 0;
-  const first = view.getUint8(at);
-  if (first >> 4 === 4)
-    return (first & 15) >= 5 && (first & 15) * 4 <= length && view.getUint16(at + 2) === length ? 4 : 0;
-  return first >> 4 === 6 && length >= IPV6_HEADER && view.getUint16(at + 4) === length - IPV6_HEADER ? 6 : 0;
+  const first = view.getInt32(at);
+  if (first >>> 28 === 4) {
+    const header = (first >>> 22) & 60;
+    return header >= IPV4_HEADER && header <= length && (first & 0xffff) === length ? 4 : 0;
+  }
+  return first >>> 28 === 6 && length >= IPV6_HEADER && view.getUint16(at + 4) === length - IPV6_HEADER ? 6 : 0;
 };
 
 /** What selectors ask of a packet. One object a worker, filled for each packet that needs it. */

@@ -4,7 +4,8 @@
  *
  * An error is believed when it quotes a packet that we may have sent lately, which was longer than the MTU it names, and when
  * that MTU is lower than the one we know and not below a floor: a forger who has not seen our packets has to guess an SPI and
- * a sequence number, and one who has seen them gains little.
+ * a sequence number, and one who has seen them gains little. Where an error quotes neither, it is anybody's guess: then no MTU
+ * below that of the smallest IPv6 link is believed, which costs little.
  */
 import type { Family } from "../ip-address.ts";
 import type { QuotedEsp } from "./icmp-quote.ts";
@@ -68,12 +69,16 @@ export class PathMtu {
     this.#forget();
   }
 
-  /** Judge an error about a packet of the SA that has sent `top` packets so far. */
-  learn(quoted: Pick<QuotedEsp, "mtu" | "length" | "lowSeq">, top: number, now: number): PathMtuNews {
+  /**
+   * Judge an error about a packet of the SA that has sent `top` packets so far. `isGuess`: it is known by its addresses and
+   * ports alone.
+   */
+  learn(quoted: Pick<QuotedEsp, "mtu" | "length" | "lowSeq">, top: number, now: number, isGuess = false): PathMtuNews {
     const { mtu, length, lowSeq } = quoted;
-    if (length <= mtu || length > this.#linkMtu || !wasSentLately(lowSeq, top)) return "implausible";
+    const wasSent = isGuess ? top > 0 : wasSentLately(lowSeq, top);
+    if (length <= mtu || length > this.#linkMtu || !wasSent) return "implausible";
     if (mtu >= this.mtu(now)) return "not-lower";
-    if (mtu < this.#floor) return "below-floor";
+    if (mtu < (isGuess ? Math.max(this.#floor, IPV6_MIN_MTU) : this.#floor)) return "below-floor";
     if (!this.#limit.take(now)) return "rate-limited";
     this.#learned = mtu;
     this.#expiresAt = now + this.#maxAge;

@@ -4,11 +4,16 @@
  *
  * A slot holds a pair of SAs: record `slot` the inbound one, record `capacity + slot` the outbound one installed with it.
  * The receiver picks its SPI (RFC 4303 §2.1), so it picks one whose low bits are the slot: lookup needs no hash table.
- * All records lie before all rings; only inbound SAs have a ring. Words of a record, four cache lines:
+ * All records lie before all rings, and these before all counters; only inbound SAs have a ring. Words of a record, four
+ * cache lines:
  *
  *   0 .. 15    fixed while the SA lives, written by control (but path and size): what is looked at for every packet
- *   16 .. 31   live: counter, events; written by the SA's worker alone
+ *   16 .. 31   live: events; written by the SA's worker alone
  *   32 .. 63   fixed: key and addresses (but path and size, see `move` and `setSize`)
+ *
+ * The counter, which every packet moves, is a double among those of all records: those of ten thousand SAs stay in a cache.
+ * A cache line has the counters of records that are 64 apart, and 64 lines follow one another: so neighbours, which different
+ * workers own, share no line, and where workers are a power of two all in one line are one worker's.
  *
  * STATE is published last and withdrawn first, so a worker sees a whole record or none. Its value is the record's
  * generation: odd while live. The key is wiped on removal; a slot is used again only once every worker has finished a
@@ -33,17 +38,19 @@ const FAMILY = 9;
 const PORTS = 10;
 const LOCAL = 11; // 4 words
 const LIMIT = 15;
-const TOP = 16; // a double
-const EVENTS = 18;
-const SEEN_VERSION = 19;
-const SEEN_FAMILY_PORT = 20;
-const SEEN_ADDRESS = 21; // 4 words
+const EVENTS = 16;
+const SEEN_VERSION = 17;
+const SEEN_FAMILY_PORT = 18;
+const SEEN_ADDRESS = 19; // 4 words
 const KEY = 32; // 25 words
 const MTU = 57;
 const TFC = 58;
 const OVERSIZE = 59;
 const REMOTE = 60; // 4 words
 const RING = MAX_RING_WORDS;
+// Counters come in tiles of 64 lines of 8.
+const TILE = 512;
+const TILE_OCTETS = TILE * 8;
 
 /** Octets of KEYMAT a record has room for. */
 export const MAX_KEY = 100;
@@ -129,21 +136,26 @@ export class Sad {
   readonly #state: Int32Array;
   readonly #doubles: Float64Array;
   readonly #bytes: Uint8Array;
-  /** Where the rings begin, in words. */
+  /** Where the rings begin, in words, and the counters, in doubles. */
   readonly #rings: number;
+  readonly #tops: number;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
-    this.capacity = memory.byteLength / 4 / (RECORD * 2 + RING);
+    // Counters are far less than half of the rest, and a whole tile at least: the power of two is exact.
+    this.capacity = 2 ** Math.floor(Math.log2((memory.byteLength - TILE_OCTETS) / 4 / (RECORD * 2 + RING)));
     this.#rings = this.capacity * 2 * RECORD;
+    this.#tops = (this.capacity * (2 * RECORD + RING)) / 2;
     this.words = new Uint32Array(memory);
     this.#state = new Int32Array(memory);
     this.#doubles = new Float64Array(memory);
     this.#bytes = new Uint8Array(memory);
   }
 
+  /** `capacity`: a power of two. */
   static create(capacity: number): Sad {
-    return new Sad(new SharedArrayBuffer(capacity * (RECORD * 2 + RING) * 4));
+    const tiles = Math.ceil((2 * capacity) / TILE);
+    return new Sad(new SharedArrayBuffer(capacity * (RECORD * 2 + RING) * 4 + tiles * TILE_OCTETS));
   }
 
   /** The record of the outbound SA that lies in `slot`. */
@@ -165,7 +177,7 @@ export class Sad {
     this.words[at + TUNNEL] = sa.tunnel;
     this.words[at + WINDOW] = sa.window;
     this.words[at + RING_WORDS] = ringWordsFor(sa.window);
-    this.#doubles[(at + TOP) / 2] = sa.top ?? 0;
+    this.setTop(record, sa.top ?? 0);
     this.#writePath(at, sa.path);
     this.setSize(record, sa.size ?? ANY_SIZE);
     this.#bytes.set(sa.key, (at + KEY) * 4);
@@ -298,18 +310,18 @@ export class Sad {
    * has shown before: it is used for another SA only once every worker has begun a batch after it was withdrawn.
    */
   state(record: number): number {
-    return this.words[record * RECORD + STATE]!;
+    return this.#state[record * RECORD + STATE]!;
   }
 
-  /** Load the lines that a packet of this record needs, so that those of a batch arrive together. The sum means nothing. */
+  /** Load the lines that a packet of this record needs, so that those of a batch arrive together. The number means nothing. */
   touch(record: number): number {
-    return this.words[record * RECORD + STATE]! + this.words[record * RECORD + TOP]!;
+    return this.#state[record * RECORD + STATE]! ^ this.#state[this.#topAt(record) * 2]!;
   }
 
   /** `touch` of an inbound SA, and the line of the ring that the number with these low 32 bits is in. */
   touchInbound(slot: number, low: number): number {
     const ringWords = this.words[slot * RECORD + RING_WORDS]!;
-    return this.touch(slot) + this.words[this.ringAt(slot) + ((low >>> 5) & (ringWords - 1) & (RING - 1))]!;
+    return this.touch(slot) ^ this.#state[this.ringAt(slot) + ((low >>> 5) & (ringWords - 1) & (RING - 1))]!;
   }
 
   /** Zero when the record is not live; otherwise another number for every SA it has held, so it keys caches. */
@@ -346,11 +358,15 @@ export class Sad {
 
   /** Highest sequence number sent, or received and authenticated. */
   top(record: number): number {
-    return this.#doubles[(record * RECORD + TOP) / 2]!;
+    return this.#doubles[this.#topAt(record)]!;
   }
 
   setTop(record: number, seq: number): void {
-    this.#doubles[(record * RECORD + TOP) / 2] = seq;
+    this.#doubles[this.#topAt(record)] = seq;
+  }
+
+  #topAt(record: number): number {
+    return this.#tops + (record & -TILE) + ((record & 63) << 3) + ((record >> 6) & 7);
   }
 
   raise(record: number, event: number): void {
@@ -373,7 +389,7 @@ export class Sad {
 export const SAD_LAYOUT = {
   record: RECORD,
   fixedEnd: LIMIT + 1,
-  live: TOP,
+  live: EVENTS,
   liveEnd: SEEN_ADDRESS + 4,
   cold: KEY,
   coldEnd: REMOTE + 4,

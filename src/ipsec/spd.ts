@@ -2,8 +2,8 @@
 /**
  * The part of the Security Policy Database that packets meet (RFC 4301 §4.4.1), in shared memory: the selectors that
  * were negotiated for each pair of SAs. Outbound, a packet must match the selectors of the SA that would carry it; inbound, the
- * decrypted packet must match those of the SA that carried it (RFC 4301 §5.2 step 4). What matches none is dropped: in
- * espalier no packet bypasses.
+ * decrypted packet must match those of the SA that carried it (RFC 4301 §5.2 step 4). What matches none is dropped.
+ * Which SA is to carry it, and what bypasses, is said by a list of policies where there are several (`policy.ts`).
  *
  * A slot has up to 32 local and 32 remote selectors. The first two of each side lie in the slot, and what IPv4 asks of the
  * first ones in its first cache line; the others in blocks of a pool that all slots share, a chain for each slot that needs
@@ -152,7 +152,7 @@ export class Spd {
 
   /** Load the lines that a packet of this slot needs, so that those of a batch arrive together. */
   touch(slot: number): number {
-    return this.#words[HEAD + slot * SLOT]!;
+    return this.#words[HEAD + slot * SLOT]! | 0;
   }
 
   /** Whether the slot's selectors let out the packet of `version` that fills `length` octets: its source is local. */
@@ -184,6 +184,11 @@ export class Spd {
         destination <= words[remote + LAST]!;
       if (first) return true;
     }
+    return this.#isSelected(from, view, at, length, sourceSide);
+  }
+
+  /** The same, whatever the selectors say: apart, so that the compiler takes the common case into its callers. */
+  #isSelected(from: number, view: DataView, at: number, length: number, sourceSide: number): boolean {
     const fields = this.#fields;
     readFields(view, at, length, fields);
     return (

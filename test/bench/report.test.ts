@@ -19,7 +19,18 @@ const esp = (what: FlatRow, pps: number): FlatRow => ({
 });
 
 const tunnel = (peer: string, streams: number, udp: number | null, gbps: number): FlatRow => ({
-  ...{ peer, streams, udp, gbps, pps: gbps * 1e5, offloads: "on", workers: peer === "self" ? 1 : null },
+  ...{
+    peer,
+    streams,
+    udp,
+    gbps,
+    pps: gbps * 1e5,
+    offloads: "on",
+    workers: peer === "self" ? 1 : null,
+    suite: "aes256gcm16",
+    engine: "ipsec-mb",
+    gatewayCores: 1.2,
+  },
   ...{ cpuPerGbit: 0.3, loadedP50Ms: 1, loadedP99Ms: 4, ping: { averageMs: 0.5 }, ndrPps: null, pdrPps: null },
   samples: [gbps * 0.9, gbps, gbps * 1.1],
   curves: {
@@ -69,8 +80,8 @@ const RESULTS: readonly NamedResult[] = [
     tunnel("self", 1, 64, 0.1),
   ]),
   result("ike", "ike", [
-    { keyExchange: "x25519", perSecond: 500 },
-    { keyExchange: "modp2048", perSecond: 90 },
+    { work: "handshake", kex: "x25519", perSecond: 500 },
+    { work: "handshake", kex: "modp2048", perSecond: 90 },
   ]),
 ];
 
@@ -87,7 +98,17 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const FIGURES = [
   ...["throughput-by-size", "gbps-by-size", "share-of-limit", "throughput-by-workers", "cost-by-workers"],
-  ...["throughput-by-engine", "peers", "peers-udp", "cost-of-a-gbit", "latency", "loss-search", "ike", "model"],
+  ...[
+    "throughput-by-engine",
+    "peers",
+    "peers-udp",
+    "cost-of-a-gbit",
+    "latency",
+    "loss-search",
+    "ike",
+    "model",
+    "model-gateway",
+  ],
 ];
 
 test("every figure has its chart, its numbers and its place in the page", () => {
@@ -129,7 +150,7 @@ test("Markdown has the same tables", () => {
 test("a busy machine is said", async () => {
   const [first] = RESULTS;
   const busy = { ...first!, result: { ...first!.result, load: { before: 99, after: 99 } } };
-  expect((await makeReport([busy])).markdown).toContain("sizes: the machine was busy before it began (load 99.00)");
+  expect((await makeReport([busy])).markdown).toContain("The machine was busy before these began: sizes (load 99.00)");
 });
 
 test("what is not there makes no figure", async () => {

@@ -65,12 +65,10 @@ test("a result holds against the published schema, and is read again as it was",
 });
 
 test("rows of other commands keep their names, figures and the one sample that they have", () => {
-  const [row] = resultRows("ike", [
-    [{ keyExchange: "x25519", authentication: "psk", handshakes: 7, perSecond: 512.5 }],
-  ]);
+  const [row] = resultRows("ike", [[{ work: "handshake", kex: "x25519", rate: null, count: 7, perSecond: 512.5 }]]);
   expect(row).toMatchObject({
-    what: { keyExchange: "x25519", authentication: "psk" },
-    figures: { handshakes: 7, perSecond: 512.5 },
+    what: { work: "handshake", kex: "x25519", rate: null },
+    figures: { count: 7, perSecond: 512.5 },
     samples: { metric: "perSecond", runs: [[512.5]] },
     floorPercent: null,
   });

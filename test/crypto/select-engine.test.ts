@@ -25,6 +25,7 @@ const changed = (
       supports: (suite) => engine.supports(suite),
       expand: (suite, key, esn) => engine.expand(suite, key, esn),
       release: (key: Key) => engine.release(key),
+      suiteOf: (handle) => engine.suiteOf(handle),
       seal: (ops: Ops) => engine.seal(ops),
       open: (ops: Ops) => engine.open(ops),
       close: () => engine.close(),

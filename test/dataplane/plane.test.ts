@@ -390,3 +390,35 @@ test("an SA of an SPI that was not reserved, or with a short key, is refused and
   settle(a, b);
   expect(tunnelB.tun.delivered()).toEqual([PACKETS[0]]);
 });
+
+test("an SPI of the caller's choice has the slot and the worker that its low bits name, once", async () => {
+  const a = await start("127.0.0.2", { workers: 2 });
+  const b = await start("127.0.0.3");
+  const tunnelA = a.addTunnel(0);
+  const tunnelB = b.addTunnel();
+  expect(a.plane.claimSpi(tunnelA.id, 0x1003)).toBe(true);
+  expect(a.plane.workerOf(0x1003)).toBe(1);
+  expect(a.plane.claimSpi(tunnelA.id, 0x2003)).toBe(false); // 64 slots: the low 6 bits
+  expect(b.plane.claimSpi(tunnelB.id, 0x1003)).toBe(true);
+  expect(() => a.plane.claimSpi(tunnelA.id, 255)).toThrow(EspalierError);
+  const others = Array.from({ length: 31 }, () => a.plane.reserveSpi(tunnelA.id, 1));
+  expect(others.every((spi) => spi !== 0 && (spi & 63) !== 3)).toBe(true);
+  expect(a.plane.reserveSpi(tunnelA.id, 1)).toBe(0);
+  a.plane.releaseSpi(0x1003);
+  expect(a.plane.claimSpi(tunnelA.id, 0x2003)).toBe(true);
+});
+
+test("what the caller's socket got and no worker could take is counted too", async () => {
+  const { a, b, spiB } = await connected();
+  const remote = { address: a.address, port: a.udp.port };
+  b.plane.deliver(new Uint8Array(7), remote);
+  const forged = new Uint8Array(1400);
+  new DataView(forged.buffer).setUint32(0, spiB);
+  forged[7] = 1; // sequence number
+  const sent = 20_000; // more than the ring to a worker that does not run holds
+  for (let i = 0; i < sent; i++) b.plane.deliver(forged, remote);
+  settle(b);
+  const { runt = 0, "handoff-full": full = 0, "integ-error": judged = 0 } = b.plane.totals().in.drops;
+  expect([runt, full + judged]).toEqual([1, sent]);
+  expect(full).toBeGreaterThan(0);
+});

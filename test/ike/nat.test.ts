@@ -34,6 +34,26 @@ test("behind a NAT both ends move to port 4500 with IKE_AUTH, and ESP goes in UD
   expect([a.keepalives, b.keepalives]).toEqual([3, 0]); // the end behind the NAT keeps the mapping
 });
 
+test("a keepalive is sent where nothing else was, and never later than 30 s after the last packet", () => {
+  const { a, link, run } = twoPeers({ b: anyone });
+  link.meddler = natBefore(() => 10_000);
+  a.initiate();
+  run(1_000);
+  const [spiIn = 0] = a.data.pairs.keys();
+  const send = (seconds: number): void => {
+    for (let second = 0; second < seconds; second++) {
+      a.data.packets.set(spiIn, { packetsOut: (a.data.usage(spiIn)?.packetsOut ?? 0) + 1 });
+      run(1_000);
+    }
+  };
+  send(120);
+  expect(a.keepalives).toBe(0);
+  run(20_000);
+  expect(a.keepalives).toBe(1);
+  run(60_000);
+  expect(a.keepalives).toBe(4);
+});
+
 test("a new mapping of the NAT is followed, when IKE or ESP comes from there", () => {
   const { a, b, link, run, clock } = twoPeers({ b: anyone });
   let shift = 10_000;

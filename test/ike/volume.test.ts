@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { parseEspProposal } from "../../src/ike/proposal.ts";
 import {
   child,
   disagreements,
@@ -143,4 +144,19 @@ test("selectors stay when a pair is made again beside others", () => {
   run(30_000);
   for (const { local } of a.data.pairs.values()) expect(local).toEqual(selectors("10.1.0.0/16"));
   expect(a.data.pairs.size).toBe(2);
+});
+
+test("sequence numbers ask for a rekey where packets are fewer: fragments and dummies take numbers too", () => {
+  const peers = twoPeers({ a: { children: [child({ proposals: [parseEspProposal("aes256gcm16", "no")] })] } });
+  const { a, connect, run } = peers;
+  connect();
+  const { spiIn, esn } = only(a);
+  expect(esn).toBe(false);
+  a.data.packets.set(spiIn, { packetsOut: 1000, seqOut: 3_864_526_847 });
+  run(30_000);
+  expect(a.events()).not.toContain("sequence-numbers-low");
+  a.data.packets.set(spiIn, { packetsOut: 1000, seqOut: 3_864_526_848 });
+  run(30_000);
+  expect(a.events()).toContain("sequence-numbers-low");
+  expect(only(a).replaces).toBe(spiIn);
 });

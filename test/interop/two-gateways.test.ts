@@ -207,4 +207,30 @@ describe("a gateway behind a NAT", () => {
     );
     expect(await ping(sites.hostB, INNER[4].hostA)).toEqual(allOf(10));
   });
+
+  test("is not followed to where somebody else sends in its name", async () => {
+    const { sites, b } = lab();
+    const { remote, ikeSa, childSas } = await b.up(PEER);
+    const spi = childSas[0]!.spiIn;
+    const ike = `${ikeSa!.spiI}${ikeSa!.spiR}2e202508000000630000006c00000050`; // INFORMATIONAL, 108 octets, all of them SK
+    const forged = [`${spi}00001000${"5a".repeat(96)}`, `00000000${ike}${"5a".repeat(76)}`];
+    sites.internet.run([process.execPath, "-e", SENDER, OUTER[4].b, ...forged]);
+    await until("both were counted", async () => {
+      const { connections, ikeDrops } = await b.status();
+      const dropped = connections.flatMap((connection) =>
+        connection.childSas.map(({ drops }) => drops["bad-icv"] ?? 0),
+      );
+      return dropped.some((count) => count > 0) && (ikeDrops["message-id"] ?? 0) > 0 ? true : undefined;
+    });
+    expect((await b.connection(PEER))?.remote).toBe(remote);
+    expect(await ping(sites.hostB, INNER[4].hostA)).toEqual(allOf(10));
+  });
 });
+
+/** Sends datagrams, in hex, to port 4500 of an address, from a port of its own. */
+const SENDER = `
+const [address, ...datagrams] = process.argv.slice(1);
+const socket = require("node:dgram").createSocket("udp4");
+let left = datagrams.length;
+for (const hex of datagrams) socket.send(Buffer.from(hex, "hex"), 4500, address, () => --left || socket.close());
+`;

@@ -30,3 +30,19 @@ test("a tally names only reasons that occurred, and tallies add up", () => {
   counters.addTo(2, 1);
   expect(counters.tally(2)).toEqual(both);
 });
+
+test("blocks share no word, however many there are", () => {
+  const counters = Counters.create(700);
+  const blocks = Array.from({ length: 700 }, (_, block) => block);
+  for (const block of blocks) {
+    counters.add(block, Verdict.PASS, block + 1, 10 * block);
+    counters.add(block, VERDICTS.length - 1, 2 * block + 1, 7);
+  }
+  const all = () =>
+    blocks.map((block) => [counters.get(block, Verdict.PASS), counters.bytes(block), counters.sum(block)]);
+  const expected = blocks.map((block) => [block + 1, 10 * block, 3 * block + 2]);
+  expect(all()).toEqual(expected);
+  counters.clear(65);
+  expected[65] = [0, 0, 0];
+  expect(all()).toEqual(expected);
+});

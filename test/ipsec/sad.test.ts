@@ -85,9 +85,28 @@ test("neighbours do not touch: record and ring of one are its own", () => {
   sad.words.fill(0xffff_ffff, sad.ringAt(5), sad.ringAt(5) + sad.ringWords(5));
   for (const of5 of [5, sad.outbound(5)]) sad.setTop(of5, 2 ** 53 - 1);
   expect(others()).toEqual(before);
-  expect(sad.ringAt(63) + SAD_LAYOUT.ring).toBe(sad.words.length);
+  expect(sad.ringAt(63) + SAD_LAYOUT.ring + 1024).toBe(sad.words.length); // counters follow
   expect(sad.ringAt(0)).toBe(2 * 64 * SAD_LAYOUT.record);
 });
+
+test.each([1, 2, 64, 128, 256, 2048])(
+  "of %i slots every record has a counter of its own, and neighbours share no line",
+  (slots) => {
+    const sad = Sad.create(slots);
+    const records = Array.from({ length: 2 * slots }, (_, record) => record);
+    const doubles = new Float64Array(sad.memory);
+    const placeOf = records.map((record) => {
+      sad.setTop(record, record + 0.5);
+      return doubles.indexOf(record + 0.5);
+    });
+    expect(new Set(placeOf).size).toBe(2 * slots);
+    expect(records.map((record) => sad.top(record))).toEqual(records.map((record) => record + 0.5));
+    expect(new Sad(sad.memory).capacity).toBe(slots);
+    expect(Math.min(...placeOf) * 2).toBeGreaterThanOrEqual(sad.ringAt(slots - 1) + SAD_LAYOUT.ring);
+    for (let slot = 1; slot < slots; slot++)
+      expect(Math.floor(placeOf[slot]! / 8)).not.toBe(Math.floor(placeOf[slot - 1]! / 8));
+  },
+);
 
 test("control's words and the worker's lie on cache lines of their own, in a record and a ring of whole lines", () => {
   const line = 16;

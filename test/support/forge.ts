@@ -35,7 +35,7 @@ export const forge = ({ suite, spi, key, esn = false }: ForgeOptions, seq: numbe
   const engine = noble.open(slab, 1);
   const ops = new Ops(slab, 0, 1);
   ops.count = 1;
-  ops.keys[0] = engine.expand(suite, key, esn);
+  ops.keys[0] = engine.expand(suite, key, esn).handle;
   ops.headAt[0] = head;
   ops.textAt[0] = textAt;
   ops.textLength[0] = text.length;

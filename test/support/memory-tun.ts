@@ -36,6 +36,15 @@ export class MemoryTun {
     if (written !== packet.length) throw new Error(`inject: ${written}`);
   }
 
+  /** The same with what is delivered as long as `visit` runs, without a copy. */
+  drain(visit: (packet: Uint8Array) => void): void {
+    for (;;) {
+      const length = libc.read(this.#fd, this.#memory, 0, this.#memory.size);
+      if (length < 0) return;
+      visit(this.#memory.bytes.subarray(0, length));
+    }
+  }
+
   /** All that the plane has delivered to the host. */
   delivered(): Uint8Array[] {
     const packets: Uint8Array[] = [];

@@ -140,6 +140,7 @@ export const statusOf = (change: Partial<GatewayStatus> = {}): GatewayStatus => 
       ioUringRefused: "the kernel is older than Linux 6.5",
     },
   ],
+  interfaces: [],
   in: trafficOf({ packets: 12_345, bytes: 15_432_100, drops: { "no-sa": 17 } }),
   out: trafficOf({ packets: 2_345_678, bytes: 3_210_987_654 }),
   drops: { "no-sa": 17 },

@@ -4,8 +4,8 @@
  */
 import { ESP_HEADER, MAX_ESP_PACKET } from "../esp-inputs.ts";
 import { type HmacName, isHmac, SUITES, type Suite } from "../suites.ts";
-import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
-import type { KeyMemory } from "./ipsec-mb-key-memory.ts";
+import { NativeMemory } from "./ffi.ts";
+import { KEY_HANDLE, KEY_ROW, KEY_SALT, KEY_SHAPE, type KeyMemory } from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
 import type { Manager } from "./ipsec-mb-library.ts";
 import { RingKey } from "./key-ring.ts";
@@ -19,18 +19,6 @@ const MACS = {
   "hmac-sha384": { algorithm: HASH.HMAC_SHA_384, oneBlock: MGR.SHA384_ONE_BLOCK, block: 128 },
   "hmac-sha512": { algorithm: HASH.HMAC_SHA_512, oneBlock: MGR.SHA512_ONE_BLOCK, block: 128 },
 } as const;
-
-/** Words of a row of the key table, by key: a cache line. */
-export const KEY_ROW = 16;
-export const KEY_SHAPE = 0;
-/** The salt's octets as they lie in memory. */
-export const KEY_SALT = 1;
-/** Addresses in halves: what to encrypt with, what to decrypt with, and the MAC's: states of HMAC, or schedule and blocks. */
-export const KEY_ENCRYPT = 2;
-export const KEY_DECRYPT = 4;
-export const KEY_MAC_FIRST = 6;
-export const KEY_MAC_SECOND = 8;
-export const KEY_MAC_THIRD = 10;
 
 /** What the library takes as IV: the packet's; or salt and IV as they follow each other, or as CCM has them. */
 export const Nonce = { NONE: 0, SALT_AND_IV: 1, CCM: 2 } as const;
@@ -76,6 +64,12 @@ export class KeyShape {
   /** Octets from the SPI to the text, and of the longest text. */
   readonly headLength: number;
   readonly longest: number;
+  readonly icvLength: number;
+  /** Bits that the length of a text has none of. */
+  readonly odd: number;
+  /** From the address of a key: what to decrypt with, and the second part of the MAC: the outer state of HMAC, or a block. */
+  readonly decryptAt: number;
+  readonly macSecondAt: number;
 
   constructor(suite: Suite, esn: boolean) {
     this.id = shapeId(suite, esn);
@@ -87,6 +81,10 @@ export class KeyShape {
     this.hashAlgorithm = hashOf(suite);
     this.headLength = ESP_HEADER + suite.ivLength;
     this.longest = MAX_ESP_PACKET - this.headLength - suite.icvLength;
+    this.icvLength = suite.icvLength;
+    this.odd = suite.alignment - 1;
+    this.decryptAt = suite.cipher === "aes-cbc" ? KEY_MEMORY.DECRYPT : KEY_MEMORY.ENCRYPT;
+    this.macSecondAt = suite.mac === undefined || isHmac(suite.mac) ? KEY_MEMORY.OUTER : KEY_MEMORY.MAC_SECOND;
   }
 }
 
@@ -103,25 +101,28 @@ export const KEY_SHAPES: readonly KeyShape[] = Array.from(
 export class IpsecMbKey extends RingKey {
   readonly #place: number;
   readonly #memory: KeyMemory;
-  #salt: number;
 
-  constructor(manager: Manager, memory: KeyMemory, suite: Suite, key: Uint8Array, esn: boolean) {
+  /** Expands the key into `place` of `memory`, which must hold no other. */
+  constructor(manager: Manager, memory: KeyMemory, place: number, suite: Suite, key: Uint8Array, esn: boolean) {
     super(suite, esn);
     this.#memory = memory;
-    this.#place = memory.take();
+    this.#place = place;
+    memory.reserve(place);
     const encryption = key.subarray(0, suite.encryptionKeyLength);
-    this.#salt = 0;
-    for (let i = 0; i < suite.saltLength; i++) this.#salt |= key[suite.encryptionKeyLength + i]! << (8 * i);
-    const address = memory.addressOf(this.#place);
+    const address = memory.addressOf(place);
     const encrypt = address + KEY_MEMORY.ENCRYPT;
     const raw = new NativeMemory(encryption.length);
     raw.bytes.set(encryption);
-    if (suite.cipher === "chacha20-poly1305") memory.bytes(this.#place).set(encryption, KEY_MEMORY.ENCRYPT);
+    if (suite.cipher === "chacha20-poly1305") memory.bytes(place).set(encryption, KEY_MEMORY.ENCRYPT);
     else if (suite.cipher === "aes-gcm") manager.expandGcm(encryption.length, raw.address, encrypt);
     else if (suite.cipher === "aes-cbc")
       manager.expandAes(encryption.length, raw.address, encrypt, address + KEY_MEMORY.DECRYPT);
     else if (suite.cipher !== "null") expandToEncrypt(manager, encryption.length, raw.address, encrypt);
     raw.wipe();
+    let salt = 0;
+    for (let i = 0; i < suite.saltLength; i++) salt |= key[encryption.length + i]! << (8 * i);
+    memory.rows[place * KEY_ROW + KEY_SALT] = salt;
+    memory.rows[place * KEY_ROW + KEY_SHAPE] = shapeId(suite, esn);
     this.#expandMac(manager, address, key.subarray(encryption.length + suite.saltLength));
   }
 
@@ -146,34 +147,15 @@ export class IpsecMbKey extends RingKey {
     raw.wipe();
   }
 
-  /** Write what a job asks of the key to the row of the key table that begins at `at`. */
-  putRow(table: Int32Array, at: number): void {
-    const { suite, esn } = this;
-    const address = this.#memory.addressOf(this.#place);
-    table[at + KEY_SHAPE] = shapeId(suite, esn);
-    table[at + KEY_SALT] = this.#salt;
-    putAddress(table, at + KEY_ENCRYPT, address + KEY_MEMORY.ENCRYPT);
-    putAddress(
-      table,
-      at + KEY_DECRYPT,
-      address + (suite.cipher === "aes-cbc" ? KEY_MEMORY.DECRYPT : KEY_MEMORY.ENCRYPT),
-    );
-    const hmac = suite.mac === undefined || isHmac(suite.mac);
-    putAddress(table, at + KEY_MAC_FIRST, address + (hmac ? KEY_MEMORY.INNER : KEY_MEMORY.MAC_SCHEDULE));
-    putAddress(table, at + KEY_MAC_SECOND, address + (hmac ? KEY_MEMORY.OUTER : KEY_MEMORY.MAC_SECOND));
-    putAddress(table, at + KEY_MAC_THIRD, address + KEY_MEMORY.MAC_THIRD); // HMAC does not look at it
+  /** Let jobs have the key: its handle is valid from now on. */
+  publish(): void {
+    this.#memory.rows[this.#place * KEY_ROW + KEY_HANDLE] = this.handle;
   }
 
   wipe(): void {
-    this.#memory.give(this.#place);
-    this.#salt = 0;
+    this.#memory.wipe(this.#place);
   }
 }
-
-const putAddress = (words: Int32Array, at: number, address: number): void => {
-  words[at] = lowHalf(address);
-  words[at + 1] = highHalf(address);
-};
 
 /** The schedule for decryption is thrown away. */
 const expandToEncrypt = (manager: Manager, length: number, key: number, encrypt: number): void => {

@@ -25,25 +25,11 @@ import {
 } from "../esp-inputs.ts";
 import { SUITES, type Suite } from "../suites.ts";
 import { addressOf, highHalf, lowHalf, NativeMemory } from "./ffi.ts";
-import {
-  IpsecMbKey,
-  isDone,
-  KEY_DECRYPT,
-  KEY_ENCRYPT,
-  KEY_MAC_FIRST,
-  KEY_MAC_SECOND,
-  KEY_MAC_THIRD,
-  KEY_ROW,
-  KEY_SALT,
-  KEY_SHAPE,
-  KEY_SHAPES,
-  type KeyShape,
-  Nonce,
-} from "./ipsec-mb-key.ts";
-import { KeyMemory } from "./ipsec-mb-key-memory.ts";
-import { CIPHER_MODE, DIRECTION, JOB, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
+import { IpsecMbKey, isDone, KEY_SHAPES, type KeyShape, Nonce } from "./ipsec-mb-key.ts";
+import { KEY_HANDLE, KEY_ROW, KEY_SALT, KEY_SHAPE, KEY_WORDS, KeyMemory, PIECE_BITS } from "./ipsec-mb-key-memory.ts";
+import { CIPHER_MODE, DIRECTION, JOB, KEY_MEMORY, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
 import { type IpsecMb, ipsecMbLibrary, Manager } from "./ipsec-mb-library.ts";
-import { checkKeyLength, KeyRing } from "./key-ring.ts";
+import { checkKeyLength, KeyRing, placeOf, refuseKey } from "./key-ring.ts";
 
 // Words of a job.
 const JOB_WORDS = JOB.SIZE / 4;
@@ -64,8 +50,12 @@ const STATUS = JOB.STATUS / 4;
 
 /** Octets of the IV that goes with a salt. */
 const SALTED_IV = 8;
-/** Rows that the key table begins with; it doubles. */
-const FIRST_KEYS = 64;
+// Words of a key.
+const IN_PIECE = (1 << PIECE_BITS) - 1;
+/** A cache line. */
+const LINE = 16;
+/** Octets of text that take few powers of GCM's hash key. */
+const SHORT_TEXT = 512;
 
 /** The first job of a burst, by direction: they share one job, which only the longest batches reach. */
 const SEALING = 0;
@@ -90,19 +80,19 @@ class IpsecMbEngine implements Engine {
   readonly #capacity: number;
   readonly #keys = new KeyRing<IpsecMbKey>();
   readonly #keyMemory = new KeyMemory();
-  /** By a key's place in the ring, a row of words: what jobs say of it. */
-  #table = new Int32Array(FIRST_KEYS * KEY_ROW);
   readonly #asideMemory = new NativeMemory(MGR.MAX_JOBS * ASIDE);
   readonly #aside = new Int32Array(
     this.#asideMemory.bytes.buffer,
     this.#asideMemory.bytes.byteOffset,
     MGR.MAX_JOBS * ASIDE_WORDS,
   );
-  /** By job: the suite, numbers and direction that it was last written for, and the place of the key; -1 for none. */
+  /** By job: the suite, numbers and direction that it was last written for, -1 for none, and the key's handle, 0 for none. */
   readonly #shapes = new Int32Array(MGR.MAX_JOBS).fill(-1);
-  readonly #keyed = new Int32Array(MGR.MAX_JOBS).fill(-1);
+  readonly #keyed = new Int32Array(MGR.MAX_JOBS);
   /** By packet: words of its ICV. */
   readonly #icvWords: Uint8Array;
+  /** Where what `#touchKeys` has loaded goes: a load whose value nobody wants would not be made. */
+  readonly #touched = new Int32Array(1);
   #closed = false;
 
   constructor(library: IpsecMb, slab: Uint8Array, capacity: number) {
@@ -125,26 +115,15 @@ class IpsecMbEngine implements Engine {
     if (this.#closed) throw new RangeError("the engine is closed");
     if (!this.supports(suite)) throw new RangeError(`${suite.name} is not a suite of the engine ${this.name}`);
     checkKeyLength(suite, key);
-    const expanded = this.#keys.add(new IpsecMbKey(this.#manager, this.#keyMemory, suite, key, esn));
-    const at = expanded.slot * KEY_ROW;
-    if (at >= this.#table.length) this.#growTable();
-    expanded.putRow(this.#table, at);
+    const expanded = this.#keys.add((place) => new IpsecMbKey(this.#manager, this.#keyMemory, place, suite, key, esn));
+    expanded.publish();
     return expanded;
-  }
-
-  #growTable(): void {
-    const old = this.#table;
-    this.#table = new Int32Array(old.length * 2);
-    this.#table.set(old);
-    old.fill(0);
   }
 
   /** No job names the key any more. */
   release(key: Key): void {
-    const { slot } = key as IpsecMbKey;
-    if (slot < 0 || !this.#keys.has(key)) return;
-    for (let i = 0; i < MGR.MAX_JOBS; i++) if (this.#keyed[i] === slot) this.#keyed[i] = -1;
-    this.#table.fill(0, slot * KEY_ROW, (slot + 1) * KEY_ROW);
+    if (!this.#keys.has(key)) return;
+    for (let i = 0; i < MGR.MAX_JOBS; i++) if (this.#keyed[i] === key.handle) this.#keyed[i] = 0;
     this.#keys.release(key);
   }
 
@@ -152,9 +131,12 @@ class IpsecMbEngine implements Engine {
     if (this.#closed) return;
     this.#closed = true;
     this.#keys.close();
-    this.#table.fill(0);
     this.#manager.wipe();
     this.#asideMemory.wipe();
+  }
+
+  suiteOf(handle: number): Suite {
+    return this.#keys.own(handle).suite;
   }
 
   seal(ops: Ops): void {
@@ -171,7 +153,7 @@ class IpsecMbEngine implements Engine {
     const { count } = ops;
     // All packets are proved before the first one is touched.
     if (count > MGR.MAX_BURST)
-      for (let i = 0; i < count; i++) checkPacket(ops, i, this.#keys.own(ops.keys[i]).suite, this.#slab.bytes.length);
+      for (let i = 0; i < count; i++) checkPacket(ops, i, this.#keys.own(ops.keys[i]!).suite, this.#slab.bytes.length);
     for (let from = 0; from < count; from += MGR.MAX_BURST)
       this.#burst(ops, from, Math.min(count - from, MGR.MAX_BURST), seal);
   }
@@ -180,6 +162,8 @@ class IpsecMbEngine implements Engine {
     const manager = this.#manager;
     if (!manager.isIdle()) this.#fail();
     const first = seal ? SEALING : OPENING;
+    if (count > 1 && ops.keys[from] !== ops.keys[from + 1] && ops.textLength[from]! <= SHORT_TEXT)
+      this.#touchKeys(ops, from, count);
     const saved = this.#writeJobs(ops, from, count, seal, first);
     if (saved) this.#lendIcvs(ops, from, count, first);
     let done = manager.submitBurst(manager.address, count, manager.beginAt(first));
@@ -194,6 +178,35 @@ class IpsecMbEngine implements Engine {
     else this.#judgeOpened(ops, from, count);
   }
 
+  /**
+   * A burst of short texts and many keys: load what the library reads of each key, all at once and not packet after packet, the
+   * schedule in front and the lowest powers of GCM's hash key at the end. For long texts it reads a key from end to end, and the
+   * processor is ahead of it by itself.
+   */
+  #touchKeys(ops: Ops, from: number, count: number): void {
+    const { keys } = ops;
+    const pieces = this.#keyMemory.words;
+    let last = 0;
+    let seen = 0;
+    for (let n = from; n < from + count; n++) {
+      const handle = keys[n]!;
+      if (handle === last) continue;
+      last = handle;
+      const place = placeOf(handle);
+      const piece = pieces[place >> PIECE_BITS];
+      if (piece === undefined) continue;
+      const key = (place & IN_PIECE) * KEY_WORDS;
+      seen ^=
+        piece[key]! ^
+        piece[key + LINE]! ^
+        piece[key + 2 * LINE]! ^
+        piece[key + 3 * LINE]! ^
+        piece[key + 14 * LINE]! ^
+        piece[key + 15 * LINE]!;
+    }
+    this.#touched[0] = seen;
+  }
+
   /** Prove each packet and write its job. True when there are some whose high sequence number must follow the text. */
   #writeJobs(ops: Ops, from: number, count: number, seal: boolean, first: number): boolean {
     const { words } = this.#manager;
@@ -202,30 +215,31 @@ class IpsecMbEngine implements Engine {
     const aside = this.#aside;
     const shapes = this.#shapes;
     const keyed = this.#keyed;
-    const table = this.#table;
+    const { rows, lows, highs } = this.#keyMemory;
     const icvWords = this.#icvWords;
     const slabLow = this.#slabLow;
     const turns = this.#slabTurn < slabLength;
     const { keys, headAt, textAt, textLength, seqHigh, ok } = ops;
-    let last: Key | undefined;
-    let slot = -1;
-    let row = 0;
+    let last = 0;
+    let place = 0;
+    let salt = 0;
     let shape = KEY_SHAPES[0]!;
-    let { aead, nonce, esn, headLength, longest } = shape;
-    let icvLength = 0;
-    let odd = 0;
+    let { aead, nonce, esn, headLength, longest, icvLength, odd } = shape;
     let lend = false;
     for (let i = 0; i < count; i++) {
       const n = from + i;
-      const given = keys[n];
-      if (given !== last || slot < 0) {
-        slot = this.#keys.own(given).slot;
-        last = given;
-        row = slot * KEY_ROW;
-        shape = KEY_SHAPES[table[row + KEY_SHAPE]!]!;
-        ({ aead, nonce, esn, headLength, longest } = shape);
-        icvLength = shape.suite.icvLength;
-        odd = shape.suite.alignment - 1;
+      const handle = keys[n]!;
+      if (handle !== last || handle === 0) {
+        place = placeOf(handle);
+        const row = place * KEY_ROW;
+        if (rows[row + KEY_HANDLE] !== handle || handle === 0) return refuseKey(handle);
+        last = handle;
+        salt = rows[row + KEY_SALT]!;
+        const next = KEY_SHAPES[rows[row + KEY_SHAPE]!]!;
+        if (next !== shape) {
+          shape = next;
+          ({ aead, nonce, esn, headLength, longest, icvLength, odd } = shape);
+        }
         lend = lend || (esn && !aead);
       }
       const head = headAt[n]!;
@@ -250,23 +264,25 @@ class IpsecMbEngine implements Engine {
       if (shapes[job] !== stamp) {
         this.#writeShape(job, shape, seal);
         shapes[job] = stamp;
-        keyed[job] = -1;
+        keyed[job] = 0;
       }
-      if (keyed[job] !== slot) {
-        words[word + ENC_KEYS] = table[row + KEY_ENCRYPT]!;
-        words[word + ENC_KEYS + 1] = table[row + KEY_ENCRYPT + 1]!;
-        words[word + DEC_KEYS] = table[row + KEY_DECRYPT]!;
-        words[word + DEC_KEYS + 1] = table[row + KEY_DECRYPT + 1]!;
-        if (nonce !== Nonce.NONE) aside[own + NONCE_WORD] = table[row + KEY_SALT]!;
+      if (keyed[job] !== handle) {
+        const low = (lows[place >> PIECE_BITS]! + (place & IN_PIECE) * KEY_MEMORY.SIZE) | 0;
+        const high = highs[place >> PIECE_BITS]!; // of the whole piece
+        words[word + ENC_KEYS] = low; // KEY_MEMORY.ENCRYPT is 0
+        words[word + ENC_KEYS + 1] = high;
+        words[word + DEC_KEYS] = (low + shape.decryptAt) | 0;
+        words[word + DEC_KEYS + 1] = high;
+        if (nonce !== Nonce.NONE) aside[own + NONCE_WORD] = salt;
         if (!aead) {
-          words[word + MAC_FIRST] = table[row + KEY_MAC_FIRST]!;
-          words[word + MAC_FIRST + 1] = table[row + KEY_MAC_FIRST + 1]!;
-          words[word + MAC_SECOND] = table[row + KEY_MAC_SECOND]!;
-          words[word + MAC_SECOND + 1] = table[row + KEY_MAC_SECOND + 1]!;
-          words[word + MAC_THIRD] = table[row + KEY_MAC_THIRD]!;
-          words[word + MAC_THIRD + 1] = table[row + KEY_MAC_THIRD + 1]!;
+          words[word + MAC_FIRST] = (low + KEY_MEMORY.INNER) | 0; // or MAC_SCHEDULE
+          words[word + MAC_FIRST + 1] = high;
+          words[word + MAC_SECOND] = (low + shape.macSecondAt) | 0;
+          words[word + MAC_SECOND + 1] = high;
+          words[word + MAC_THIRD] = (low + KEY_MEMORY.MAC_THIRD) | 0; // HMAC does not look at it
+          words[word + MAC_THIRD + 1] = high;
         }
-        keyed[job] = slot;
+        keyed[job] = handle;
       }
       words[word + SRC] = (slabLow + head) | 0;
       words[word + DST] = (slabLow + text) | 0;
@@ -352,8 +368,8 @@ class IpsecMbEngine implements Engine {
   #lendIcvs(ops: Ops, from: number, count: number, first: number): void {
     const { view } = this.#slab;
     for (let i = 0; i < count; i++) {
-      const { esn, suite } = ops.keys[from + i]!; // `#writeJobs` has asked the ring
-      if (!esn || suite.mac === undefined) continue;
+      const { esn, aead } = KEY_SHAPES[this.#shapes[first + i]! >> 1]!;
+      if (!esn || aead) continue;
       const icv = ops.textAt[from + i]! + ops.textLength[from + i]!;
       this.#aside[(first + i) * ASIDE_WORDS + SAVED_WORD] = view.getInt32(icv, true);
       view.setUint32(icv, ops.seqHigh[from + i]!);
@@ -363,8 +379,8 @@ class IpsecMbEngine implements Engine {
   #returnIcvs(ops: Ops, from: number, count: number, first: number): void {
     const { view } = this.#slab;
     for (let i = 0; i < count; i++) {
-      const { esn, suite } = ops.keys[from + i]!;
-      if (!esn || suite.mac === undefined) continue;
+      const { esn, aead } = KEY_SHAPES[this.#shapes[first + i]! >> 1]!;
+      if (!esn || aead) continue;
       view.setInt32(
         ops.textAt[from + i]! + ops.textLength[from + i]!,
         this.#aside[(first + i) * ASIDE_WORDS + SAVED_WORD]!,

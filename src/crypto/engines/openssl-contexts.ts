@@ -3,6 +3,7 @@
  */
 import { CCM_NONCE } from "../esp-inputs.ts";
 import type { Mac, Suite } from "../suites.ts";
+import { type Address, Addresses } from "./addresses.ts";
 import { addressOf, NativeMemory } from "./ffi.ts";
 import type { Evp } from "./openssl-evp.ts";
 import { NumberParameter, TagParameter, TextParameter } from "./openssl-parameters.ts";
@@ -29,16 +30,28 @@ const MACS = {
 /** What all keys of one engine share: the functions, the slab's address, working memory, fetched algorithms. */
 export class Contexts {
   readonly evp: Evp;
-  readonly slabAddress: number;
+  /** Of the slab, by offset. */
+  readonly slab: Addresses;
   readonly work = new NativeMemory(WORK.SIZE);
-  readonly tag = new TagParameter();
+  // Into the working memory.
+  readonly nonceAt: Address = null;
+  readonly aadAt: Address = null;
+  readonly lengthAt: Address = null;
+  readonly macAt: Address = null;
+  readonly tag: TagParameter;
   readonly #ccmIv = new NumberParameter("ivlen", CCM_NONCE);
   readonly #ciphers = new Map<string, number>();
   readonly #macs = new Map<string, number>();
 
   constructor(evp: Evp, slab: Uint8Array) {
     this.evp = evp;
-    this.slabAddress = addressOf(slab);
+    const address = addressOf(slab);
+    this.slab = new Addresses(address);
+    this.tag = new TagParameter(address);
+    this.nonceAt = this.work.address + WORK.NONCE;
+    this.aadAt = this.work.address + WORK.AAD;
+    this.lengthAt = this.work.address + WORK.LENGTH;
+    this.macAt = this.work.address + WORK.MAC;
   }
 
   supports(suite: Suite): boolean {
@@ -57,7 +70,7 @@ export class Contexts {
       init(context, this.#cipher(suite), 0, 0, 0) === 1 &&
       (suite.cipher !== "aes-ccm" || // whose key is bound to the lengths of nonce and tag
         (init(context, 0, 0, 0, this.#ccmIv.address) === 1 &&
-          init(context, 0, 0, 0, this.tag.at(0, suite.icvLength)) === 1)) &&
+          init(context, 0, 0, 0, this.tag.length(suite.icvLength)) === 1)) &&
       init(context, 0, secret.address, 0, 0) === 1 &&
       this.evp.setPadding(context, 0) === 1; // ESP pads (RFC 4303 §2.4)
     secret.wipe();

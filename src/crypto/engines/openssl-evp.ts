@@ -2,6 +2,7 @@
  * The functions of libcrypto that the engine `openssl` calls, found in the Node process itself: there is nothing to
  * install. Pointers are numbers, 0 is NULL; every function that can fail returns 1 when it did not.
  */
+import type { Address } from "./addresses.ts";
 import { koffi, reasonOf } from "./ffi.ts";
 
 /** The major version whose providers, fetches and re-initialisation rules this engine was written to. */
@@ -20,9 +21,9 @@ const open = () => {
     ) => number,
     cipherFree: libcrypto.func("void EVP_CIPHER_free(int64_t)") as (cipher: number) => void,
     contextNew: libcrypto.func("int64_t EVP_CIPHER_CTX_new()") as () => number,
-    contextFree: libcrypto.func("void EVP_CIPHER_CTX_free(int64_t)") as (context: number) => void,
+    contextFree: libcrypto.func("void EVP_CIPHER_CTX_free(int64_t)") as (context: Address) => void,
     setPadding: libcrypto.func("int EVP_CIPHER_CTX_set_padding(int64_t, int)") as (
-      context: number,
+      context: Address,
       pad: number,
     ) => number,
     /** Key, IV and parameters, each left as it is when NULL. */
@@ -33,16 +34,16 @@ const open = () => {
      * AAD when `out` is NULL. Octets done, below 1 when it failed.
      */
     cipher: libcrypto.func("int EVP_Cipher(int64_t, int64_t, int64_t, uint32_t)") as (
-      context: number,
-      out: number,
-      input: number,
+      context: Address,
+      out: Address,
+      input: Address,
       inputLength: number,
     ) => number,
     encryptFinal: libcrypto.func("int EVP_EncryptFinal_ex(int64_t, int64_t, int64_t)") as Final,
     decryptFinal: libcrypto.func("int EVP_DecryptFinal_ex(int64_t, int64_t, int64_t)") as Final,
     getParameters: libcrypto.func("int EVP_CIPHER_CTX_get_params(int64_t, int64_t)") as (
-      context: number,
-      parameters: number,
+      context: Address,
+      parameters: Address,
     ) => number,
 
     macFetch: libcrypto.func("int64_t EVP_MAC_fetch(int64_t, const char *, int64_t)") as (
@@ -52,22 +53,22 @@ const open = () => {
     ) => number,
     macFree: libcrypto.func("void EVP_MAC_free(int64_t)") as (mac: number) => void,
     macContextNew: libcrypto.func("int64_t EVP_MAC_CTX_new(int64_t)") as (mac: number) => number,
-    macContextFree: libcrypto.func("void EVP_MAC_CTX_free(int64_t)") as (context: number) => void,
+    macContextFree: libcrypto.func("void EVP_MAC_CTX_free(int64_t)") as (context: Address) => void,
     macInit: libcrypto.func("int EVP_MAC_init(int64_t, int64_t, size_t, int64_t)") as (
-      context: number,
-      key: number,
+      context: Address,
+      key: Address,
       keyLength: number,
-      parameters: number,
+      parameters: Address,
     ) => number,
     macUpdate: libcrypto.func("int EVP_MAC_update(int64_t, int64_t, size_t)") as (
-      context: number,
-      input: number,
+      context: Address,
+      input: Address,
       length: number,
     ) => number,
     macFinal: libcrypto.func("int EVP_MAC_final(int64_t, int64_t, int64_t, size_t)") as (
-      context: number,
-      out: number,
-      outLength: number,
+      context: Address,
+      out: Address,
+      outLength: Address,
       outSize: number,
     ) => number,
 
@@ -75,8 +76,8 @@ const open = () => {
   };
 };
 
-type Init = (context: number, cipher: number, key: number, iv: number, parameters: number) => number;
-type Final = (context: number, out: number, outLength: number) => number;
+type Init = (context: Address, cipher: number, key: Address, iv: Address, parameters: Address) => number;
+type Final = (context: Address, out: Address, outLength: Address) => number;
 
 export type Evp = ReturnType<typeof open>;
 

@@ -2,15 +2,16 @@
 /** Keys of the engine `openssl` for suites of a cipher and a MAC: AES-CBC, AES-CTR or none, with HMAC or AES-CMAC. */
 import { isSameIcv, type Memory, saltOf, writeNonce } from "../esp-inputs.ts";
 import type { Mac, Suite } from "../suites.ts";
+import type { Address } from "./addresses.ts";
 import { type Contexts, WORK } from "./openssl-contexts.ts";
 import { PacketKey } from "./serial-engine.ts";
 
 export class MacKey extends PacketKey {
   readonly #contexts: Contexts;
-  /** 0 where the text is not encrypted. */
-  #sealing = 0;
-  #opening = 0;
-  #mac: number;
+  /** Null where the text is not encrypted. */
+  #sealing: Address = null;
+  #opening: Address = null;
+  #mac: Address = null;
   #salt: number;
 
   constructor(contexts: Contexts, suite: Suite, mac: Mac, key: Uint8Array, esn: boolean) {
@@ -28,7 +29,7 @@ export class MacKey extends PacketKey {
   seal(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
     const { evp, work } = this.#contexts;
     const icv = text + length;
-    if (this.#sealing !== 0) {
+    if (this.#sealing !== null) {
       if (evp.encryptInit(this.#sealing, 0, 0, this.#iv(slab, text), 0) !== 1) return false;
       if (!this.#crypt(this.#sealing, text, length)) return false;
     }
@@ -46,44 +47,44 @@ export class MacKey extends PacketKey {
     const done = this.#authenticate(head, this.esn ? icv + 4 : icv);
     slab.view.setUint32(icv, received);
     if (!done || !isSameIcv(slab.view, icv, work.view, WORK.MAC, this.suite.icvLength)) return false;
-    if (this.#opening === 0) return true;
+    if (this.#opening === null) return true;
     if (evp.decryptInit(this.#opening, 0, 0, this.#iv(slab, text), 0) !== 1) return false;
     return this.#crypt(this.#opening, text, length);
   }
 
   wipe(): void {
     const { evp } = this.#contexts;
-    evp.contextFree(this.#sealing); // cleanses the key; NULL is allowed
-    evp.contextFree(this.#opening);
-    evp.macContextFree(this.#mac);
-    this.#sealing = 0;
-    this.#opening = 0;
-    this.#mac = 0;
+    evp.contextFree(this.#sealing ?? 0); // cleanses the key; NULL is allowed
+    evp.contextFree(this.#opening ?? 0);
+    evp.macContextFree(this.#mac ?? 0);
+    this.#sealing = null;
+    this.#opening = null;
+    this.#mac = null;
     this.#salt = 0;
   }
 
   /** The address of the IV: in the packet for CBC, of the first block for CTR. */
-  #iv(slab: Memory, text: number): number {
-    const { work, slabAddress } = this.#contexts;
+  #iv(slab: Memory, text: number): Address {
+    const { work, nonceAt } = this.#contexts;
     const iv = text - this.suite.ivLength;
-    if (this.suite.cipher === "aes-cbc") return slabAddress + iv;
+    if (this.suite.cipher === "aes-cbc") return this.#contexts.slab.at(iv);
     writeNonce(work.view, WORK.NONCE, this.suite, this.#salt, slab.view, iv);
-    return work.address + WORK.NONCE;
+    return nonceAt;
   }
 
   /** Whole blocks and no padding, or a stream: nothing is left for a final. */
-  #crypt(context: number, text: number, length: number): boolean {
-    const { evp, slabAddress } = this.#contexts;
-    return evp.cipher(context, slabAddress + text, slabAddress + text, length) > 0;
+  #crypt(context: Address, text: number, length: number): boolean {
+    const at = this.#contexts.slab.at(text);
+    return this.#contexts.evp.cipher(context, at, at, length) > 0;
   }
 
   /** The MAC of the slab from `from` to `to`, into the working memory. */
   #authenticate(from: number, to: number): boolean {
-    const { evp, work, slabAddress } = this.#contexts;
+    const { evp, slab, macAt, lengthAt } = this.#contexts;
     return (
       evp.macInit(this.#mac, 0, 0, 0) === 1 && // the same key again
-      evp.macUpdate(this.#mac, slabAddress + from, to - from) === 1 &&
-      evp.macFinal(this.#mac, work.address + WORK.MAC, work.address + WORK.LENGTH, WORK.SIZE - WORK.MAC) === 1
+      evp.macUpdate(this.#mac, slab.at(from), to - from) === 1 &&
+      evp.macFinal(this.#mac, macAt, lengthAt, WORK.SIZE - WORK.MAC) === 1
     );
   }
 }

@@ -3,6 +3,7 @@
  *
  *   key: char * | data_type: unsigned int | data: void * | data_size: size_t | return_size: size_t      8 octets each
  */
+import type { Address } from "./addresses.ts";
 import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 
 const PARAMETER = { KEY: 0, TYPE: 8, DATA: 16, SIZE: 24, LENGTH: 40 } as const;
@@ -53,16 +54,28 @@ export class NumberParameter extends Parameter {
   }
 }
 
-/** `{ "tag": octets that lie elsewhere }`: an ICV where it is, or is to be, in its packet. */
+/** `{ "tag": octets of a slab }`: an ICV where it is, or is to be, in its packet. */
 export class TagParameter extends Parameter {
-  constructor() {
+  readonly #slabAddress: number;
+  readonly #own: Address = null;
+
+  constructor(slabAddress: number) {
     super("tag", OCTET_STRING, 0);
+    this.#slabAddress = slabAddress;
+    this.#own = this.address;
   }
 
-  /** HOT PATH. The ICV is the `length` octets at `address`; 0 says its length alone. Returns the parameter's own address. */
-  at(address: number, length: number): number {
-    this.putAddress(PARAMETER.DATA, address);
+  /** HOT PATH. The ICV is the `length` octets at `offset` of the slab. Returns the parameter's own address. */
+  at(offset: number, length: number): Address {
+    this.putAddress(PARAMETER.DATA, this.#slabAddress + offset);
     this.memory.view.setUint32(PARAMETER.SIZE, length, true);
-    return this.address;
+    return this.#own;
+  }
+
+  /** Its length alone. */
+  length(length: number): Address {
+    this.putAddress(PARAMETER.DATA, 0);
+    this.memory.view.setUint32(PARAMETER.SIZE, length, true);
+    return this.#own;
   }
 }

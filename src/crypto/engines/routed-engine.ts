@@ -6,6 +6,7 @@
 import { type Engine, type Key, Ops } from "../engine.ts";
 import { checkBatch, checkPacket } from "../esp-inputs.ts";
 import type { Suite } from "../suites.ts";
+import { ENGINES, engineOf } from "./key-ring.ts";
 
 const NONE = 255;
 const MIXED = 254;
@@ -23,6 +24,8 @@ export class RoutedEngine implements Engine {
   readonly #capacity: number;
   /** By id of the suite: place of its engine. */
   readonly #route = new Uint8Array(256).fill(NONE);
+  /** By number of an engine, as handles have it: its place. */
+  readonly #numbered = new Uint8Array(ENGINES).fill(NONE);
   /** The part of a mixed batch that one engine does, and where its packets are in the whole. */
   #part: Ops | undefined;
   readonly #places: Int32Array;
@@ -47,11 +50,23 @@ export class RoutedEngine implements Engine {
   expand(suite: Suite, key: Uint8Array, esn: boolean): Key {
     const engine = this.#engineOf(suite);
     if (engine === undefined) throw new RangeError(`${suite.name} is not a suite of the engines ${this.name}`);
-    return engine.expand(suite, key, esn);
+    const expanded = engine.expand(suite, key, esn);
+    const place = this.#route[suite.id]!;
+    const number = engineOf(expanded.handle);
+    if (this.#numbered[number] !== place && this.#numbered[number] !== NONE) {
+      engine.release(expanded);
+      throw new RangeError("two engines of one number: one of them is 63 engines older than the other");
+    }
+    this.#numbered[number] = place;
+    return expanded;
   }
 
   release(key: Key): void {
     this.#engineOf(key.suite)?.release(key);
+  }
+
+  suiteOf(handle: number): Suite {
+    return this.#engines[this.#placeOfKey(handle)]!.suiteOf(handle);
   }
 
   seal(ops: Ops): void {
@@ -76,13 +91,13 @@ export class RoutedEngine implements Engine {
 
   /** The engine of all packets, or MIXED. What nobody can do goes to the first, which refuses it. */
   #placeOf({ keys, count }: Ops): number {
-    const first = this.#placeOfKey(keys[0]);
-    for (let i = 1; i < count; i++) if (this.#placeOfKey(keys[i]) !== first) return MIXED;
+    const first = this.#placeOfKey(keys[0]!);
+    for (let i = 1; i < count; i++) if (this.#placeOfKey(keys[i]!) !== first) return MIXED;
     return first;
   }
 
-  #placeOfKey(key: Key | undefined): number {
-    const place = key === undefined ? NONE : (this.#route[key.suite.id] ?? NONE);
+  #placeOfKey(handle: number): number {
+    const place = this.#numbered[engineOf(handle)]!;
     return place === NONE ? 0 : place;
   }
 
@@ -90,9 +105,7 @@ export class RoutedEngine implements Engine {
   #inParts(ops: Ops, seal: boolean): void {
     checkBatch(ops, this.#slab, this.#capacity);
     for (let i = 0; i < ops.count; i++) {
-      const suite = ops.keys[i]?.suite;
-      if (suite === undefined) throw new RangeError("a packet without a key");
-      checkPacket(ops, i, suite, this.#slab.length);
+      checkPacket(ops, i, this.suiteOf(ops.keys[i]!), this.#slab.length);
       ops.ok[i] = 0;
     }
     for (let place = 0; place < this.#engines.length; place++) {
@@ -109,10 +122,10 @@ export class RoutedEngine implements Engine {
     const part = this.#part;
     part.count = 0;
     for (let i = 0; i < ops.count; i++) {
-      if (this.#placeOfKey(ops.keys[i]) !== place) continue;
+      if (this.#placeOfKey(ops.keys[i]!) !== place) continue;
       const to = part.count++;
       this.#places[to] = i;
-      part.keys[to] = ops.keys[i];
+      part.keys[to] = ops.keys[i]!;
       part.headAt[to] = ops.headAt[i]!;
       part.textAt[to] = ops.textAt[i]!;
       part.textLength[to] = ops.textLength[i]!;

@@ -49,11 +49,15 @@ export class SerialEngine implements Engine {
     if (this.#closed) throw new RangeError("the engine is closed");
     if (!this.supports(suite)) throw new RangeError(`${suite.name} is not a suite of the engine ${this.name}`);
     checkKeyLength(suite, key);
-    return this.#keys.add(this.#cipher.expand(suite, key, esn));
+    return this.#keys.add(() => this.#cipher.expand(suite, key, esn));
   }
 
   release(key: Key): void {
     this.#keys.release(key);
+  }
+
+  suiteOf(handle: number): Suite {
+    return this.#keys.own(handle).suite;
   }
 
   seal(ops: Ops): void {
@@ -61,7 +65,7 @@ export class SerialEngine implements Engine {
     checkBatch(ops, slab.bytes, this.#capacity);
     this.#checkPackets(ops);
     for (let i = 0; i < ops.count; i++) {
-      const key = this.#keys.own(ops.keys[i]);
+      const key = this.#keys.own(ops.keys[i]!);
       const sealed = key.seal(slab, ops.headAt[i]!, ops.textAt[i]!, ops.textLength[i]!, ops.seqHigh[i]!);
       ops.ok[i] = sealed ? 1 : 0;
     }
@@ -72,7 +76,7 @@ export class SerialEngine implements Engine {
     checkBatch(ops, slab.bytes, this.#capacity);
     this.#checkPackets(ops);
     for (let i = 0; i < ops.count; i++) {
-      const key = this.#keys.own(ops.keys[i]);
+      const key = this.#keys.own(ops.keys[i]!);
       const opened = key.open(slab, ops.headAt[i]!, ops.textAt[i]!, ops.textLength[i]!, ops.seqHigh[i]!);
       ops.ok[i] = opened ? 1 : 0;
     }
@@ -89,7 +93,7 @@ export class SerialEngine implements Engine {
   #checkPackets(ops: Ops): void {
     for (let i = 0; i < ops.count; i++) {
       ops.ok[i] = 0;
-      checkPacket(ops, i, this.#keys.own(ops.keys[i]).suite, this.#slab.bytes.length);
+      checkPacket(ops, i, this.#keys.own(ops.keys[i]!).suite, this.#slab.bytes.length);
     }
   }
 }

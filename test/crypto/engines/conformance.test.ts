@@ -159,7 +159,7 @@ describe.each(ENGINE_DRIVERS.map((driver) => ({ name: driver.name, driver })))("
     let at = room;
     packets.forEach((packet, i) => {
       slab.set(packet.clear, at);
-      ops.keys[i] = engine.expand(packet.suite, packet.rawKey, packet.esn);
+      ops.keys[i] = engine.expand(packet.suite, packet.rawKey, packet.esn).handle;
       ops.headAt[i] = at;
       ops.textAt[i] = at + ESP_HEADER + packet.suite.ivLength;
       ops.textLength[i] = packet.clear.length - ESP_HEADER - packet.suite.ivLength;
@@ -247,7 +247,7 @@ describe.each(ENGINE_DRIVERS.map((driver) => ({ name: driver.name, driver })))("
     const like = (slab: Uint8Array, scratchAt: number, capacity = 4): Ops => {
       const other = new Ops(slab, scratchAt, capacity);
       other.count = 1;
-      other.keys[0] = key;
+      other.keys[0] = key.handle;
       other.headAt.set(ops.headAt.subarray(0, 4));
       other.textAt.set(ops.textAt.subarray(0, 4));
       other.textLength.set(ops.textLength.subarray(0, 4));
@@ -277,7 +277,7 @@ describe.each(ENGINE_DRIVERS.map((driver) => ({ name: driver.name, driver })))("
     const engine = driver.open(ops.slab, 1);
     const packet = packetOf(GCM, 10, false, 1);
     ops.count = 1;
-    ops.keys[0] = engine.expand(GCM, packet.rawKey, false);
+    ops.keys[0] = engine.expand(GCM, packet.rawKey, false).handle;
     ops.textAt[0] = ESP_HEADER + GCM.ivLength;
     ops.textLength[0] = 12;
     engine.seal(ops);
@@ -299,18 +299,26 @@ describe.each(ENGINE_DRIVERS.map((driver) => ({ name: driver.name, driver })))("
     const packet = packetOf(GCM, 10, false, 1);
     const own = b.expand(packet);
     b.add(packet, own, packet.clear);
-    for (const key of [undefined, stranger.expand(packet), { suite: GCM, esn: false }, { ...own, slot: 0 }]) {
-      b.ops.keys[0] = key;
+    for (const handle of [
+      0,
+      stranger.expand(packet).handle,
+      own.handle + 1,
+      own.handle - 1,
+      own.handle ^ (1 << 31),
+      1,
+      -1,
+    ]) {
+      b.ops.keys[0] = handle;
       expect(() => b.engine.seal(b.ops)).toThrow(RangeError);
       expect(() => b.engine.open(b.ops)).toThrow(RangeError);
     }
-    b.ops.keys[0] = own;
+    b.ops.keys[0] = own.handle;
     b.engine.release(own);
     b.engine.release(own); // twice is once
     expect(() => b.engine.seal(b.ops)).toThrow(RangeError);
     const next = b.expand(packet); // takes the place of the one released
     expect(() => b.engine.seal(b.ops)).toThrow(RangeError);
-    b.ops.keys[0] = next;
+    b.ops.keys[0] = next.handle;
     b.engine.seal(b.ops);
     expect(b.ops.ok[0]).toBe(1);
 

@@ -79,7 +79,7 @@ export class Bench {
     const i = ops.count++;
     const head = this.#end + gap;
     ops.slab.set(bytes, head);
-    ops.keys[i] = key;
+    ops.keys[i] = key.handle;
     ops.headAt[i] = head;
     ops.textAt[i] = head + ESP_HEADER + suite.ivLength;
     ops.textLength[i] = clear.length - ESP_HEADER - suite.ivLength;

@@ -114,7 +114,7 @@ const round = (packets) => {
   ops.count = packets.length;
   packets.forEach(({ suite, esn, length, head }, i) => {
     const text = head + ESP_HEADER + suite.ivLength;
-    ops.keys[i] = keyOf(suite, esn);
+    ops.keys[i] = keyOf(suite, esn).handle;
     ops.headAt[i] = head;
     ops.textAt[i] = text;
     ops.textLength[i] = length;

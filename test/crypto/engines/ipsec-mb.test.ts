@@ -1,8 +1,8 @@
 /** What only the engine `ipsec-mb` has: a library of one known version, and keys in native memory. */
 import { describe, expect, test } from "vitest";
 import { koffi } from "../../../src/crypto/engines/ffi.ts";
-import { IpsecMbKey, isDone, KEY_ENCRYPT, KEY_ROW } from "../../../src/crypto/engines/ipsec-mb-key.ts";
-import { KeyMemory } from "../../../src/crypto/engines/ipsec-mb-key-memory.ts";
+import { IpsecMbKey, isDone } from "../../../src/crypto/engines/ipsec-mb-key.ts";
+import { KEY_WORDS, KeyMemory, PIECE_BITS } from "../../../src/crypto/engines/ipsec-mb-key-memory.ts";
 import { JOB, KEY_MEMORY, KNOWN_VERSION, MGR } from "../../../src/crypto/engines/ipsec-mb-layout.ts";
 import { ipsecMbLibrary, Manager, unknownLayout } from "../../../src/crypto/engines/ipsec-mb-library.ts";
 import { SUITES } from "../../../src/crypto/suites.ts";
@@ -24,27 +24,36 @@ describe("with the library", () => {
     const mine = manager(context.skip);
     const places = new KeyMemory();
     for (const suite of SUITES.filter(isDone)) {
-      const key = new IpsecMbKey(mine, places, suite, octets(suite.keyLength, suite.id), true);
-      const row = new Int32Array(KEY_ROW);
-      key.putRow(row, 0);
-      const address = BigInt.asUintN(32, BigInt(row[KEY_ENCRYPT]!)) + (BigInt(row[KEY_ENCRYPT + 1]!) << 32n);
-      const memory = new Uint8Array(koffi().view(address, KEY_MEMORY.SIZE));
+      const key = new IpsecMbKey(mine, places, 3, suite, octets(suite.keyLength, suite.id), true);
+      key.handle = 3;
+      key.publish();
+      const memory = new Uint8Array(koffi().view(BigInt(places.addressOf(3)), KEY_MEMORY.SIZE));
       expect(memory.some((octet) => octet !== 0)).toBe(true);
+      expect(places.rows.some((word) => word !== 0)).toBe(true);
       key.wipe();
       expect(memory.every((octet) => octet === 0)).toBe(true);
+      expect(places.rows.every((word) => word === 0)).toBe(true);
     }
   });
 
-  test("places of keys do not overlap, and one that was given back is used again", () => {
+  test("places of keys do not overlap, and each is its octets, its words and its address", () => {
     const places = new KeyMemory();
-    const taken = Array.from({ length: 600 }, () => places.take());
+    places.reserve(2500);
+    const taken = Array.from({ length: 2501 }, (_, place) => place);
     const addresses = taken.map((place) => places.addressOf(place)).sort((a, b) => a - b);
     for (let i = 1; i < addresses.length; i++)
       expect(addresses[i]! - addresses[i - 1]!).toBeGreaterThanOrEqual(KEY_MEMORY.SIZE);
-    places.bytes(taken[300]!).fill(1);
-    places.give(taken[300]!);
-    expect(places.take()).toBe(taken[300]);
-    expect(places.bytes(taken[300]!).every((octet) => octet === 0)).toBe(true);
+    for (const place of taken) {
+      const [piece, of] = [place >> PIECE_BITS, place % 2 ** PIECE_BITS];
+      places.bytes(place).fill(place);
+      expect(places.words[piece]![of * KEY_WORDS]).toBe(new Int32Array(new Uint8Array(4).fill(place).buffer)[0]);
+      expect((places.lows[piece]! >>> 0) + of * KEY_MEMORY.SIZE + places.highs[piece]! * 2 ** 32).toBe(
+        places.addressOf(place),
+      );
+    }
+    places.wipe(300);
+    expect(places.bytes(300).every((octet) => octet === 0)).toBe(true);
+    expect(places.bytes(301)[0]).toBe(301 % 256);
   });
 
   test("a manager leaves nothing in its memory when it is wiped", (context) => {

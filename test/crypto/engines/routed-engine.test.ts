@@ -89,10 +89,10 @@ test("refuses suites without a route, strangers' and released keys, and packets 
   };
   refuses(
     () => {
-      b.ops.keys[1] = undefined;
+      b.ops.keys[1] = 0;
     },
     () => {
-      b.ops.keys[1] = keys[1];
+      b.ops.keys[1] = keys[1].handle;
     },
   );
   const at = b.ops.headAt[1]!;

@@ -9,16 +9,17 @@ export const INNER_TRAFFIC = "net 10.0.0.0/8 or net 2001:db8:1::/64 or net 2001:
 
 let count = 0;
 
-/** Captures on `device` what `filter` describes while `act` runs; gives a line of text a packet. */
+/** Captures on `device` what `filter` describes while `act` runs; gives a line of text a packet. `more`: of tcpdump. */
 export const capture = async (
   bed: TestBed,
   space: Namespace,
   device: string,
   filter: string,
   act: () => Promise<unknown>,
+  more: readonly string[] = [],
 ): Promise<string[]> => {
   const file = join(bed.directory, `capture-${count++}`);
-  const command = ["tcpdump", "-n", "-l", "--immediate-mode", "-Z", "root", "-i", device, filter];
+  const command = ["tcpdump", "-n", "-l", "--immediate-mode", "-Z", "root", "-i", device, ...more, filter];
   const dump = space.background(command, file);
   try {
     await until("tcpdump listens", () => (dump.log.includes("listening on") ? true : undefined));

@@ -90,6 +90,7 @@ export interface SwanWishes {
   readonly remoteSelectors?: readonly string[];
   readonly childLines?: readonly string[];
   readonly connectionLines?: readonly string[];
+  readonly moreChildren?: SwanConnection["moreChildren"];
 }
 
 export const swanConnection = (wishes: SwanWishes = {}): SwanConnection => {
@@ -107,5 +108,6 @@ export const swanConnection = (wishes: SwanWishes = {}): SwanConnection => {
     remoteSelectors: wishes.remoteSelectors ?? netsOf(other(side)),
     childLines: wishes.childLines ?? [],
     connectionLines: wishes.connectionLines ?? [],
+    moreChildren: wishes.moreChildren ?? [],
   };
 };

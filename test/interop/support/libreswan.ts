@@ -87,8 +87,13 @@ export class Libreswan extends UmlGuest {
     return this.#whack("--terminate", "--name", CONNECTION);
   }
 
-  async showStates(): Promise<string> {
-    return (await this.#whack("--showstates")).stdout;
+  /** The IKE SAs that are up; all Child SAs are counted with the first. */
+  async sas(): Promise<{ readonly children: readonly string[] }[]> {
+    const { stdout } = await this.#whack("--showstates");
+    const lines = (state: string): string[] =>
+      stdout.split("\n").filter((line) => line.includes(`"${CONNECTION}"`) && line.includes(state));
+    const children = lines("ESTABLISHED_CHILD_SA");
+    return lines("ESTABLISHED_IKE_SA").map((_, n) => ({ children: n === 0 ? children : [] }));
   }
 
   #whack(...command: readonly string[]): Promise<Outcome> {

@@ -87,6 +87,12 @@ const REQUIREMENTS = {
           ? undefined
           : `${UML_MODULES} is empty (Debian: user-mode-linux)`,
     ),
+  libreswan: () =>
+    first(binary("linux.uml", "user-mode-linux"), binary("certutil", "libnss3-tools"), () =>
+      existsSync(join(LIBRESWAN, "usr/libexec/ipsec/pluto"))
+        ? undefined
+        : `${LIBRESWAN} does not hold Debian's libreswan: scripts/setup test unpacks it there`,
+    ),
   scapy: () => {
     if (!existsSync(PYTHON)) return "python3 is not installed (Debian: python3-scapy)";
     return run([PYTHON, "-c", "import scapy, cryptography"], { mayFail: true }).status === 0

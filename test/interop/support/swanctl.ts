@@ -18,7 +18,22 @@ export interface SwanConnection {
   /** Lines for the child, such as marks. */
   readonly childLines?: readonly string[];
   readonly connectionLines?: readonly string[];
+  /** Children beside the one of the selectors above. */
+  readonly moreChildren?: readonly SwanChildSelectors[];
 }
+
+export interface SwanChildSelectors {
+  readonly name: string;
+  readonly localSelectors: readonly string[];
+  readonly remoteSelectors: readonly string[];
+}
+
+const childConf = ({ name, localSelectors, remoteSelectors }: SwanChildSelectors, esp: string): string => `${name} {
+        local_ts = ${localSelectors.join(",")}
+        remote_ts = ${remoteSelectors.join(",")}
+        esp_proposals = ${esp}
+        rekey_time = 0s
+      }`;
 
 /** Both the connection and its child have this name. */
 export const CONNECTION = "net";
@@ -52,6 +67,7 @@ connections {
         rekey_time = 0s
         ${(connection.childLines ?? []).join("\n        ")}
       }
+      ${(connection.moreChildren ?? []).map((child) => childConf(child, connection.esp)).join("\n      ")}
     }
   }
 }

@@ -13,7 +13,7 @@ import type { Place } from "./traffic.ts";
 
 const MODULES =
   "ctr gcm ghash-generic seqiv echainiv cbc authenc authencesn chacha20poly1305 chacha_generic poly1305_generic drbg " +
-  "jitterentropy_rng hmac sha256_generic sha512_generic esp4 esp6 xfrm_user ipv6 ip_vti ip6_vti";
+  "jitterentropy_rng hmac sha256_generic sha512_generic ccm cmac xcbc esp4 esp6 xfrm_user ipv6 ip_vti ip6_vti sch_netem";
 
 const SHELL_PORT = 1023;
 

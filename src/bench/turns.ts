@@ -1,0 +1,83 @@
+/**
+ * Two builds measured in turns: one row of a result may drift by a fifth within an hour, and both sides drift alike only when
+ * they take turns. The sides change places from round to round, so that none is always the first.
+ */
+import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { z } from "zod";
+import { EspalierError } from "../errors.ts";
+import { BENCH_KINDS, type BenchKind, type BenchResult, beginResult, type FlatRow, ROW_SHAPES } from "./result.ts";
+
+export interface TurnsOptions {
+  /** Folders of two builds: repositories with dist/, or packages. */
+  readonly a: string;
+  readonly b: string;
+  /** What both are asked for, from the name of the command on: `esp --size 64`. */
+  readonly words: readonly string[];
+  /** 3 to 1000. */
+  readonly rounds: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (share: number, what: string) => void;
+}
+
+export type Ask = (folder: string, words: readonly string[], signal?: AbortSignal) => Promise<string>;
+
+const run = promisify(execFile);
+
+const MOST_OUTPUT = 64 * 1024 * 1024;
+
+const askBuild: Ask = async (folder, words, signal) => {
+  const main = resolve(join(folder, "dist/cli/main.js"));
+  if (!existsSync(main))
+    throw new EspalierError("ESPALIER_USAGE", `${folder} has no dist/cli/main.js`, {
+      remedy: "Build it: npm run build.",
+    });
+  const command = [main, "bench", ...words, "--json"];
+  const options = { maxBuffer: MOST_OUTPUT, ...(signal === undefined ? {} : { signal }) };
+  return (await run(process.execPath, command, options)).stdout;
+};
+
+const answer = z.union([z.array(z.record(z.string(), z.unknown())), z.record(z.string(), z.unknown())]);
+
+/** A result of each side, whose samples are pairs: the n-th of A was measured beside the n-th of B. */
+export const measureInTurns = async (
+  { a, b, words, rounds, signal, onProgress }: TurnsOptions,
+  ask: Ask = askBuild,
+): Promise<readonly [BenchResult, BenchResult]> => {
+  const kind = BENCH_KINDS.find((name) => name === words[0]);
+  if (kind === undefined)
+    throw new EspalierError(
+      "ESPALIER_USAGE",
+      `expected a command of bench: ${BENCH_KINDS.join(", ")}, not ${words[0]}`,
+    );
+  if (!(Number.isInteger(rounds) && rounds >= 3 && rounds <= 1000))
+    throw new EspalierError("ESPALIER_USAGE", `rounds: expected a whole number from 3 to 1000, not ${rounds}`);
+  const settings = { words, turns: randomUUID(), rounds };
+  const sides = [a, b].map((folder) => ({
+    folder,
+    begun: beginResult(kind, { ...settings, build: folder }),
+    rounds: [] as FlatRow[][],
+  }));
+  for (let round = 0; round < rounds; round++)
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+      onProgress?.(
+        (2 * round + (side === sides[round % 2] ? 0 : 1)) / (2 * rounds),
+        `round ${round + 1}: ${side.folder}`,
+      );
+      const rows = answer.parse(JSON.parse(await ask(side.folder, words, signal)));
+      side.rounds.push(Array.isArray(rows) ? rows : [rows]);
+    }
+  const [first, second] = sides.map((side) => side.begun.end([joined(kind, side.rounds)]));
+  return [first!, second!];
+};
+
+/** The last round's rows, with the figures of all rounds as their samples. */
+const joined = (kind: BenchKind, rounds: readonly FlatRow[][]): FlatRow[] =>
+  rounds.at(-1)!.map((row, index) => ({
+    ...row,
+    samples: rounds.map((rows) => Number(rows[index]?.[ROW_SHAPES[kind].metric])),
+    ceilingSamples: [],
+  }));

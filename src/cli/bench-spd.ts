@@ -1,0 +1,94 @@
+/** `espalier bench spd`: what it costs to find the policy of a packet. */
+import { type Command, InvalidArgumentError } from "commander";
+import { benchSpd, describeMachine, loadAverage, type SpdBenchRow } from "../index.ts";
+import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
+import { machineLine } from "./bench-table.ts";
+import { type Column, plainTable } from "./plain-table.ts";
+import { startProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface SpdOptions extends OutputOptions {
+  readonly policies?: readonly number[];
+  readonly list?: readonly string[];
+  readonly family?: readonly string[];
+  readonly seconds?: number;
+  readonly json?: boolean;
+}
+
+export const addSpd = (bench: Command, terminal: Terminal): void => {
+  withOutput(bench.command("spd"), number)
+    .description("finding the policy of a packet; each answer is checked against asking one policy after the other")
+    .option("--policies <list>", "entries of the list, 1 to 10000 (10,100,1000,10000)", wholes)
+    .option("--list <list>", "subnets, hosts, ports, mixed (all)", words)
+    .option("--family <list>", "ipv4, ipv6 (both)", words)
+    .option("--seconds <number>", "that are timed for each row (0.3)", number)
+    .option("--json", "an array of rows as JSON")
+    .action(async ({ policies, list, family, seconds, json = false, ...output }: SpdOptions) => {
+      const before = loadAverage();
+      const options = {
+        ...(policies === undefined ? {} : { policies }),
+        ...(list === undefined ? {} : { lists: list }),
+        ...(family === undefined ? {} : { families: family }),
+        ...(seconds === undefined ? {} : { seconds }),
+      };
+      const progress = startProgress(terminal, json);
+      const rows = await measureRuns("spd", { ...output, ...options }, (run, runs) => {
+        let done = 0;
+        return benchSpd(options, ({ list: name, policies: count }, of) => {
+          done++;
+          progress.at((run - 1 + done / of) / runs, `${name}, ${count}`);
+        });
+      }).finally(() => progress.end());
+      terminal.out(
+        json
+          ? `${JSON.stringify(rows, null, 2)}\n`
+          : `${spdBenchTable(rows, terminal)}\n\n${machineLine([before, loadAverage()], describeMachine())}\n`,
+      );
+    });
+};
+
+const COLUMNS: readonly Column[] = [
+  { title: "list" },
+  { title: "family" },
+  { title: "policies", right: true },
+  { title: "ns a lookup", right: true },
+  { title: "lookups/s", right: true },
+  { title: "table, KiB", right: true },
+  { title: "made in ms", right: true },
+  { title: "checked", right: true },
+];
+
+/** Text without a final newline. */
+export const spdBenchTable = (rows: readonly SpdBenchRow[], { colour }: { readonly colour: boolean }): string =>
+  plainTable(
+    COLUMNS,
+    rows.map(({ list, family, policies, nsPerLookup, lookupsPerSecond, tableBytes, compileMs, checked }) => [
+      list,
+      family,
+      `${policies}`,
+      nsPerLookup.toFixed(0),
+      `${(lookupsPerSecond / 1e6).toFixed(1)} M`,
+      (tableBytes / 1024).toFixed(0),
+      compileMs.toFixed(1),
+      `${checked}`,
+    ]),
+    { colour },
+  );
+
+const words = (text: string): string[] => {
+  const list = text.split(",").map((word) => word.trim());
+  if (list.includes("")) throw new InvalidArgumentError("Expected words with commas between them.");
+  return list;
+};
+
+const number = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
+  return value;
+};
+
+const wholes = (text: string): number[] =>
+  words(text).map((word) => {
+    if (!/^\d+$/.test(word)) throw new InvalidArgumentError("Expected whole numbers with commas between them.");
+    return Number(word);
+  });

@@ -1,0 +1,175 @@
+/** `espalier tune`: the settings that carry the most on this machine. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { type Command, InvalidArgumentError } from "commander";
+import pc from "picocolors";
+import {
+  applySettings,
+  describeMachine,
+  loadConfig,
+  SUITES,
+  type TuneOptions,
+  type TuneResult,
+  tune,
+} from "../index.ts";
+import { measureRuns } from "./bench-output.ts";
+import { type Column, plainTable } from "./plain-table.ts";
+import { startProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Given {
+  readonly config?: string;
+  readonly budget: number;
+  readonly streams: number;
+  readonly apply?: boolean;
+  readonly exhaustive?: boolean;
+  readonly json?: boolean;
+  readonly out?: string;
+}
+
+export const addTune = (program: Command, terminal: Terminal): void => {
+  program
+    .command("tune")
+    .description("find the workers, SAs, poll strategy and engine that carry the most on this machine; best as root")
+    .option("-c, --config <file>", "configuration file: its suite and encapsulation, and where to begin")
+    .option("--budget <time>", "seconds, or 5m: when it must be done", seconds, 60)
+    .option("--streams <number>", "of TCP", Number, 4)
+    .option("--exhaustive", "measure every combination, as far as the time allows")
+    .option("--apply", "write the settings into the configuration file; its comments stay")
+    .option("--out <file>", "keep everything for `bench report`")
+    .option("--json", "one object as JSON")
+    .action(async (given: Given) => {
+      const configured = fromConfig(given.config);
+      const abort = new AbortController();
+      const stop = (): void => abort.abort(new Error("stopped")); // with what there is
+      process.once("SIGINT", stop);
+      const progress = startProgress(terminal, given.json === true);
+      let result: TuneResult | undefined;
+      const { budget, streams } = given;
+      const exhaustive = given.exhaustive === true;
+      try {
+        const settings = { ...configured, budget, streams, exhaustive };
+        await measureRuns(
+          "tune",
+          { ...settings, runs: 1, ...(given.out === undefined ? {} : { out: given.out }) },
+          async () => {
+            result = await tune({ ...settings, signal: abort.signal, onProgress: progress.at });
+            return rowsOf(result);
+          },
+        );
+      } finally {
+        progress.end();
+        process.off("SIGINT", stop);
+      }
+      if (result === undefined) return;
+      terminal.out(given.json === true ? `${JSON.stringify(result, null, 2)}\n` : `${tuneText(result, terminal)}\n`);
+      if (given.apply === true) apply(given.config, result, terminal);
+    });
+};
+
+const seconds = (text: string): number => {
+  const [, value, unit] = /^(\d+(?:\.\d+)?)(s|m|h)?$/.exec(text) ?? [];
+  if (value === undefined) throw new InvalidArgumentError("Expected a time such as 60s or 5m.");
+  return Number(value) * (unit === "h" ? 3600 : unit === "m" ? 60 : 1);
+};
+
+/** What of a configuration is tuned for: its first child. */
+const fromConfig = (file: string | undefined): TuneOptions => {
+  if (file === undefined) return {};
+  const { workers, poll, engine, connections } = loadConfig(file);
+  const [connection] = connections;
+  const [child] = connection?.children ?? [];
+  const suite = child === undefined ? undefined : suiteOf(child.proposals[0] ?? "");
+  return {
+    workers,
+    poll,
+    engine,
+    ...(connection === undefined ? {} : { encap: connection.encap }),
+    ...(child === undefined ? {} : { sas: child.sas }),
+    ...(suite === undefined ? {} : { suite: suite.name }),
+  };
+};
+
+/** The suite that a proposal begins with: behind it may stand a key exchange and what else is negotiated. */
+const suiteOf = (proposal: string): { readonly name: string } | undefined =>
+  SUITES.filter(({ name }) => `${proposal}-`.startsWith(`${name}-`)).sort((a, b) => b.name.length - a.name.length)[0];
+
+/** Measured settings as rows of a result. */
+const rowsOf = ({ measured }: TuneResult) =>
+  measured.map(({ candidate, score, samples, isFinalist }) => ({
+    ...candidate,
+    finalist: isFinalist ? 1 : 0,
+    score,
+    gbps: middle(samples.map(({ gbps }) => gbps)),
+    samples: samples.map(({ gbps }) => gbps),
+  }));
+
+const middle = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
+const share = (value: number): string => (value === 0 ? "0" : `${(value * 100).toFixed(2)} %`);
+
+/** Text without a final newline. */
+export const tuneText = (result: TuneResult, { colour }: { readonly colour: boolean }): string => {
+  const paint = pc.createColors(colour);
+  const { best, measured, reasons, settings, suite, by, whyMemory, ended, noise } = result;
+  const names = Object.keys(best.candidate);
+  const known = measured.some(({ samples }) => samples.length > 1);
+  const columns: Column[] = [
+    ...names.map((title) => ({ title, right: title === "workers" || title === "sas" })),
+    { title: "times", right: true },
+    { title: "Gbit/s", right: true },
+    { title: "from - to", right: true },
+    { title: "sent again", right: true },
+    { title: "late", right: true },
+    { title: "processors", right: true },
+    { title: "score", right: true },
+    { title: "" },
+  ];
+  const cells = measured.map((row) => {
+    const gbps = row.samples.map((sample) => sample.gbps);
+    return [
+      ...names.map((name) => String(row.candidate[name])),
+      `${row.samples.length}`,
+      middle(gbps).toFixed(2),
+      `${Math.min(...gbps).toFixed(2)} - ${Math.max(...gbps).toFixed(2)}`,
+      share(middle(row.samples.map(({ lostShare }) => lostShare))),
+      share(middle(row.samples.map(({ lateShare }) => lateShare))),
+      middle(row.samples.map(({ cores }) => cores)).toFixed(2),
+      row.score.toFixed(2),
+      row === best ? paint.green("chosen") : row.isFinalist ? "finalist" : "",
+    ];
+  });
+  const what = by === "tunnel" ? "two gateways, TCP between the hosts behind them" : `in memory alone: ${whyMemory}`;
+  const end = {
+    all: "all was measured",
+    budget: "the time was over before all was measured; a longer --budget knows more",
+    stopped: "stopped before all was measured",
+  }[ended];
+  return [
+    plainTable(columns, cells, { colour }),
+    "",
+    `${suite}, ${what}. The score is Gbit/s, less ten times the share sent again and five times the share that came late.`,
+    `${end}; ${known ? `what differs by less than ${(noise * 100).toFixed(0)} % is noise` : "how much samples differ is not known"}.`,
+    ...reasons.map((reason) => `- ${reason}`),
+    "",
+    paint.bold("Settings:"),
+    yamlOf(settings),
+    "",
+    describeMachine(),
+  ].join("\n");
+};
+
+const yamlOf = ({ sas, ...top }: TuneResult["settings"]): string => {
+  const lines = Object.entries(top).map(([name, value]) => `${name}: ${value}`);
+  if (sas !== undefined) lines.push("connections:", "  NAME:", "    children:", "      NAME:", `        sas: ${sas}`);
+  return lines.map((line) => `  ${line}`).join("\n");
+};
+
+const apply = (file: string | undefined, { settings }: TuneResult, terminal: Terminal): void => {
+  if (file === undefined) {
+    terminal.err("nothing was written: --apply needs the file, -c\n");
+    return;
+  }
+  writeFileSync(file, applySettings(readFileSync(file, "utf8"), settings));
+  terminal.err(`written into ${file}; a running gateway takes them when it is started again\n`);
+};

@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { compareResults } from "../../src/bench/compare.ts";
+import { type Ask, measureInTurns } from "../../src/bench/turns.ts";
+
+const WORDS = ["esp", "--size", "64"];
+
+/** Builds on a machine that drifts by a third; `b` is faster by so much. */
+const builds = (faster: number): { ask: Ask; asked: string[] } => {
+  const asked: string[] = [];
+  const ask: Ask = async (folder, words) => {
+    expect(words).toEqual(WORDS);
+    const drift = 1 + 0.3 * Math.sin(asked.length / 3);
+    asked.push(folder);
+    const pps = 1e6 * drift * (folder === "b" ? faster : 1) * (1 + 0.001 * (asked.length % 3));
+    return JSON.stringify([{ suite: "x", direction: "seal", size: 64, pps, samples: [1, 2, 3] }]);
+  };
+  return { ask, asked };
+};
+
+test("the sides take turns and change places, and a sample is a round", async () => {
+  const { ask, asked } = builds(1);
+  const [a, b] = await measureInTurns({ a: "a", b: "b", words: WORDS, rounds: 4 }, ask);
+  expect(asked.join("")).toBe("abbaabba");
+  expect(a.rows[0]!.samples.runs).toHaveLength(1);
+  expect(a.rows[0]!.samples.runs[0]).toHaveLength(4);
+  expect(a.settings).toMatchObject({ turns: b.settings["turns"], build: "a", rounds: 4 });
+});
+
+test("half as much again is seen through a drift of a third; nothing is not", async () => {
+  const verdict = async (faster: number) => {
+    const [a, b] = await measureInTurns({ a: "a", b: "b", words: WORDS, rounds: 12 }, builds(faster).ask);
+    return compareResults(a, b);
+  };
+  expect(await verdict(1.5)).toMatchObject({ paired: true, rows: [{ verdict: "better" }] });
+  expect(await verdict(1)).toMatchObject({ paired: true, rows: [{ verdict: "noise" }] });
+});
+
+test.each([
+  [{ words: ["speed"] }, /expected a command of bench/],
+  [{ rounds: 2 }, /rounds: expected a whole number from 3 to 1000, not 2/],
+])("%j is refused", async (wrong, message) => {
+  await expect(measureInTurns({ a: "a", b: "b", words: WORDS, rounds: 4, ...wrong }, builds(1).ask)).rejects.toThrow(
+    message,
+  );
+});
+
+test("a folder without a build is said", async () => {
+  await expect(measureInTurns({ a: "/nonexistent", b: "b", words: WORDS, rounds: 3 })).rejects.toMatchObject({
+    code: "ESPALIER_USAGE",
+    message: "/nonexistent has no dist/cli/main.js",
+  });
+});
