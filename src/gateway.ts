@@ -314,11 +314,10 @@ export class Gateway {
         break;
       case "tun-refused": {
         const name = [...this.#tunnels.all].find(({ id }) => id === event.tunnel)?.tunnel.name ?? "an interface";
-        this.#write(
-          "warn",
-          "tun-refused",
-          `${name} did not take a packet: ${event.errno}; others are counted as tun-error`,
-        );
+        // The peer may send before our interface is up, and after it went down.
+        const [level, why] =
+          event.errno === "EIO" ? (["info", "it is not up"] as const) : (["warn", event.errno] as const);
+        this.#write(level, "tun-refused", `${name} did not take a packet: ${why}; others are counted as tun-error`);
         break;
       }
       case "replaced":
