@@ -8,7 +8,7 @@ import { Background, type Outcome, run, runAsync, sleep, until } from "./support
 import { testBed } from "./support/test-bed.ts";
 
 const DEMO = join(ROOT, "scripts/demo");
-const TIMEOUT = 60_000;
+const TIMEOUT = 120_000;
 
 const lab = testBed(["build", "namespaces", "tun", "iperf"], () => ({}));
 
@@ -55,7 +55,7 @@ test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s in the middle leaves not
   const demo = new Background([DEMO, "--seconds", "30"], join(bed.directory, `demo-${signal}`));
   await until("TCP is being moved", () => (demo.log.includes("TCP from host A") ? true : undefined), TIMEOUT);
   await sleep(1000);
-  const status = await demo.end(signal, 5_000);
+  const status = await demo.end(signal, 30_000);
   expect(status, "ended by its own trap").toBe({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }[signal]);
   expect({ spaces: demoSpaces(), folders: demoFolders() }).toEqual(before);
 });

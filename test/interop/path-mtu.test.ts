@@ -16,10 +16,10 @@ const NEEDS = ["build", "namespaces", "tun", "transfer", "capture"] as const;
 const FRAGMENTS = "ip[6:2] & 0x3fff != 0 or ip6[6] == 44";
 const SYNS = "tcp[tcpflags] & tcp-syn != 0";
 
-/** One echo request of `length` octets in all that must not be fragmented: whether it was answered. */
-const passes = async (from: Namespace, to: string, length: number): Promise<boolean> => {
+/** One echo request of `length` octets in all that must not be fragmented: whether it was answered within `patience` ms. */
+const passes = async (from: Namespace, to: string, length: number, patience = 1500): Promise<boolean> => {
   const payload = length - (to.includes(":") ? 48 : 28);
-  const { stdout, stderr } = await from.runAsync(["fping", "-q", "-M", "-c1", "-t1500", `-b${payload}`, to], {
+  const { stdout, stderr } = await from.runAsync(["fping", "-q", "-M", "-c1", `-t${patience}`, `-b${payload}`, to], {
     mayFail: true,
   });
   return /xmt\/rcv\/%loss = 1\/1\//.test(`${stdout}${stderr}`);
@@ -62,8 +62,8 @@ describe.each([
     for (const family of [4, 6] as const) {
       const to = INNER[family].hostB;
       expect(await passes(sites.hostA, to, 1500)).toBe(false);
-      expect(believed(sites.hostA, to)).toBe(inner);
-      expect(await passes(sites.hostA, to, inner)).toBe(true);
+      await until("the host believes it", () => believed(sites.hostA, to) === inner);
+      expect(await passes(sites.hostA, to, inner, 10_000)).toBe(true);
     }
   });
 
@@ -92,8 +92,8 @@ describe.each([
     expect(await passes(sites.hostA, to, inner)).toBe(false); // a router on the way answers the gateway
     await until("the tunnel has shrunk", async () => ((await mtuOf(a)) === behind1400 ? true : undefined));
     expect(await passes(sites.hostA, to, inner)).toBe(false); // the gateway answers the host
-    expect(believed(sites.hostA, to)).toBe(behind1400);
-    expect(await passes(sites.hostA, to, behind1400)).toBe(true);
+    await until("the host believes it", () => believed(sites.hostA, to) === behind1400);
+    expect(await passes(sites.hostA, to, behind1400, 10_000)).toBe(true);
     expect(a.log).toContain("lowered");
   });
 

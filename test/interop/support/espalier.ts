@@ -7,7 +7,7 @@ import { callControl } from "../../../src/control/client.ts";
 import type { ConnectionReport, GatewayStatus } from "../../../src/control/status.ts";
 import type { Namespace } from "./namespaces.ts";
 import { MAIN } from "./requirements.ts";
-import { type Background, type Outcome, until } from "./run.ts";
+import { type Background, type Outcome, PATIENCE, until } from "./run.ts";
 import { show, type TestBed, type Witness } from "./test-bed.ts";
 
 /** A configuration, but for the control socket: the gateway here has its own. */
@@ -23,7 +23,8 @@ export class Espalier implements Witness {
   readonly #space: Namespace;
   readonly #process: Background;
 
-  constructor(bed: TestBed, space: Namespace, configuration: Configuration) {
+  /** `node`: options of Node. */
+  constructor(bed: TestBed, space: Namespace, configuration: Configuration, node: readonly string[] = []) {
     const directory = join(bed.directory, `espalier-${count++}`);
     mkdirSync(directory);
     this.name = `espalier in ${space.name}`;
@@ -31,7 +32,7 @@ export class Espalier implements Witness {
     this.controlSocket = join(directory, "control.sock");
     this.#space = space;
     writeFileSync(this.configFile, stringify({ control: this.controlSocket, ...configuration }), { mode: 0o600 });
-    this.#process = space.background([NODE, MAIN, "run", "-c", this.configFile], join(directory, "log"));
+    this.#process = space.background([NODE, ...node, MAIN, "run", "-c", this.configFile], join(directory, "log"));
     bed.watch(this);
     bed.defer(async () => {
       bed.forget(this);
@@ -40,8 +41,13 @@ export class Espalier implements Witness {
   }
 
   /** Started, and answering at its control socket. */
-  static async start(bed: TestBed, space: Namespace, configuration: Configuration): Promise<Espalier> {
-    const gateway = new Espalier(bed, space, configuration);
+  static async start(
+    bed: TestBed,
+    space: Namespace,
+    configuration: Configuration,
+    node: readonly string[] = [],
+  ): Promise<Espalier> {
+    const gateway = new Espalier(bed, space, configuration, node);
     await until("the gateway answers at its control socket", () => {
       if (!gateway.isRunning) throw new Error(`the gateway ended:\n${gateway.log}`);
       return gateway.status().catch(() => undefined);
@@ -99,7 +105,7 @@ export class Espalier implements Witness {
   }
 
   /** Waits until the connection is up with a Child SA. */
-  async up(name: string, patience = 20_000): Promise<ConnectionReport> {
+  async up(name: string, patience = PATIENCE): Promise<ConnectionReport> {
     return until(
       `connection ${name} is up`,
       async () => {
@@ -111,7 +117,7 @@ export class Espalier implements Witness {
   }
 
   /** Waits until the connection is down and nothing is left of it. */
-  async down(name: string, patience = 20_000): Promise<void> {
+  async down(name: string, patience = PATIENCE): Promise<void> {
     await until(
       `connection ${name} is down`,
       async () => {
@@ -125,7 +131,7 @@ export class Espalier implements Witness {
 
   /** SIGTERM, and the exit status. */
   async end(): Promise<number | null> {
-    return this.#process.end("SIGTERM", 15_000);
+    return this.#process.end("SIGTERM", PATIENCE);
   }
 
   async #ask(...command: readonly string[]): Promise<string> {
@@ -141,4 +147,4 @@ export class Espalier implements Witness {
 
 /** One run of the command to its end. */
 export const espalier = (space: Namespace, ...command: readonly string[]): Promise<Outcome> =>
-  space.runAsync([NODE, MAIN, ...command], { mayFail: true, timeout: 30_000 });
+  space.runAsync([NODE, MAIN, ...command], { mayFail: true });

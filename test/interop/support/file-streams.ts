@@ -1,7 +1,7 @@
 /** Files over several TCP streams, and what TCP (RFC 9293) itself says of the way: what came late, twice or not at all. */
 import { join } from "node:path";
 import type { Namespace } from "./namespaces.ts";
-import { until } from "./run.ts";
+import { PATIENCE, until } from "./run.ts";
 import type { TestBed } from "./test-bed.ts";
 
 const SCRIPT = join(import.meta.dirname, "file-streams.mjs");
@@ -74,7 +74,7 @@ export const sendStreams = async (
   ];
   const receiver = to.background(command("receive"), join(bed.directory, `streams-${logs++}`));
   try {
-    await until("the receiver listens", () => (receiver.log.includes("ready\n") ? true : undefined), 10_000, 20);
+    await until("the receiver listens", () => receiver.log.includes("ready\n"), PATIENCE, 20);
     const { stdout } = await from.runAsync(command("send", file, `${octets}`), { timeout: 600_000 });
     await receiver.ended();
     const lines = (text: string): string[] => text.split("\n").filter((line) => /^\d+ \d+ [0-9a-f]{64}$/.test(line));

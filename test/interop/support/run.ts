@@ -109,16 +109,19 @@ export class Background {
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Waits until `look` gives something; throws with `what` when it does not in time (ms). */
+/** How long something is waited for that does come, in ms: machines differ, and may be busy. */
+export const PATIENCE = 60_000;
+
+/** Waits until `look` gives something, neither undefined nor false; throws with `what` when it does not in time (ms). */
 export const until = async <T>(
   what: string,
-  look: () => T | undefined | Promise<T | undefined>,
-  patience = 20_000,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+  patience = PATIENCE,
   pause = 100,
 ): Promise<T> => {
   for (const end = performance.now() + patience; ; ) {
     const found = await look();
-    if (found !== undefined) return found;
+    if (found !== undefined && found !== false) return found;
     if (performance.now() >= end) throw new Error(`waited ${patience} ms in vain: ${what}`);
     await sleep(pause);
   }

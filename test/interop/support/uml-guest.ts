@@ -94,18 +94,14 @@ export abstract class UmlGuest implements Witness, Place {
 
   /** Waits until it has booted in the namespace that has the TAP device, and its services run. */
   protected async booted(): Promise<void> {
-    await until(
-      "User-Mode Linux has booted",
-      async () => {
-        if (!this.#process.isRunning) throw new Error(`User-Mode Linux ended:\n${this.#process.log}`);
-        const { stdout } = await this.shell(`${this.#services.isReady} >/dev/null && echo ready`, {
-          timeout: 3_000,
-          mayFail: true,
-        });
-        return stdout.includes("ready") ? true : undefined;
-      },
-      30_000,
-    );
+    await until("User-Mode Linux has booted", async () => {
+      if (!this.#process.isRunning) throw new Error(`User-Mode Linux ended:\n${this.#process.log}`);
+      const { stdout } = await this.shell(`${this.#services.isReady} >/dev/null && echo ready`, {
+        timeout: 3_000,
+        mayFail: true,
+      });
+      return stdout.includes("ready") ? true : undefined;
+    });
   }
 
   get log(): string {
