@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EngineName } from "../crypto/engine.ts";
-import { ENGINE_DRIVERS, suitesDoneBy } from "../crypto/select-engine.ts";
+import { ENGINE_DRIVERS, selectEngine, suitesDoneBy } from "../crypto/select-engine.ts";
 import { suiteByName } from "../crypto/suites.ts";
 import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
@@ -79,7 +79,8 @@ export const tune = async (options: TuneOptions = {}): Promise<TuneResult> => {
     suite,
     settings: {
       workers: Number(workers),
-      engine: String(engine),
+      // For the other suites of a configuration another engine may be the best.
+      engine: (options.engine ?? "auto") === "auto" && engine === chosenFor(suite) ? "auto" : String(engine),
       ...(poll === undefined ? {} : { poll: String(poll) }),
       ...(sas === undefined ? {} : { sas: sas === "auto" ? ("auto" as const) : Number(sas) }),
     },
@@ -110,13 +111,15 @@ const enginesFor = (suite: string): EngineName[] =>
     ({ name }) => name,
   );
 
+/** What `auto` means here. */
+const chosenFor = (suite: string): EngineName => selectEngine("auto", [suiteByName(suite)!]).drivers[0]!.name;
+
 const spaceOf = (
   suite: string,
   { workers = 1, poll = "adaptive", engine = "auto", sas = "auto" }: TuneOptions,
 ): TuneSpace => {
   const engines = enginesFor(suite);
-  const first = engine === "auto" ? engines[0] : engine;
-  if (first === undefined) throw new EspalierError("ESPALIER_PLATFORM", `no engine here does ${suite}`);
+  const first = engine === "auto" ? chosenFor(suite) : engine;
   const counts = workerCounts(workers);
   const values = {
     workers: counts,

@@ -21,8 +21,8 @@ export const withOutput = (command: Command, number: (text: string) => number): 
     .option("--runs <number>", `runs of the same side, one after the other (1; with --out ${RUNS})`, number);
 
 /**
- * Measure as often as asked; the rows of the last run. With `--out` all runs are written, also when a later one fails or
- * is interrupted.
+ * Measure as often as asked; the rows of the last run. With `--out` those that are done are written, also when a later
+ * one fails.
  */
 export const measureRuns = async <T extends object>(
   kind: BenchKind,

@@ -97,7 +97,7 @@ const suiteOf = (proposal: string): { readonly name: string } | undefined =>
 const rowsOf = ({ measured }: TuneResult) =>
   measured.map(({ candidate, score, samples, isFinalist }) => ({
     ...candidate,
-    isFinalist,
+    finalist: isFinalist ? 1 : 0,
     score,
     gbps: middle(samples.map(({ gbps }) => gbps)),
     samples: samples.map(({ gbps }) => gbps),
@@ -113,6 +113,7 @@ export const tuneText = (result: TuneResult, { colour }: { readonly colour: bool
   const paint = pc.createColors(colour);
   const { best, measured, reasons, settings, suite, by, whyMemory, ended, noise } = result;
   const names = Object.keys(best.candidate);
+  const known = measured.some(({ samples }) => samples.length > 1);
   const columns: Column[] = [
     ...names.map((title) => ({ title, right: title === "workers" || title === "sas" })),
     { title: "times", right: true },
@@ -148,7 +149,7 @@ export const tuneText = (result: TuneResult, { colour }: { readonly colour: bool
     plainTable(columns, cells, { colour }),
     "",
     `${suite}, ${what}. The score is Gbit/s, less ten times the share sent again and five times the share that came late.`,
-    `${end}; samples of the same settings differ by some ${(noise * 100).toFixed(0)} %.`,
+    `${end}; ${known ? `what differs by less than ${(noise * 100).toFixed(0)} % is noise` : "how much samples differ is not known"}.`,
     ...reasons.map((reason) => `- ${reason}`),
     "",
     paint.bold("Settings:"),

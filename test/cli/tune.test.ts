@@ -37,7 +37,7 @@ test("the table, the reasons and what is to be pasted", () => {
   expect(lines[2]).toMatch(/^ +4 +auto +adaptive +ipsec-mb +1 +4\.00 /);
   expect(lines).toContain("- workers 2; the best with 4, more than the 2 processors: -21 %");
   expect(lines).toContain(
-    "the time was over before all was measured; a longer --budget knows more; samples of the same settings differ by some 3 %.",
+    "the time was over before all was measured; a longer --budget knows more; what differs by less than 3 % is noise.",
   );
   const at = lines.indexOf("Settings:");
   expect(lines.slice(at + 1, at + 9)).toEqual([

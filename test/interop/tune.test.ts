@@ -62,3 +62,16 @@ test("SIGINT ends it cleanly, with what it has", async () => {
   expect(command.log).toMatch(/Settings:\n {2}workers: \d+\n/);
   expect(leftBy(command.pid)).toEqual([]);
 });
+
+test("without root it measures in memory, and says so", async (context) => {
+  const nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
+  if (run([...nobody, "test", "-r", MAIN], { mayFail: true }).status !== 0) {
+    context.task.meta.skipped = "others may not read dist";
+    context.skip(context.task.meta.skipped);
+  }
+  const words = ["tune", "--budget", "6s"];
+  const command = new Background([...nobody, process.execPath, MAIN, ...words], join(lab().bed.directory, "nobody"));
+  expect(await command.ended(), command.log).toBe(0);
+  expect(command.log).toContain("in memory alone: network namespaces take root");
+  expect(command.log).toMatch(/Settings:\n {2}workers: \d+\n {2}engine: /);
+});
