@@ -3,6 +3,7 @@
  * Child SA of a connection and a peer identity of its own, and asks after 30 s of silence whether its peer lives.
  */
 import { EspalierError } from "../errors.ts";
+import { LONGEST_STALL } from "../gateway/slow-key-exchanges.ts";
 import { refuseTypeScript } from "./ike.ts";
 import type { Looked } from "./ike-process.ts";
 import { kexName, whole, within } from "./ike-rows.ts";
@@ -56,7 +57,7 @@ export const benchIdle = async (options: IdleBenchOptions = {}): Promise<IdleBen
   refuseTypeScript();
   const began = performance.now();
   return withPair(
-    { connections: tunnels, kex, pfs: false, liveness: liveness * 1000, keyThreads: true },
+    { connections: tunnels, kex, pfs: false, liveness: liveness * 1000, keyThreads: LONGEST_STALL },
     async (pair) => {
       const setUpSeconds = (performance.now() - began) / 1000;
       const before = { initiator: await pair.initiator.look(true), responder: await pair.responder.look(true) };

@@ -30,7 +30,7 @@ export const measureInMemory = async (task: IkeTask): Promise<IkeBenchRow> => {
     ports: { ike: 500, natt: 4500 },
     connections: concurrency,
     kex,
-    keyThreads: false,
+    keyThreads: undefined,
   };
   const open = (role: Role, to: Role): Promise<IkeSite> =>
     IkeSite.open({ ...both, role, pfs: work === "rekey-child-pfs", liveness: undefined }, ({ local, remote }, bytes) =>
@@ -85,7 +85,7 @@ export const measureInMemory = async (task: IkeTask): Promise<IkeBenchRow> => {
     const latencies = latenciesOf(load.latencies);
     return {
       ...{ what: work, keyExchange: kex, authentication: "psk", transport: "memory", clients: concurrency },
-      ...{ rate: null, keyThreads: false, seconds: took, ...latencies, perSecond: latencies.count / took },
+      ...{ rate: null, keyThreads: null, seconds: took, ...latencies, perSecond: latencies.count / took },
       initiatorCpuMs: spent.initiator / latencies.count,
       responderCpuMs: spent.responder / latencies.count,
       ...{ initiatorStallP99Ms: null, initiatorStallMs: null, responderStallP99Ms: null, responderStallMs: null },

@@ -200,7 +200,7 @@ const serve = (tell: (told: Told) => void): void => {
       tell({ kind: "failed", message: error instanceof Error ? error.message : String(error) }),
     );
   });
-  process.on("disconnect", () => process.exit(1)); // nobody is left to measure for
+  process.on("disconnect", () => process.exit()); // nobody is left to measure for
 };
 
 if (process.send !== undefined) serve((told) => process.send?.(told));

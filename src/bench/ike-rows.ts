@@ -1,6 +1,7 @@
 /** What `espalier bench ike` is asked for and what it answers: each key exchange has a row in memory and one with sockets. */
 import { KEX_METHODS, kexByName } from "../crypto/kex.ts";
 import { EspalierError } from "../errors.ts";
+import { LONGEST_STALL } from "../gateway/slow-key-exchanges.ts";
 
 /** How two gateways meet: in one thread without sockets, or in two processes over UDP on the loopback interface. */
 export type IkeTransport = "memory" | "udp";
@@ -24,8 +25,8 @@ export interface IkeBenchOptions {
   readonly rekeys?: boolean;
   /** Begun a second, 0.1 to 100000, over UDP; default as many as can be. */
   readonly rate?: number;
-  /** Over UDP: what takes long is computed in threads, as the gateway does; default true. */
-  readonly keyThreads?: boolean;
+  /** Over UDP: ms above which a key exchange is computed in threads, 0 to 1000, or `never`; default 5, as in the gateway. */
+  readonly keyThreads?: number | "never";
   /** Default both. */
   readonly transports?: readonly IkeTransport[];
 }
@@ -39,8 +40,8 @@ export interface IkeBenchRow {
   readonly clients: number;
   /** That was asked for; null: as many as can be. */
   readonly rate: number | null;
-  /** Whether there were threads for key exchanges that take long. */
-  readonly keyThreads: boolean;
+  /** ms above which a key exchange is computed in threads; null: never. */
+  readonly keyThreads: number | null;
   /** Timed. */
   readonly seconds: number;
   readonly count: number;
@@ -71,7 +72,7 @@ export interface IkeTask {
   readonly concurrency: number;
   readonly seconds: number;
   readonly rate: number | undefined;
-  readonly keyThreads: boolean;
+  readonly keyThreads: number | undefined;
 }
 
 const refuse = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
@@ -95,7 +96,8 @@ export const ikeTasks = (options: IkeBenchOptions): IkeTask[] => {
   if (auth !== "psk") throw refuse(`authentication is psk, not ${auth}`);
   const seconds = within(options.seconds ?? 3, 0.1, 600, "seconds");
   const concurrency = whole(options.concurrency ?? 8, 1, 256, "concurrency");
-  const { keyThreads = true } = options;
+  const { keyThreads: asked = LONGEST_STALL } = options;
+  const keyThreads = asked === "never" ? undefined : within(asked, 0, 1000, "key threads");
   const rate = options.rate === undefined ? undefined : within(options.rate, 0.1, 100_000, "rate");
   for (const transport of transports)
     if (transport !== "udp" && transport !== "memory") throw refuse(`transports are udp and memory, not ${transport}`);

@@ -33,8 +33,8 @@ export interface IkeSiteOptions {
   readonly pfs: boolean;
   /** ms; undefined: nobody asks. */
   readonly liveness: number | undefined;
-  /** Key exchanges that take long are computed in threads, as the gateway does. */
-  readonly keyThreads: boolean;
+  /** ms above which a key exchange is computed in threads; undefined: never. */
+  readonly keyThreads: number | undefined;
 }
 
 /** Keys of a connection's pair as this side has them: proofs that tell nothing but whether they are equal. */
@@ -125,7 +125,8 @@ export class IkeSite {
     plane.addSockets({ address: options.addresses[options.role], udp: [], raw: [] });
     const connections = Array.from({ length: options.connections }, (_, n) => connectionOf(options, n));
     const random = new RandomPool();
-    const slow = options.keyThreads ? slowKeyExchanges(connections.slice(0, 1)) : new Set<number>();
+    const longest = options.keyThreads ?? Number.POSITIVE_INFINITY;
+    const slow = slowKeyExchanges(connections.slice(0, 1), longest);
     this.manager = new IkeManager(
       connections,
       {

@@ -14,6 +14,9 @@ const ADDRESSES = { initiator: "127.77.0.1", responder: "127.77.0.2" };
 /** Before the clock runs, ms, but no longer than it runs: the compiler is to have finished. */
 const WARM_UP = 1000;
 
+/** How long a process may take to end, ms. */
+const GRACE = 2000;
+
 const pause = (ms: number): Promise<void> => new Promise((wake) => setTimeout(wake, ms));
 
 class Child {
@@ -48,9 +51,15 @@ class Child {
     return told.looked;
   }
 
-  end(): void {
+  /** It ends when nobody talks to it any more; one that does not is ended. */
+  async end(): Promise<void> {
     this.#answer = undefined;
-    this.#process.kill("SIGKILL");
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), GRACE);
+    if (this.#process.connected) this.#process.disconnect();
+    await ended;
+    clearTimeout(timer);
   }
 }
 
@@ -82,7 +91,7 @@ export const withPair = async <T>(
     checkProofs(site.connections, await pair.initiator.proofs(), await pair.responder.proofs());
     return await act(pair);
   } finally {
-    for (const child of Object.values(pair)) child.end();
+    await Promise.all(Object.values(pair).map((child) => child.end()));
   }
 };
 
@@ -109,7 +118,7 @@ export const measureOverUdp = ({
       (after[role].counters[reason] ?? 0) - (before[role].counters[reason] ?? 0);
     return {
       ...{ what: work, keyExchange: kex, authentication: "psk", transport: "udp", clients: concurrency },
-      ...{ rate: rate ?? null, keyThreads, seconds: after.initiator.seconds, ...latencies },
+      ...{ rate: rate ?? null, keyThreads: keyThreads ?? null, seconds: after.initiator.seconds, ...latencies },
       perSecond: count / after.initiator.seconds,
       initiatorCpuMs: after.initiator.cpu / count,
       responderCpuMs: after.responder.cpu / count,

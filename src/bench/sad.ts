@@ -168,7 +168,8 @@ const checkWindow = (judge: (place: number, low: number) => boolean): void => {
   }
 };
 
-const kept = new Int32Array(1); // what nobody wants would not be computed
+/** What nobody wants would not be computed. */
+const kept = new Int32Array(1);
 
 /** Works a second, of so many parts of the time. */
 const timed = (step: () => number, ms: number): number[] => {

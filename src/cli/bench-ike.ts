@@ -23,7 +23,7 @@ interface IkeOptions extends OutputOptions {
   readonly concurrency?: number;
   readonly rekeys?: boolean;
   readonly rate?: number;
-  readonly keyThreads?: boolean;
+  readonly keyThreads?: number | "never";
   readonly transport?: readonly IkeTransport[];
   readonly tunnels?: number;
   readonly idle?: number;
@@ -39,7 +39,7 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
     .option("--concurrency <number>", "connections at once (8)", number)
     .option("--rekeys", "rekeys of Child SAs, with and without PFS, and of IKE SAs as well")
     .option("--rate <number>", "begun a second, over UDP (as many as can be)", number)
-    .option("--no-key-threads", "compute key exchanges that take long on the control thread, too")
+    .option("--key-threads <ms>", "key exchanges that take longer are computed in threads; or never (5)", msOrNever)
     .option("--transport <list>", "udp: two processes and sockets; memory: neither (udp,memory)", words)
     .option("--tunnels <number>", "bring up so many and let them be idle, with liveness checks every 30 s", number)
     .option("--idle <seconds>", "that the idle tunnels are measured (60)", number)
@@ -136,6 +136,8 @@ const words = (text: string): string[] => {
   if (list.includes("")) throw new InvalidArgumentError("Expected words with commas between them.");
   return list;
 };
+
+const msOrNever = (text: string): number | "never" => (text === "never" ? text : number(text));
 
 const number = (text: string): number => {
   const value = Number(text);

@@ -42,6 +42,7 @@ import { TooBigAnswers } from "./too-big-answers.ts";
 import { TunReader } from "./tun-reader.ts";
 import { TunWriter } from "./tun-writer.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
+import { WaitingPackets } from "./waiting-packets.ts";
 import { TABLES_CHANGED, TUN_IO_URING, WorkerStat } from "./worker-board.ts";
 
 export interface WorkerInit {
@@ -82,6 +83,7 @@ export class EspWorker {
   readonly #tunWriter: TunWriter;
   readonly #clamp: MssClamp;
   readonly #tos: OuterTos;
+  readonly #waiting: WaitingPackets;
   readonly #outboundPolicy: OutboundPolicy;
   readonly #inboundPolicy: InboundPolicy;
   readonly #bypass: Bypass;
@@ -132,7 +134,8 @@ export class EspWorker {
     this.#tunWriter = new TunWriter(packetMemory, this.#tables, worker, this.#arena.sum, this.#ring);
     this.#clamp = new MssClamp(slab, this.#tables);
     this.#tos = new OuterTos(slab, this.#tables);
-    this.#outboundPolicy = new OutboundPolicy(slab, this.#tables);
+    this.#waiting = new WaitingPackets(this.#tables);
+    this.#outboundPolicy = new OutboundPolicy(slab, this.#tables, this.#waiting);
     this.#inboundPolicy = new InboundPolicy(slab, this.#tables);
     this.#bypass = new Bypass(packetMemory, this.#tables);
     this.#fitting = new Fitting(this.#arena, this.#tables, new TooBigAnswers(packetMemory, this.#tables));
@@ -172,6 +175,7 @@ export class EspWorker {
     this.#engine.close();
     this.#ring?.close();
     this.#arena.slab.fill(0);
+    this.#waiting.close();
   }
 
   /** Between two batches: forget what is gone, note what is there now, and let control know. */
@@ -206,6 +210,7 @@ export class EspWorker {
     this.#polls.clear();
     this.#watched = 0;
     this.#tables.policies.forget();
+    this.#waiting.dropGone();
     this.#watch(this.#wakeFd, UDP, -1);
     for (let row = 0; row < MAX_ADDRESSES; row++) {
       if (!sockets.isLive(row)) continue;
@@ -328,6 +333,7 @@ export class EspWorker {
       if (this.#intake.isFromWorker) packets += this.#seal(outbound);
       else this.#sealDummies(outbound); // control gives no packets to send but these
     }
+    if (this.#waiting.count > 0 && this.#waiting.take(outbound, this.#arena)) packets += this.#seal(outbound);
     return packets;
   }
 

@@ -12,6 +12,7 @@ import { FlowKey } from "./flow-key.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 import type { PolicyList } from "./policy-memory.ts";
+import type { WaitingPackets } from "./waiting-packets.ts";
 
 export class OutboundPolicy {
   readonly #slab: Uint8Array;
@@ -21,8 +22,10 @@ export class OutboundPolicy {
   /** Of the last packet that was looked up in this batch, and what was found: packets of a flow follow one another. */
   readonly #flow = new FlowKey();
   #found = NO_POLICY;
+  readonly #waiting: WaitingPackets;
 
-  constructor(slab: Uint8Array, tables: PlaneMemory) {
+  constructor(slab: Uint8Array, tables: PlaneMemory, waiting: WaitingPackets) {
+    this.#waiting = waiting;
     this.#slab = slab;
     this.#view = new DataView(slab.buffer, slab.byteOffset, slab.byteLength);
     this.#tables = tables;
@@ -57,7 +60,8 @@ export class OutboundPolicy {
         const child = list.tunnel(policy);
         batch.tunnelBlock[n] = blocks.tunnelOwn(child);
         batch.slot[n] = tunnels.current(child);
-        if (batch.slot[n]! < 0 && tunnels.fallback(child) < 0) tunnels.want(child);
+        if (batch.slot[n]! < 0 && tunnels.fallback(child) < 0 && tunnels.want(child))
+          if (this.#waiting.add(this.#slab, at, length, child)) batch.refused[n] = Verdict.HANDOFF; // counted later
       } else if (action === PolicyAction.BYPASS) batch.refused[n] = Verdict.BYPASS;
       else if (policy !== NO_POLICY) batch.refused[n] = Verdict.POLICY_DISCARD;
       else batch.refused[n] = this.#fields.isLaterFragment ? Verdict.POLICY_FRAGMENT : Verdict.NO_POLICY;

@@ -115,6 +115,8 @@ export class Plane {
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
   readonly #zeros = new Uint8Array(MAX_PACKET);
+  /** What came to `deliver` and met no worker. */
+  readonly #undelivered = { runt: 0, "handoff-full": 0 };
   /** By tunnel: why its interface did not take packets, as far as it was told. */
   readonly #refusals = new Map<number, Set<number>>();
   #round = this.#pairs.values();
@@ -258,12 +260,18 @@ export class Plane {
 
   /**
    * An ESP packet that came to a socket of the caller's, from `remote`: it goes to the worker of its SA, who judges and
-   * counts it. When that one has too much to do it is lost, as on the wire.
+   * counts it. When that one has too much to do it is lost, as on the wire, and counted here.
    */
   deliver(packet: Uint8Array, remote: Endpoint): void {
-    if (packet.length < ESP_HEADER) return;
+    if (packet.length < ESP_HEADER) {
+      this.#undelivered["runt"]++;
+      return;
+    }
     const worker = this.workerOf(spiOf(new DataView(packet.buffer, packet.byteOffset), 0));
-    if (!this.#handoff.give(worker, packet, 0, packet.length, -1)) return;
+    if (!this.#handoff.give(worker, packet, 0, packet.length, -1)) {
+      this.#undelivered["handoff-full"]++;
+      return;
+    }
     const source = addressBytes(remote.address);
     this.#handoff.giveSource(worker, packet.length, source, 0, source.length, remote.port);
     this.#handoff.publish();
@@ -447,10 +455,15 @@ export class Plane {
     );
   }
 
-  /** Sum over all workers: every packet that any of them received or read is in here once. */
+  /** Sum over all workers, and of what met none: every packet that was received or read is in here once. */
   totals(): TunnelCounters {
     const stats = this.workerStats();
-    return { in: addTallies(stats.map((each) => each.in)), out: addTallies(stats.map((each) => each.out)) };
+    const lost = Object.entries(this.#undelivered).filter(([, count]) => count > 0);
+    const undelivered = { packets: 0, bytes: 0, drops: Object.fromEntries(lost) };
+    return {
+      in: addTallies([...stats.map((each) => each.in), undelivered]),
+      out: addTallies(stats.map((each) => each.out)),
+    };
   }
 
   /** What happened since the last call, or with very many pairs a few calls ago. Call it every 50 ms or so. */
@@ -515,11 +528,11 @@ export class Plane {
     await this.#threads.stop();
   }
 
-  /** Workers look whether they may read its queues, where that has changed. */
+  /** Workers look whether they may read its queues, and send what waits, where that has changed. */
   #change(tunnel: PlaneTunnel, change: () => void): void {
     const couldSend = tunnel.canSend;
     change();
-    if (tunnel.holds && tunnel.canSend !== couldSend) this.#announce(TABLES_CHANGED);
+    if ((tunnel.holds || tunnel.traps) && tunnel.canSend !== couldSend) this.#announce(TABLES_CHANGED);
   }
 
   /** `change`: a slot, or TABLES_CHANGED. */

@@ -138,10 +138,12 @@ export class TunnelTable {
 
   // Workers
 
-  /** A packet of this tunnel is there, and no SA. */
-  want(tunnel: number): void {
+  /** A packet of this tunnel is there, and no SA: control is told where it traps. Returns whether it does. */
+  want(tunnel: number): boolean {
     const at = tunnel * ROW;
-    if (this.#words[at + TRAPS] === 1 && this.#words[at + WANTED] === 0) Atomics.store(this.#words, at + WANTED, 1);
+    if (this.#words[at + TRAPS] === 0) return false;
+    if (this.#words[at + WANTED] === 0) Atomics.store(this.#words, at + WANTED, 1);
+    return true;
   }
 
   /** Socket for packets of this version that bypass, or -1. */

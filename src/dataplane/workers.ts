@@ -53,9 +53,16 @@ export interface WorkersOptions {
   readonly affinity: readonly number[];
 }
 
+/**
+ * What a thread runs. Said with each task, not to the pool, which would have a thread import it before there is a task: to
+ * end a thread that imports it may end the process (see `linux/libc.ts`).
+ */
+const WORKER = new URL("./worker.js", import.meta.url).href;
 const LOOK_EVERY = 1; // ms
 /** How long a worker may take to end, in ms, before its thread is terminated. */
 const GRACE = 5000;
+/** How long one that is still starting is waited for before that: see `WORKER`. */
+const STARTING_GRACE = 60_000;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -100,7 +107,6 @@ class Threads implements Workers {
         remedy: "Run `npm run build` and use dist/.",
       });
     const pool = new Piscina({
-      filename: new URL("./worker.js", import.meta.url).href,
       minThreads: workers,
       maxThreads: workers,
       concurrentTasksPerWorker: 1,
@@ -138,7 +144,7 @@ class Threads implements Workers {
   /** Resolves with why it ended. */
   async #runOnce(init: WorkerInit): Promise<string> {
     try {
-      await this.#pool.run(init);
+      await this.#pool.run(init, { filename: WORKER });
       return "it ended without being asked to";
     } catch (error) {
       return messageOf(error);
@@ -178,12 +184,20 @@ class Threads implements Workers {
 
   async stop(): Promise<void> {
     this.wake();
-    let deadline: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      deadline = setTimeout(resolve, GRACE);
+    const { board } = this.#memory;
+    const state = { ended: false };
+    const ending = Promise.all(this.#tasks).then(() => {
+      state.ended = true;
     });
-    await Promise.race([Promise.all(this.#tasks), late]);
-    clearTimeout(deadline);
+    const begun = performance.now();
+    let since = begun; // all have started
+    const isLate = (): boolean => {
+      const now = performance.now();
+      const starting = this.wakeFds.some((_, worker) => board.status(worker) === WorkerStatus.STARTING);
+      if (starting && now - begun < STARTING_GRACE) since = now;
+      return now - since >= GRACE;
+    };
+    await Promise.race([ending, this.until(() => state.ended || isLate())]);
     await this.#pool.destroy();
     for (const fd of this.wakeFds) close(fd);
   }

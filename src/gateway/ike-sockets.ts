@@ -2,7 +2,7 @@
  * The control thread's UDP sockets: for each local address one on the IKE port and one on the port that IKE shares with
  * ESP in UDP (RFC 3948), where every IKE message has four zero octets in front of it, the non-ESP marker.
  */
-import { createSocket, type Socket } from "node:dgram";
+import { createSocket, type Socket, type SocketOptions } from "node:dgram";
 import { EspalierError } from "../errors.ts";
 import type { Path } from "../ike/effect.ts";
 import { canonicalAddress, type Endpoint, familyOf, formatEndpoint } from "../ip-address.ts";
@@ -102,7 +102,9 @@ export class IkeSockets {
   /** Takes over `fd`, which is bound to `local`. */
   async #listen(local: Endpoint, fd: number): Promise<void> {
     const family = familyOf(local.address);
-    const socket = createSocket(family === 4 ? { type: "udp4" } : { type: "udp6", ipv6Only: true });
+    // Peers are addresses by now: asking the resolver would cost each datagram a turn of the event loop.
+    const lookup: SocketOptions["lookup"] = (address, _options, found) => found(null, address, family);
+    const socket = createSocket(family === 4 ? { type: "udp4", lookup } : { type: "udp6", ipv6Only: true, lookup });
     await new Promise<void>((bound, failed) => {
       socket.once("error", (error: NodeJS.ErrnoException) => {
         socket.close();

@@ -9,6 +9,9 @@
 import { createHmac } from "node:crypto";
 import { concat, equalBytes, equalSecret, wipe } from "../bytes.ts";
 import { addressBytes } from "../ip-address.ts";
+import { HEADER_LENGTH } from "./header.ts";
+import { Notify } from "./notify.ts";
+import { GENERIC_HEADER, payloadType } from "./payload/index.ts";
 
 interface Secret {
   readonly version: Uint8Array;
@@ -60,3 +63,13 @@ const make = ({ version, key }: Secret, ni: Uint8Array, address: string, spiI: U
   const mac = createHmac("sha256", key).update(ni).update(addressBytes(address)).update(spiI);
   return concat(version, mac.digest());
 };
+
+const FIRST_PAYLOAD_AT = 16;
+/** Of a Notify payload that comes first (RFC 7296 §3.10): after its generic header, protocol and SPI size. */
+const TYPE_AT = HEADER_LENGTH + GENERIC_HEADER + 2;
+
+/** Whether an IKE_SA_INIT request begins with a cookie, right or wrong: looked at before it is parsed. */
+export const bringsCookie = (bytes: Uint8Array): boolean =>
+  bytes[FIRST_PAYLOAD_AT] === payloadType("Notify") &&
+  bytes[TYPE_AT] === Notify.COOKIE >> 8 &&
+  bytes[TYPE_AT + 1] === (Notify.COOKIE & 0xff);

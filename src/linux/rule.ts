@@ -18,15 +18,20 @@ const ACTION = 7;
 const FLAGS = 8;
 const FR_ACT_TO_TBL = 1;
 const FIB_RULE_INVERT = 2;
+const FRA_PRIORITY = 6;
 const FRA_FWMARK = 10;
 const FRA_TABLE = 15;
+
+/** Before the main table's, 32766. Named, so that the same rule is known again. */
+const PRIORITY = 32_765;
 
 const message = (family: Family, mark: number): Uint8Array => {
   const header = new Uint8Array(HEADER);
   header[FAMILY] = family === 4 ? AF_INET : AF_INET6;
   header[ACTION] = FR_ACT_TO_TBL;
   header[FLAGS] = FIB_RULE_INVERT;
-  return new MessageBuilder().raw(header).u32(FRA_FWMARK, mark).u32(FRA_TABLE, mark).finish();
+  const builder = new MessageBuilder().raw(header).u32(FRA_PRIORITY, PRIORITY);
+  return builder.u32(FRA_FWMARK, mark).u32(FRA_TABLE, mark).finish();
 };
 
 const describe = (family: Family, mark: number): string => `IPv${family} rule: not fwmark ${mark} lookup ${mark}`;

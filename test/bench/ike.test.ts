@@ -26,6 +26,7 @@ test.each([
   [{ kex: ["modp1"] }, "no key exchange is called modp1"],
   [{ seconds: 0 }, "seconds: 0.1 to 600, not 0"],
   [{ concurrency: 1.5 }, "concurrency: a whole number, not 1.5"],
+  [{ keyThreads: -1 }, "key threads: 0 to 1000, not -1"],
   [{ rate: 0 }, "rate: 0.1 to 100000, not 0"],
   [{ transports: ["tcp"] as never }, "transports are udp and memory, not tcp"],
   [{ auth: "eap" as never }, "authentication is psk, not eap"],
@@ -35,7 +36,7 @@ test.each([
 
 test.each(["handshake", "rekey-child", "rekey-child-pfs", "rekey-ike"] as const)("%s in memory", async (work) => {
   const task = { work, kex: "x25519", transport: "memory", concurrency: 3, seconds: 0.1, rate: undefined } as const;
-  const row = await measureInMemory({ ...task, keyThreads: false });
+  const row = await measureInMemory({ ...task, keyThreads: undefined });
   expect(row).toMatchObject({ what: work, keyExchange: "x25519", transport: "memory", retransmissions: 0, cookies: 0 });
   expect(row.count).toBeGreaterThan(0);
   expect(row.p99Ms).toBeGreaterThanOrEqual(row.p50Ms);

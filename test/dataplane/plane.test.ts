@@ -407,3 +407,18 @@ test("an SPI of the caller's choice has the slot and the worker that its low bit
   a.plane.releaseSpi(0x1003);
   expect(a.plane.claimSpi(tunnelA.id, 0x2003)).toBe(true);
 });
+
+test("what the caller's socket got and no worker could take is counted too", async () => {
+  const { a, b, spiB } = await connected();
+  const remote = { address: a.address, port: a.udp.port };
+  b.plane.deliver(new Uint8Array(7), remote);
+  const forged = new Uint8Array(1400);
+  new DataView(forged.buffer).setUint32(0, spiB);
+  forged[7] = 1; // sequence number
+  const sent = 20_000; // more than the ring to a worker that does not run holds
+  for (let i = 0; i < sent; i++) b.plane.deliver(forged, remote);
+  settle(b);
+  const { runt = 0, "handoff-full": full = 0, "integ-error": judged = 0 } = b.plane.totals().in.drops;
+  expect([runt, full + judged]).toEqual([1, sent]);
+  expect(full).toBeGreaterThan(0);
+});

@@ -1,6 +1,6 @@
 /** Interfaces with ordered policies (RFC 4301 §4.4.1, §5): the whole way of a packet against a model that asks one after the other. */
 import fc from "fast-check";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type { PlanePolicy, TunnelCounters } from "../../src/dataplane/plane.ts";
 import { addressBytes } from "../../src/ip-address.ts";
 import { PolicyAction } from "../../src/ipsec/policy.ts";
@@ -317,20 +317,66 @@ test("a list takes the place of another without a packet lost, and is used again
   expect(atB.tun.delivered()).toEqual([]);
 });
 
-test("a packet for a child that traps and has no SA is told once, and dropped as one without SA", async () => {
-  const { a, atA } = await setUp();
+test("a packet for a child that traps is told once, and waits for the SA; others without one are dropped", async () => {
+  const { a, b, atA, atB } = await setUp();
   const trapped = a.plane.addChild(atA.id, { traps: true });
   const quiet = a.plane.addChild(atA.id);
   a.plane.setPolicies(atA.id, [
     { action: "protect", child: trapped, ...NET_A },
     { action: "protect", child: quiet, ...NET_B },
   ]);
-  for (const packet of [toA, toB, toA]) atA.tun.inject(packet);
+  const many = Array.from({ length: 100 }, (_, i) => ipPacket({ version: 4, destination: "10.2.0.1", length: 60 + i }));
+  for (const packet of [...many, toB]) atA.tun.inject(packet);
   settle(a);
   expect(a.plane.poll()).toEqual([{ kind: "wanted", tunnel: trapped }]);
   expect(a.plane.poll()).toEqual([]);
-  expect(a.plane.tunnelCounters(trapped).out.drops).toEqual({ "no-sa": 2 });
+  const waiting = 64;
+  expect(a.plane.tunnelCounters(trapped).out.drops).toEqual({ "no-sa": many.length - waiting });
   expect(a.plane.tunnelCounters(quiet).out.drops).toEqual({ "no-sa": 1 });
+
+  const there = b.plane.addChild(atB.id);
+  const pair = installPair([a, trapped], [b, there]);
+  b.plane.setPolicies(atB.id, [{ action: "protect", child: there, local: NET_A.remote, remote: NET_A.local }]);
+  a.plane.use(pair.spiA);
+  atA.tun.inject(toA);
+  settle(a, b);
+  expect(atB.tun.delivered()).toEqual([...many.slice(0, waiting), toA]);
+  const { packets, drops } = a.plane.totals().out;
+  expect([packets, drops]).toEqual([waiting + 1, { "no-sa": many.length - waiting + 1 }]);
+});
+
+test("what waits for a child that is removed is dropped, and not sent by who gets its number", async () => {
+  const { a, b, atA, atB } = await setUp();
+  const trapped = a.plane.addChild(atA.id, { traps: true });
+  a.plane.setPolicies(atA.id, [{ action: "protect", child: trapped, ...NET_A }]);
+  atA.tun.inject(toA);
+  settle(a);
+  a.plane.setPolicies(atA.id, []);
+  await a.plane.removeTunnel(trapped);
+  expect(a.plane.addChild(atA.id)).toBe(trapped);
+  const pair = installPair([a, trapped], [b, b.plane.addChild(atB.id)]);
+  a.plane.use(pair.spiA);
+  settle(a, b);
+  expect(a.plane.counters(pair.spiA)).toMatchObject({ packetsOut: 0 });
+  expect(a.plane.totals().out).toMatchObject({ packets: 0, drops: { "no-sa": 1 } });
+});
+
+test("packets that wait for an SA in vain are counted after a while, and long ones do not wait", async () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  try {
+    const { a, atA } = await setUp();
+    const trapped = a.plane.addChild(atA.id, { traps: true });
+    a.plane.setPolicies(atA.id, [{ action: "protect", child: trapped, ...NET_A }]);
+    atA.tun.inject(toA);
+    atA.tun.inject(ipPacket({ version: 4, destination: "10.2.0.1", length: 2049 }));
+    settle(a);
+    expect(a.plane.totals().out.drops).toEqual({ "no-sa": 1 });
+    vi.advanceTimersByTime(8_000);
+    settle(a);
+    expect(a.plane.totals().out.drops).toEqual({ "no-sa": 2 });
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("policies that name no child of the interface, and more than there is room for, are refused", async () => {

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Worker } from "node:worker_threads";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type * as PlaneModule from "../../src/dataplane/plane.ts";
 import { MAX_CPUS, usableCpus } from "../../src/linux/affinity.ts";
 import { ipPacket } from "../support/ip-packets.ts";
@@ -12,6 +12,8 @@ const BUILT = resolve(import.meta.dirname, "../../dist/dataplane/plane.js");
 const isBuilt = existsSync(BUILT);
 const reason = isBuilt ? "" : " (skipped: dist/ is not built)";
 const builtPlane = async () => ((await import(BUILT)) as typeof PlaneModule).Plane;
+
+vi.setConfig({ testTimeout: 120_000 }); // threads want processors, which others may have
 
 const running: MemorySite[] = [];
 
@@ -138,6 +140,19 @@ test.skipIf(!isBuilt)(`workers run on the CPUs they were given, and others are r
   await expect(Plane.start({ workers: 1, engine: "node", affinity: [MAX_CPUS] })).rejects.toMatchObject({
     code: "ESPALIER_CONFIG",
   });
+});
+
+test.skipIf(!isBuilt)(`a plane may be stopped while a dead thread is being replaced${reason}`, async () => {
+  const threads: Worker[] = [];
+  const note = (thread: Worker): unknown => threads.push(thread);
+  process.on("worker", note);
+  const Plane = await builtPlane();
+  const plane = await Plane.start({ workers: 2, slots: 64, engine: "node" });
+  await threads[1]!.terminate();
+  await until(() => threads.length === 3);
+  process.off("worker", note);
+  await plane.stop();
+  expect(plane.workerStats().map(({ status }) => status)).not.toContain("running");
 });
 
 test("TypeScript sources cannot run threads, and say so", async () => {

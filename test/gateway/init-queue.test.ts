@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
 import { InitQueue } from "../../src/gateway/init-queue.ts";
-import { Exchange, emitMessage } from "../../src/ike/message.ts";
+import { Exchange, emitMessage, type Payload } from "../../src/ike/message.ts";
+import { Notify } from "../../src/ike/notify.ts";
+import { notifyPayload } from "../../src/ike/payloads.ts";
 
 const path = { local: { address: "192.0.2.1", port: 500 }, remote: { address: "192.0.2.2", port: 500 } };
 
-const message = (exchange: number, isResponse: boolean, n = 1): Uint8Array =>
+const message = (exchange: number, isResponse: boolean, n = 1, payloads: readonly Payload[] = []): Uint8Array =>
   emitMessage(
     {
       spiI: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, n),
@@ -14,7 +16,7 @@ const message = (exchange: number, isResponse: boolean, n = 1): Uint8Array =>
       isResponse,
       messageId: 0,
     },
-    [],
+    payloads,
   );
 
 const beginning = (n: number): Uint8Array => message(Exchange.IKE_SA_INIT, false, n);
@@ -55,6 +57,18 @@ test("they are served in order, a slice at a time", async () => {
   }
   expect(served).toEqual([1, 2, 3]);
   expect(seen[0]).toBeLessThan(3);
+});
+
+test("who brings back a cookie is served though strangers have filled their queue", async () => {
+  const { queue, served, dropped } = made({ most: 3 });
+  for (let n = 1; n <= 5; n++) queue.take(beginning(n), path);
+  const cookie = notifyPayload(Notify.COOKIE, new Uint8Array(20));
+  const returning = message(Exchange.IKE_SA_INIT, false, 9, [cookie, notifyPayload(Notify.INITIAL_CONTACT)]);
+  queue.take(returning, path);
+  queue.take(message(Exchange.IKE_SA_INIT, false, 6, [notifyPayload(Notify.INITIAL_CONTACT), cookie]), path); // not first
+  await turn();
+  expect(served).toEqual([9, 1, 2, 3]);
+  expect(dropped()).toBe(3);
 });
 
 test("what finds the queue full is dropped and counted, and the queue empties again", async () => {

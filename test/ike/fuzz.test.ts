@@ -37,7 +37,7 @@ import {
 } from "../support/two-peers.ts";
 import { payloadOf } from "./payload/payloads.arbitrary.ts";
 
-const { FUZZ_SEED: ONLY, FUZZ_LIVES: LIVES = "150", FUZZ_FROM: FROM = "0" } = process.env;
+const { FUZZ_SEED: ONLY, FUZZ_LIVES: LIVES = "80", FUZZ_FROM: FROM = "0" } = process.env;
 const seeds = ONLY === undefined ? Array.from({ length: Number(LIVES) }, (_, n) => Number(FROM) + n) : [Number(ONLY)];
 
 /** One to three changes of octets: a bit, an octet, a run, a cut, an insertion, a number that borders on something. */
@@ -89,7 +89,7 @@ describe("every payload parser", () => {
 const X25519 = 31;
 
 interface World extends TwoPeers {
-  readonly puppet: Puppet;
+  puppet: Puppet;
   readonly fuzz: SeededRandom;
 }
 
@@ -125,7 +125,8 @@ const childPayloads = ({ puppet, fuzz }: World): Payload[] => [
 
 /** SPIs of the pairs that the gateway has with the puppet, as the puppet names them, and now and then one that is none. */
 const someSpi = ({ b, fuzz }: World): Uint8Array => {
-  const outbound = [...b.data.pairs.values()].map(({ spiOut }) => spiBytes(spiOut));
+  const ours = [...b.data.pairs.values()].filter((pair) => pair.connection === "puppet");
+  const outbound = ours.map(({ spiOut }) => spiBytes(spiOut));
   return fuzz.chance(0.2) || outbound.length === 0 ? fuzz.bytes(4) : fuzz.pick(outbound);
 };
 
@@ -164,7 +165,7 @@ const SENTENCES: readonly ((at: World) => { exchange: number; payloads: Payload[
 /** Nearly the same: none to three of its payloads are not as they should be. */
 const garbled = (payloads: readonly Payload[], fuzz: SeededRandom): Payload[] => {
   const changed = [...payloads];
-  for (let changes = fuzz.integer(4); changes > 0; changes--) {
+  for (let changes = fuzz.pick([0, 0, 1, 2, 3]); changes > 0; changes--) {
     const at = fuzz.integer(changed.length + 1);
     const how = fuzz.integer(5);
     if (how === 0) changed.splice(at, 1);
@@ -176,12 +177,12 @@ const garbled = (payloads: readonly Payload[], fuzz: SeededRandom): Payload[] =>
   return changed;
 };
 
-/** Sends it, mostly with the message ID that is due; a third with octets changed after they were written. */
+/** Sends it, mostly with the message ID that is due; a quarter with octets changed after they were written. */
 const say = ({ puppet, fuzz }: World, exchange: number, payloads: readonly Payload[]): readonly Said[] => {
   const which = fuzz.chance(0.95) ? fuzz.pick([exchange, exchange, exchange, exchange, fuzz.integer(256)]) : exchange;
   const messageId = fuzz.chance(0.95) ? puppet.nextId++ : puppet.nextId + fuzz.integer(4) - 2;
   const spoken = garbled(payloads, fuzz);
-  if (fuzz.chance(0.67)) return puppet.ask(which, spoken, Math.max(0, messageId));
+  if (fuzz.chance(0.75)) return puppet.ask(which, spoken, Math.max(0, messageId));
   return puppet.askRaw(which, firstType(spoken), mutated(written(spoken), fuzz), Math.max(0, messageId));
 };
 
@@ -198,12 +199,20 @@ const reply = (at: World, asked: Said): void => {
   puppet.answer(asked, garbled(fuzz.pick(answers), fuzz));
 };
 
+/** The puppet that is up, or a new one that mostly says its IKE_AUTH as it should. */
+const standing = (at: World): Puppet => {
+  if (at.b.status("puppet").state === "up") return at.puppet;
+  at.puppet = new Puppet(at.link, at.random);
+  at.puppet.begin(() => at.run(2_000));
+  if (at.fuzz.chance(0.3)) say(at, Exchange.IKE_AUTH, at.puppet.proof());
+  else at.puppet.ask(Exchange.IKE_AUTH, at.puppet.proof());
+  return at.puppet;
+};
+
 const live = (at: World): void => {
-  const { puppet, fuzz, link, b, run } = at;
-  puppet.begin(() => run(2_000));
-  if (fuzz.chance(0.3)) say(at, Exchange.IKE_AUTH, puppet.proof());
-  else puppet.ask(Exchange.IKE_AUTH, puppet.proof());
+  const { fuzz, link, b, run } = at;
   for (let n = 0; n < 20; n++) {
+    const puppet = standing(at);
     const before = link.sent.length;
     if (fuzz.chance(0.2)) {
       if (b.status("puppet").state === "up") b.rekey(fuzz.pick(["ike", "children"]), "puppet");

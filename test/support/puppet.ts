@@ -2,14 +2,16 @@
  * An initiator whose strings are in a test's hands: it speaks IKEv2 with one gateway, proves who it is, and then says
  * whatever it is told to, under the right keys.
  */
+import { equalBytes } from "../../src/bytes.ts";
 import { generateKeyPair, kexById } from "../../src/crypto/kex.ts";
 import { prfById } from "../../src/crypto/prf.ts";
 import { pskAuth } from "../../src/ike/auth.ts";
 import type { Identity } from "../../src/ike/identity.ts";
 import { type DirectionKeys, deriveIkeKeys, type IkeKeys } from "../../src/ike/keymat.ts";
-import { Exchange, emitMessage, find, parseMessage } from "../../src/ike/message.ts";
+import { Exchange, emitMessage, find, notifies, parseHeader, parseMessage } from "../../src/ike/message.ts";
+import { Notify } from "../../src/ike/notify.ts";
 import { type Payload, SK } from "../../src/ike/payload/index.ts";
-import { kePayload, noncePayload } from "../../src/ike/payloads.ts";
+import { kePayload, noncePayload, notifyPayload } from "../../src/ike/payloads.ts";
 import { chooseIke, offerEsp, offerIke } from "../../src/ike/proposal.ts";
 import { openProtected, sealProtected, sealText } from "../../src/ike/sk.ts";
 import { anySelectors } from "../../src/ipsec/selector.ts";
@@ -53,16 +55,25 @@ export class Puppet {
     const keyPair = generateKeyPair(method);
     const ni = this.#random.bytes(32);
     const header = { ...this.#header(Exchange.IKE_SA_INIT), messageId: 0 };
-    const request = emitMessage(header, [
+    const asked: readonly Payload[] = [
       { kind: "SA", value: offerIke(PROPOSAL) },
       kePayload(method.id, keyPair.publicValue),
       noncePayload(ni),
-    ]);
-    const before = this.#link.sent.length;
-    this.deliver(request);
-    wait();
-    const [answer] = this.heard(before);
-    const { header: answered, payloads } = parseMessage(answer!);
+    ];
+    const ask = (bytes: Uint8Array): Uint8Array => {
+      const before = this.#link.sent.length;
+      this.deliver(bytes);
+      wait();
+      return this.heard(before)[0]!;
+    };
+    let request = emitMessage(header, asked);
+    let answer = ask(request);
+    const [cookie] = notifies(parseMessage(answer).payloads, Notify.COOKIE);
+    if (cookie !== undefined) {
+      request = emitMessage(header, [notifyPayload(Notify.COOKIE, cookie.data), ...asked]);
+      answer = ask(request);
+    }
+    const { header: answered, payloads } = parseMessage(answer);
     const [sa, ke, nonce] = [find(payloads, "SA")!, find(payloads, "KE")!, find(payloads, "Nonce")!];
     const { suite } = chooseIke(sa, PROPOSAL)!;
     const shared = keyPair.agree(ke.data)!;
@@ -137,11 +148,11 @@ export class Puppet {
     return this.heard(before);
   }
 
-  /** What was sent to it since. */
+  /** What was sent to it since, about its IKE SA. */
   heard(since: number): readonly Uint8Array[] {
     return this.#link.sent
       .slice(since)
-      .filter(({ to }) => to.address === this.#from.address)
+      .filter(({ to, bytes }) => to.address === this.#from.address && equalBytes(parseHeader(bytes).spiI, this.spiI))
       .map((sent) => sent.bytes);
   }
 
