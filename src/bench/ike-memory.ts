@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import type { Path } from "../ike/effect.ts";
 import { IkeLoad } from "./ike-load.ts";
 import { checkProofs } from "./ike-proofs.ts";
-import { type IkeBenchRow, type IkeTask, latenciesOf } from "./ike-rows.ts";
+import { type IkeBenchRow, type IkeTask, keyExchangeTime, latenciesOf } from "./ike-rows.ts";
 import { IkeSite, type Role } from "./ike-site.ts";
 
 interface Message {
@@ -23,6 +23,7 @@ const WARM_UP = 500;
 /** Both sides have agreed on keys, and on the same, before anything is timed. */
 export const measureInMemory = async (task: IkeTask): Promise<IkeBenchRow> => {
   const { kex, work, concurrency, seconds } = task;
+  const keyExchangeMs = keyExchangeTime(kex);
   const messages: Message[] = [];
   const spent = { initiator: 0, responder: 0 };
   const both = {
@@ -88,6 +89,7 @@ export const measureInMemory = async (task: IkeTask): Promise<IkeBenchRow> => {
       ...{ rate: null, keyThreads: null, seconds: took, ...latencies, perSecond: latencies.count / took },
       initiatorCpuMs: spent.initiator / latencies.count,
       responderCpuMs: spent.responder / latencies.count,
+      keyExchangeMs,
       ...{ initiatorStallP99Ms: null, initiatorStallMs: null, responderStallP99Ms: null, responderStallMs: null },
       retransmissions: countOf(sites.initiator, "retransmissions"),
       cookies: countOf(sites.responder, "cookies-sent"),

@@ -183,16 +183,16 @@ class IkeProcess {
 const late = (ns: number): number => Math.max(0, ns / 1e6 - STALL_RESOLUTION);
 
 const serve = (tell: (told: Told) => void): void => {
-  let process_: IkeProcess | undefined;
+  let gateway: IkeProcess | undefined;
   let proofKey = "";
   const obey = async (order: Order): Promise<Told> => {
     if (order.order !== "open") {
-      if (process_ === undefined) throw new RangeError("it is not open");
-      return process_.obey(order, proofKey);
+      if (gateway === undefined) throw new RangeError("it is not open");
+      return gateway.obey(order, proofKey);
     }
     proofKey = order.proofKey;
-    process_ = await IkeProcess.open(order.site);
-    process_.prove(proofKey);
+    gateway = await IkeProcess.open(order.site);
+    gateway.prove(proofKey);
     return { kind: "done" };
   };
   process.on("message", (order: Order) => {

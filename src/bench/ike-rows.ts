@@ -1,7 +1,7 @@
 /** What `espalier bench ike` is asked for and what it answers: each key exchange has a row in memory and one with sockets. */
 import { KEX_METHODS, kexByName } from "../crypto/kex.ts";
 import { EspalierError } from "../errors.ts";
-import { LONGEST_STALL } from "../gateway/slow-key-exchanges.ts";
+import { LONGEST_STALL, measureAnswer } from "../gateway/slow-key-exchanges.ts";
 
 /** How two gateways meet: in one thread without sockets, or in two processes over UDP on the loopback interface. */
 export type IkeTransport = "memory" | "udp";
@@ -55,6 +55,8 @@ export interface IkeBenchRow {
    */
   readonly initiatorCpuMs: number;
   readonly responderCpuMs: number;
+  /** Of that what the key exchange is, a key pair and an agreement, measured alone before the row: the best of three. */
+  readonly keyExchangeMs: number;
   /** How long a timer of each side's event loop, every ms, was late: what others wait. Null in memory. */
   readonly initiatorStallP99Ms: number | null;
   readonly initiatorStallMs: number | null;
@@ -128,4 +130,10 @@ export const STALL_RESOLUTION = 1;
 export const latenciesOf = (latencies: readonly number[]): Pick<IkeBenchRow, "count" | "p50Ms" | "p99Ms"> => {
   const sorted = Float64Array.from(latencies).sort();
   return { count: sorted.length, p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99) };
+};
+
+/** ms of a key pair and an agreement of this method, which is one of ours. */
+export const keyExchangeTime = (name: string): number => {
+  const method = kexByName(name);
+  return method === undefined ? Number.NaN : measureAnswer(method);
 };

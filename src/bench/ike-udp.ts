@@ -7,7 +7,7 @@ import { close } from "../linux/libc.ts";
 import { boundEndpoint } from "../linux/socket.ts";
 import type { Looked, Order, Told } from "./ike-process.ts";
 import { checkProofs } from "./ike-proofs.ts";
-import { type IkeBenchRow, type IkeTask, latenciesOf } from "./ike-rows.ts";
+import { type IkeBenchRow, type IkeTask, keyExchangeTime, latenciesOf } from "./ike-rows.ts";
 import type { IkeSiteOptions, PairProof } from "./ike-site.ts";
 
 const ADDRESSES = { initiator: "127.77.0.1", responder: "127.77.0.2" };
@@ -103,6 +103,7 @@ export const measureOverUdp = ({
   rate,
   keyThreads,
 }: IkeTask): Promise<IkeBenchRow> => {
+  const keyExchangeMs = keyExchangeTime(kex);
   const site = { connections: concurrency, kex, pfs: work === "rekey-child-pfs", liveness: undefined, keyThreads };
   return withPair(site, async (pair) => {
     const { initiator, responder } = pair;
@@ -122,6 +123,7 @@ export const measureOverUdp = ({
       perSecond: count / after.initiator.seconds,
       initiatorCpuMs: after.initiator.cpu / count,
       responderCpuMs: after.responder.cpu / count,
+      keyExchangeMs,
       initiatorStallP99Ms: after.initiator.stall.p99,
       initiatorStallMs: after.initiator.stall.longest,
       responderStallP99Ms: after.responder.stall.p99,

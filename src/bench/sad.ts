@@ -168,8 +168,7 @@ const checkWindow = (judge: (place: number, low: number) => boolean): void => {
   }
 };
 
-/** What nobody wants would not be computed. */
-const kept = new Int32Array(1);
+const kept = new Int32Array(1); // what nobody wants would not be computed
 
 /** Works a second, of so many parts of the time. */
 const timed = (step: () => number, ms: number): number[] => {

@@ -19,6 +19,7 @@ import type {
 import { exposure, type FoundKeyring, type FoundKeys, findKeyrings, findKeys, strengthOf } from "./keys.ts";
 import { isManual } from "./manual.ts";
 import { sharedOf } from "./policies.ts";
+import { adviceOnPolicies } from "./policy-advice.ts";
 import { brokenRules } from "./rules.ts";
 import { ANY } from "./scalars.ts";
 import {
@@ -82,6 +83,7 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
   const connections = read.connections ?? {};
   const warnings = [
     ...adviceOn(read),
+    ...adviceOnPolicies(read),
     ...keys.flatMap(({ warnings }) => warnings),
     ...exposure(
       file,

@@ -292,12 +292,9 @@ export class Inbound {
         continue;
       }
       const next = nextHeaderOf(view, at, text);
-      if (transport && next !== NEXT_DUMMY) {
-        verdicts[n] = this.#rebuild(batch, n, slot, at, payload, next);
-        continue;
-      }
-      if (next !== NEXT_IPV4 && next !== NEXT_IPV6) {
-        verdicts[n] = next === NEXT_DUMMY ? Verdict.DUMMY : Verdict.UNSUP_PAYLOAD;
+      if (transport || (next !== NEXT_IPV4 && next !== NEXT_IPV6)) {
+        if (next === NEXT_DUMMY) verdicts[n] = Verdict.DUMMY;
+        else verdicts[n] = transport ? this.#rebuild(batch, n, slot, at, payload, next) : Verdict.UNSUP_PAYLOAD;
         continue;
       }
       const version = next === NEXT_IPV4 ? 4 : 6;

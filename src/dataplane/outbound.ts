@@ -204,10 +204,16 @@ export class Outbound {
         verdicts[n] = Verdict.POLICY;
         continue;
       }
-      const skipped = shape.transport ? plainHeader(view, at) : 0; // of its IP header: the kernel writes one like it
-      if (skipped < 0) {
-        verdicts[n] = Verdict.UNSUP_TRANSPORT;
-        continue;
+      let text = at;
+      let next = version === 4 ? NEXT_IPV4 : NEXT_IPV6;
+      if (shape.transport) {
+        const header = plainHeader(view, at); // the kernel writes one like it
+        if (header < 0) {
+          verdicts[n] = Verdict.UNSUP_TRANSPORT;
+          continue;
+        }
+        next = protocolOf(view, at);
+        text += header;
       }
       if (top >= shape.lastSeq) {
         verdicts[n] = Verdict.SEQ_CYCLED; // never wraps (RFC 4303 §3.3.3)
@@ -216,13 +222,11 @@ export class Outbound {
       top++;
       const high = highOf(top);
       const { headLength, ivLength } = shape;
-      const text = at + skipped;
       const head = text - headLength;
-      const next = skipped > 0 ? protocolOf(view, at) : version === 4 ? NEXT_IPV4 : NEXT_IPV6;
       writeHeader(view, head, spi, top);
       if (ivLength === COUNTER_IV) writeCounterIv(view, text - ivLength, high, top);
       else if (ivLength !== 0) this.#ivs.take(view, text - ivLength);
-      const sealed = writeTrailer(view, text, length - skipped + padding[n]!, shape.alignment, next);
+      const sealed = writeTrailer(view, text, at - text + length + padding[n]!, shape.alignment, next);
       sealedAt[n] = head;
       sealedLength[n] = headLength + sealed + shape.icvLength;
       verdicts[n] = Verdict.PASS;

@@ -79,12 +79,15 @@ export interface AnsweredKeys {
   readonly shared: Uint8Array | undefined;
 }
 
+const NOTHING: AnsweredKeys = { publicValue: new Uint8Array(0), shared: undefined };
+
 /** What a responder computes: at once, or the work for it where that takes long and this turn has not come with its result. */
 export const answerKeys = (turn: Turn, method: KexMethod, peer: Uint8Array): AnsweredKeys | KeyWork => {
+  if (peer.length !== method.publicLength) return NOTHING; // not worth a key pair
   const { exchanged } = turn;
   if (exchanged?.work.what === "answer" && exchanged.work.method === method.id && equalBytes(exchanged.work.peer, peer))
     return exchanged.result;
-  if (isSlow(turn, method) && peer.length === method.publicLength) return { what: "answer", method: method.id, peer };
+  if (isSlow(turn, method)) return { what: "answer", method: method.id, peer };
   const keyPair = generateKeyPair(method);
   const shared = keyPair.agree(peer);
   keyPair.destroy();

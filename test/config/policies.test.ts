@@ -108,6 +108,20 @@ test("an interface with IPv6 has an MTU that IPv6 takes (RFC 8200 §5)", () => {
   expect(complaintsOf(small)).toEqual([expect.stringContaining("interfaces.esp0.mtu: expected auto or at least 1280")]);
 });
 
+test("warned of: policies that are never met, and routes that none selects", () => {
+  const warned = (source: string) => parseConfig(source).warnings.map(({ path, message }) => `${path}: ${message}`);
+  const list = `, policies: [{ action: discard, remote: 10.2.0.0/15 }, ${BOTH}]`;
+  expect(warned(text(list))).toEqual([
+    "interfaces.esp0.policies[1]: never met: policy 1 of the list selects all that it does",
+    "interfaces.esp0.policies[2]: never met: policy 1 of the list selects all that it does",
+  ]);
+  const route = text("").replace("routes: [10.2.0.0/16]", "routes: [10.2.0.0/24, 10.9.0.0/16]");
+  expect(warned(route)).toEqual([
+    "interfaces.esp0.routes[1]: no policy selects any of it: what takes this route is dropped",
+  ]);
+  expect(warned(text(`, policies: [{ action: discard, remote: "10.2.0.0/16[udp/53]" }, ${BOTH}]`))).toEqual([]);
+});
+
 test("a child may wait for its first packet", () => {
   const [connection] = parseConfig(text("", { data: ", start: trap" })).connections;
   expect(connection?.children.map(({ start }) => start)).toEqual(["connection", "trap"]);

@@ -79,7 +79,7 @@ describe("half-open IKE SAs", () => {
     run(1_000);
     expect([b.status().state, b.manager.held.halfOpen]).toEqual(["up", 20]);
     run(60_000);
-    expect(b.manager.held).toEqual({ halfOpen: 0, all: 1 });
+    expect(b.manager.held).toEqual({ halfOpen: 0, all: 1, keyWorks: 0 });
   });
 });
 

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { kexById } from "../../src/crypto/kex.ts";
 import { doKeyWork, MadeKeyPair } from "../../src/crypto/key-work.ts";
-import { Exchange, parseHeader } from "../../src/ike/message.ts";
+import { Exchange, emitMessage, parseHeader, parseMessage } from "../../src/ike/message.ts";
 import { child, disagreements, drawn, esp, ike, twoPeers } from "../support/two-peers.ts";
 
 const X25519 = 31;
@@ -143,6 +143,20 @@ test("beyond the limit of key exchanges for others a request is lost, and served
   full.run(1_000);
   expect(full.b.count("key-work-limit")).toBe(2);
   expect(full.b.works).toHaveLength(0);
+});
+
+test("a value of the wrong length is refused and nothing computed", () => {
+  const { a, b, link, run } = twoPeers({ optionsB: slow });
+  a.initiate();
+  run(5);
+  const { from, to, bytes } = link.sent[0]!;
+  const { payloads, header } = parseMessage(bytes);
+  const shorter = payloads.map((payload) =>
+    payload.kind === "KE" ? { ...payload, value: { ...payload.value, data: payload.value.data.subarray(1) } } : payload,
+  );
+  link.inject({ from, to, bytes: emitMessage({ ...header, spiI: new Uint8Array(8).fill(7) }, shorter) });
+  expect(b.works).toHaveLength(0);
+  expect(b.count("refused-inits")).toBe(1);
 });
 
 test("the peer wants another group, which takes long", () => {

@@ -156,6 +156,9 @@ const seeds =
   ONLY === undefined ? Array.from({ length: Number(SEEDS) }, (_, seed) => Number(FROM) + seed) : [Number(ONLY)];
 const BATCH = 25;
 
+/** More than the guard time of what a peer ought to have deleted, ms. */
+const SETTLED = 150_000;
+
 const batches = Array.from({ length: Math.ceil(seeds.length / BATCH) }, (_, n) =>
   seeds.slice(n * BATCH, (n + 1) * BATCH),
 );
@@ -172,7 +175,7 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
       storm(peers, random, new SeededRandom(seed + 40_000));
       calm(peers);
       const { a, b, until } = peers;
-      // A rekey may be under way at this very moment: wait until it is over.
+      // A rekey may be under way at this very moment, or one side left with an IKE SA that only its guard ends.
       const wrong = (): string[] => [
         ...disagreements(peers),
         ...[a, b].flatMap(({ manager: { held } }) => (held.keyWorks === 0 ? [] : ["a key exchange is being computed"])),
@@ -194,7 +197,7 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
         }),
       ];
       try {
-        until(() => wrong().length === 0, 20_000);
+        until(() => wrong().length === 0, SETTLED);
       } catch {
         expect({ seed, wrong: wrong() }).toEqual({ seed, wrong: [] });
       }
@@ -237,18 +240,21 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
   },
 );
 
-test.skipIf(ONLY !== undefined)("the storms are bad enough to show every kind of collision", () => {
-  const kinds = [
-    "rekey-collision",
-    "rekey-collision-lost",
-    "child-sa-postponed",
-    "ike-sa-rekey-postponed",
-    "peer-silent",
-    "child-sa-limit",
-  ];
-  const pieces = ["messages-joined", "fragment-repeated", "fragments-timed-out"];
-  const siege = ["cookies-sent", "refused-inits", "bad-icv", "unknown-spi"];
-  expect([...kinds, ...pieces, ...siege, "rekey-unknown", "delete-unknown"].filter((kind) => !seen.has(kind))).toEqual(
-    [],
-  );
-});
+test.skipIf(ONLY !== undefined || seeds.length < 300)(
+  "the storms are bad enough to show every kind of collision",
+  () => {
+    const kinds = [
+      "rekey-collision",
+      "rekey-collision-lost",
+      "child-sa-postponed",
+      "ike-sa-rekey-postponed",
+      "peer-silent",
+      "child-sa-limit",
+    ];
+    const pieces = ["messages-joined", "fragment-repeated", "fragments-timed-out"];
+    const siege = ["cookies-sent", "refused-inits", "bad-icv", "unknown-spi"];
+    expect(
+      [...kinds, ...pieces, ...siege, "rekey-unknown", "delete-unknown"].filter((kind) => !seen.has(kind)),
+    ).toEqual([]);
+  },
+);
