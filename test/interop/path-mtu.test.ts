@@ -106,3 +106,33 @@ describe.each([
     expect(seen.length).toBeGreaterThan(0);
   });
 });
+
+describe("jumbo frames, links of 9000 octets", () => {
+  const lab = testBed(NEEDS, async (bed) => {
+    const sites = new Sites({ lanMtu: 9000, wanMtu: 9000 });
+    bed.defer(() => sites.remove());
+    await Espalier.start(bed, sites.gatewayB, configuration({ side: "b" }));
+    const a = await Espalier.start(bed, sites.gatewayA, configuration({ side: "a", start: "initiate" }));
+    await a.up(PEER);
+    return { sites, a, file: makeFile(bed.directory, 50_000_000) };
+  });
+
+  test("the tunnel takes 8946 octets, over IPv4 and IPv6, and no more", async () => {
+    const { sites, a } = lab();
+    expect(await mtuOf(a)).toBe(8946);
+    for (const family of [4, 6] as const) {
+      expect(await passes(sites.hostA, INNER[family].hostB, 8946)).toBe(true);
+      expect(await passes(sites.hostA, INNER[family].hostB, 8947)).toBe(false);
+      await until("the host believes it", () => believed(sites.hostA, INNER[family].hostB) === 8946);
+    }
+  });
+
+  test("a file goes through in frames of that size, none of them in fragments", async () => {
+    const { bed, sites, file } = lab();
+    const seen = await capture(bed, sites.internet, "to-a", FRAGMENTS, async () => {
+      const { sha256 } = await transfer(file.file, sites.hostA, sites.hostB, INNER[4].hostB);
+      expect(sha256).toBe(file.sha256);
+    });
+    expect(seen).toEqual([]);
+  });
+});
