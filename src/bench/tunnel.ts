@@ -199,6 +199,9 @@ const checked = (options: TunnelBenchOptions): Settings => {
 };
 
 /** Programs, and Debian's packages of them. */
+/** How long traffic goes on for its latency, s, at most. */
+const LATENCY_SECONDS = 3;
+
 const NEEDED = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3" };
 
 /** Why a peer cannot run here for want of its programs, or undefined. */
@@ -241,8 +244,11 @@ const measure = async (
   const pdr = search?.rates.find(({ goal }) => goal === PDR)?.rate;
   let latency: Latency | undefined;
   const last = async (seconds: number, rate: number | undefined): Promise<Measured> => {
-    const pings = startPings(processes, sites, seconds);
     const measured = await run(seconds, rate);
+    // In a run of its own: beside a TCP stream that fills the machine, pings cost up to a quarter of its rate.
+    const beside = Math.min(seconds, LATENCY_SECONDS);
+    const pings = startPings(processes, sites, beside);
+    await run(beside, rate);
     await pings.end("SIGINT"); // then it sums up
     latency = readPings(pings.out);
     return measured;
