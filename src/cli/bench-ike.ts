@@ -1,19 +1,17 @@
 /** `espalier bench ike`: handshakes and rekeys a second, or what idle tunnels cost. */
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import {
   benchIdle,
   benchIke,
-  describeMachine,
   type IdleBenchResult,
   type IdleSide,
   type IkeBenchRow,
   type IkeTransport,
   loadAverage,
 } from "../index.ts";
-import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
-import { machineLine } from "./bench-table.ts";
+import { measureRows, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { number, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
-import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface IkeOptions extends OutputOptions {
@@ -31,7 +29,7 @@ interface IkeOptions extends OutputOptions {
 }
 
 export const addIke = (bench: Command, terminal: Terminal): void => {
-  withOutput(bench.command("ike"), number)
+  withOutput(bench.command("ike"))
     .description("IKE SAs with a Child SA that two gateways set up in a second, without interfaces and routes")
     .option("--kex <list>", "key exchanges (x25519,ecp256,modp2048)", words)
     .option("--auth <how>", "psk (psk)")
@@ -46,15 +44,15 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
     .option("--json", "an array of rows as JSON; one object with --tunnels")
     .action(async (options: IkeOptions) => {
       const before = loadAverage();
-      const { result, table } = await measure(options, terminal);
-      const machine = machineLine([before, loadAverage()], describeMachine());
-      terminal.out(options.json === true ? `${JSON.stringify(result, null, 2)}\n` : `${table}\n\n${machine}\n`);
+      const { json = false } = options;
+      const { result, table } = await measure(options, { terminal, json });
+      printRows(terminal, json, result, () => table, before);
     });
 };
 
 const measure = async (
-  { json, transport, tunnels, idle, ...options }: IkeOptions,
-  terminal: Terminal,
+  { json: _, transport, tunnels, idle, ...options }: IkeOptions,
+  to: { readonly terminal: Terminal; readonly json: boolean },
 ): Promise<{ result: unknown; table: string }> => {
   if (tunnels !== undefined || idle !== undefined) {
     const kex = options.kex?.[0];
@@ -65,16 +63,11 @@ const measure = async (
     });
     return { result, table: idleTable(result) };
   }
-  const progress = startProgress(terminal, json === true);
   const settings = { ...options, ...(transport === undefined ? {} : { transports: transport }) };
-  const rows = await measureRuns("ike", settings, (run, runs) => {
-    let done = (run - 1) / runs;
-    return benchIke(settings, ({ what, keyExchange }, of) => {
-      done += 1 / (of * runs);
-      progress.at(done, `${what} ${keyExchange}`);
-    });
-  }).finally(() => progress.end());
-  return { result: rows, table: ikeBenchTable(rows, terminal) };
+  const rows = await measureRows("ike", settings, to, (onRow) =>
+    benchIke(settings, ({ what, keyExchange }, of) => onRow(`${what} ${keyExchange}`, of)),
+  );
+  return { result: rows, table: ikeBenchTable(rows, to.terminal) };
 };
 
 const COLUMNS: readonly Column[] = [
@@ -133,16 +126,4 @@ export const idleTable = (result: IdleBenchResult): string =>
     `messages sent again: ${result.retransmissions}`,
   ].join("\n");
 
-const words = (text: string): string[] => {
-  const list = text.split(",").map((word) => word.trim());
-  if (list.includes("")) throw new InvalidArgumentError("Expected words with commas between them.");
-  return list;
-};
-
 const msOrNever = (text: string): number | "never" => (text === "never" ? text : number(text));
-
-const number = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
-  return value;
-};

@@ -1,7 +1,20 @@
 /** Where the result of an `espalier bench` goes: a table or JSON for now, and a file with everything for later. */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
-import { type BenchKind, type BenchResult, beginResult, EspalierError, type FlatRow, parseResult } from "../index.ts";
+import {
+  type BenchKind,
+  type BenchResult,
+  beginResult,
+  describeMachine,
+  EspalierError,
+  type FlatRow,
+  loadAverage,
+  parseResult,
+} from "../index.ts";
+import { machineLine } from "./bench-table.ts";
+import { number } from "./option-values.ts";
+import { startProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
 
 export interface OutputOptions {
   readonly out?: string;
@@ -12,7 +25,7 @@ export interface OutputOptions {
 const RUNS = 2;
 const MOST_RUNS = 100;
 
-export const withOutput = (command: Command, number: (text: string) => number): Command =>
+export const withOutput = (command: Command): Command =>
   command
     .option(
       "--out <file>",
@@ -41,6 +54,40 @@ export const measureRuns = async <T extends object>(
       writeFileSync(out, `${JSON.stringify(result.end(done as readonly (readonly FlatRow[])[], notes), null, 1)}\n`);
   }
   return done.at(-1)!;
+};
+
+/** The same under a progress bar, of which each row is a step: `onRow` wants its name and how many rows a run has. */
+export const measureRows = <T extends object>(
+  kind: BenchKind,
+  settings: OutputOptions & Readonly<Record<string, unknown>>,
+  { terminal, json }: { readonly terminal: Terminal; readonly json: boolean },
+  measure: (onRow: (name: string, of: number) => void) => Promise<readonly T[]>,
+  notes: readonly string[] = [],
+): Promise<readonly T[]> => {
+  const progress = startProgress(terminal, json);
+  const run = (number: number, runs: number): Promise<readonly T[]> => {
+    let done = 0;
+    return measure((name, of) => {
+      done++;
+      progress.at((number - 1 + done / of) / runs, name);
+    });
+  };
+  return measureRuns(kind, settings, run, notes).finally(() => progress.end());
+};
+
+/** Rows as JSON, or as a table with what machine it was and how busy. `before`: its load when the measuring began. */
+export const printRows = (
+  terminal: Terminal,
+  json: boolean,
+  result: unknown,
+  table: () => string,
+  before: number,
+): void => {
+  terminal.out(
+    json
+      ? `${JSON.stringify(result, null, 2)}\n`
+      : `${table()}\n\n${machineLine([before, loadAverage()], describeMachine())}\n`,
+  );
 };
 
 /** Throws ESPALIER_USAGE for a file that cannot be read or is no result. */

@@ -1,10 +1,9 @@
 /** `espalier bench sad`: what the table of SAs costs. */
-import { type Command, InvalidArgumentError } from "commander";
-import { benchSad, describeMachine, loadAverage, type SadBenchRow } from "../index.ts";
-import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
-import { machineLine } from "./bench-table.ts";
+import type { Command } from "commander";
+import { benchSad, loadAverage, type SadBenchRow } from "../index.ts";
+import { measureRows, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { number, wholes } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
-import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface SadOptions extends OutputOptions {
@@ -14,7 +13,7 @@ interface SadOptions extends OutputOptions {
 }
 
 export const addSad = (bench: Command, terminal: Terminal): void => {
-  withOutput(bench.command("sad"), number)
+  withOutput(bench.command("sad"))
     .description("the table of SAs alone: finding one by its SPI, replay windows, installing and withdrawing a pair")
     .option("--sas <list>", "pairs of SAs in it, 1 to 65536 (1,100,10000)", wholes)
     .option("--seconds <number>", "that are timed for each row (0.3)", number)
@@ -22,19 +21,10 @@ export const addSad = (bench: Command, terminal: Terminal): void => {
     .action(async ({ sas, seconds, json = false, ...output }: SadOptions) => {
       const before = loadAverage();
       const options = { ...(sas === undefined ? {} : { sas }), ...(seconds === undefined ? {} : { seconds }) };
-      const progress = startProgress(terminal, json);
-      const rows = await measureRuns("sad", { ...output, ...options }, (run, runs) => {
-        let done = 0;
-        return benchSad(options, ({ work, sas: count }, of) => {
-          done++;
-          progress.at((run - 1 + done / of) / runs, `${work}, ${count}`);
-        });
-      }).finally(() => progress.end());
-      terminal.out(
-        json
-          ? `${JSON.stringify(rows, null, 2)}\n`
-          : `${sadBenchTable(rows, terminal)}\n\n${machineLine([before, loadAverage()], describeMachine())}\n`,
+      const rows = await measureRows("sad", { ...output, ...options }, { terminal, json }, (onRow) =>
+        benchSad(options, ({ work, sas: count }, of) => onRow(`${work}, ${count}`, of)),
       );
+      printRows(terminal, json, rows, () => sadBenchTable(rows, terminal), before);
     });
 };
 
@@ -59,15 +49,3 @@ export const sadBenchTable = (rows: readonly SadBenchRow[], { colour }: { readon
     ]),
     { colour },
   );
-
-const number = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
-  return value;
-};
-
-const wholes = (text: string): number[] =>
-  text.split(",").map((word) => {
-    if (!/^\d+$/.test(word.trim())) throw new InvalidArgumentError("Expected whole numbers with commas between them.");
-    return Number(word);
-  });

@@ -1,10 +1,9 @@
 /** `espalier bench spd`: what it costs to find the policy of a packet. */
-import { type Command, InvalidArgumentError } from "commander";
-import { benchSpd, describeMachine, loadAverage, type SpdBenchRow } from "../index.ts";
-import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
-import { machineLine } from "./bench-table.ts";
+import type { Command } from "commander";
+import { benchSpd, loadAverage, type SpdBenchRow } from "../index.ts";
+import { measureRows, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { number, wholes, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
-import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface SpdOptions extends OutputOptions {
@@ -16,7 +15,7 @@ interface SpdOptions extends OutputOptions {
 }
 
 export const addSpd = (bench: Command, terminal: Terminal): void => {
-  withOutput(bench.command("spd"), number)
+  withOutput(bench.command("spd"))
     .description("finding the policy of a packet; each answer is checked against asking one policy after the other")
     .option("--policies <list>", "entries of the list, 1 to 10000 (10,100,1000,10000)", wholes)
     .option("--list <list>", "subnets, hosts, ports, mixed (all)", words)
@@ -31,19 +30,10 @@ export const addSpd = (bench: Command, terminal: Terminal): void => {
         ...(family === undefined ? {} : { families: family }),
         ...(seconds === undefined ? {} : { seconds }),
       };
-      const progress = startProgress(terminal, json);
-      const rows = await measureRuns("spd", { ...output, ...options }, (run, runs) => {
-        let done = 0;
-        return benchSpd(options, ({ list: name, policies: count }, of) => {
-          done++;
-          progress.at((run - 1 + done / of) / runs, `${name}, ${count}`);
-        });
-      }).finally(() => progress.end());
-      terminal.out(
-        json
-          ? `${JSON.stringify(rows, null, 2)}\n`
-          : `${spdBenchTable(rows, terminal)}\n\n${machineLine([before, loadAverage()], describeMachine())}\n`,
+      const rows = await measureRows("spd", { ...output, ...options }, { terminal, json }, (onRow) =>
+        benchSpd(options, ({ list: name, policies: count }, of) => onRow(`${name}, ${count}`, of)),
       );
+      printRows(terminal, json, rows, () => spdBenchTable(rows, terminal), before);
     });
 };
 
@@ -74,21 +64,3 @@ export const spdBenchTable = (rows: readonly SpdBenchRow[], { colour }: { readon
     ]),
     { colour },
   );
-
-const words = (text: string): string[] => {
-  const list = text.split(",").map((word) => word.trim());
-  if (list.includes("")) throw new InvalidArgumentError("Expected words with commas between them.");
-  return list;
-};
-
-const number = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
-  return value;
-};
-
-const wholes = (text: string): number[] =>
-  words(text).map((word) => {
-    if (!/^\d+$/.test(word)) throw new InvalidArgumentError("Expected whole numbers with commas between them.");
-    return Number(word);
-  });

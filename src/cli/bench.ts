@@ -3,10 +3,8 @@ import { type Command, InvalidArgumentError } from "commander";
 import {
   benchEsp,
   benchTunnel,
-  describeMachine,
   type EngineName,
   type EspBenchOptions,
-  type EspBenchRow,
   type EspDirection,
   IMIX,
   loadAverage,
@@ -18,12 +16,13 @@ import {
 } from "../index.ts";
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
-import { measureRuns, type OutputOptions, withOutput } from "./bench-output.ts";
+import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
 import { addReport } from "./bench-report.ts";
 import { addSad } from "./bench-sad.ts";
 import { addSpd } from "./bench-spd.ts";
 import { espBenchTable, machineLine, tunnelBenchTable } from "./bench-table.ts";
 import { addTurns } from "./bench-turns.ts";
+import { number, wholes, words } from "./option-values.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -54,7 +53,7 @@ export const addBench = (program: Command, terminal: Terminal): void => {
 };
 
 const addEsp = (bench: Command, terminal: Terminal): void => {
-  withOutput(bench.command("esp"), number)
+  withOutput(bench.command("esp"))
     .description(
       "what a packet costs the workers in memory, without sockets and interfaces; a row for every combination",
     )
@@ -79,27 +78,16 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
       const say = (line: string): void => {
         if (!notes.includes(line)) notes.push(line); // told when the progress bar is gone
       };
-      const { json: _, ...settings } = options;
-      const progress = startProgress(terminal, options.json === true);
-      const rows = await measureRuns(
+      const { json = false, ...settings } = options;
+      const rows = await measureRows(
         "esp",
         settings,
-        (run, runs) => {
-          let done = (run - 1) / runs;
-          const onRow = ({ suite, size }: EspBenchRow, of: number): void => {
-            done += 1 / (of * runs);
-            progress.at(done, `${suite} ${size}`);
-          };
-          return benchEsp(espOptions(options), onRow, say);
-        },
+        { terminal, json },
+        (onRow) => benchEsp(espOptions(options), ({ suite, size }, of) => onRow(`${suite} ${size}`, of), say),
         notes,
-      ).finally(() => progress.end());
-      for (const note of notes) terminal.err(`${note}\n`);
-      terminal.out(
-        options.json === true
-          ? `${JSON.stringify(rows, null, 2)}\n`
-          : `${espBenchTable(rows, terminal)}\n\n${machineLine([before, loadAverage()], describeMachine())}\n`,
       );
+      for (const note of notes) terminal.err(`${note}\n`);
+      printRows(terminal, json, rows, () => espBenchTable(rows, terminal), before);
     });
 };
 
@@ -117,25 +105,7 @@ const espOptions = (given: EspOptions): EspBenchOptions => ({
   ...(given.ceiling === undefined ? {} : { ceiling: given.ceiling }),
 });
 
-const words = (text: string): string[] => {
-  const list = text.split(",").map((word) => word.trim());
-  if (list.includes("")) throw new InvalidArgumentError("Expected words with commas between them.");
-  return list;
-};
-
 const directions = (text: string): string[] => (text === "both" ? ["seal", "open"] : words(text));
-
-const number = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
-  return value;
-};
-
-const wholes = (text: string): number[] =>
-  words(text).map((word) => {
-    if (!/^\d+$/.test(word)) throw new InvalidArgumentError("Expected whole numbers with commas between them.");
-    return Number(word);
-  });
 
 /** 64 and 1400 are the ends of what a tunnel of usual MTU carries; between them those of RFC 2544 §9.1. */
 const STANDARD: readonly PacketSize[] = [64, 128, 256, 512, 1024, 1400, IMIX];
@@ -144,7 +114,7 @@ const sizes = (text: string): PacketSize[] =>
   words(text).flatMap((word) => (word === "standard" ? STANDARD : word === IMIX ? IMIX : wholes(word)));
 
 const addTunnel = (bench: Command, terminal: Terminal): void => {
-  withOutput(bench.command("tunnel"), number)
+  withOutput(bench.command("tunnel"))
     .description(
       "two gateways in network namespaces of their own, and traffic between the hosts behind them; needs root",
     )
