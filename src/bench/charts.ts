@@ -54,14 +54,12 @@ const FONT = "Helvetica, Arial, sans-serif";
 const INK = "#222";
 const GRID = "#ddd";
 
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
-
-const axisText = (isShare: boolean | undefined) => (value: number) =>
-  isShare === true
-    ? `${Math.round(value * 100)} %`
-    : Math.abs(value) < 1 && value !== 0
-      ? `${value}`
-      : compact.format(value);
+/** How the numbers of an axis are written. Made where there is an axis: loading Intl's data takes 15 ms. */
+const axisText = (isShare: boolean | undefined): ((value: number) => string) => {
+  if (isShare === true) return (value) => `${Math.round(value * 100)} %`;
+  const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+  return (value) => (Math.abs(value) < 1 && value !== 0 ? `${value}` : compact.format(value));
+};
 
 const legendLines = (names: readonly string[]): number => {
   let lines = 1;
@@ -205,25 +203,20 @@ const pointOption = (chart: PointChart, legend: object, top: number): EChartsOpt
   },
   series: chart.series.map(({ name, points }, index): SeriesOption => {
     const colour = COLOURS[index % COLOURS.length]!;
-    const data = points.map(([x, y]) => [x, y]);
-    if (chart.kind === "points")
-      return {
-        type: "scatter",
-        name,
-        data,
-        symbol: SYMBOLS[index % SYMBOLS.length]!,
-        symbolSize: 9,
-        itemStyle: { color: colour },
-      };
-    return {
-      type: "line",
+    const drawn = {
       name,
-      data,
+      data: points.map(([x, y]) => [x, y]),
       symbol: SYMBOLS[index % SYMBOLS.length]!,
-      symbolSize: 5,
       itemStyle: { color: colour },
-      lineStyle: { color: colour, width: 2, type: index < COLOURS.length ? "solid" : "dotted" },
     };
+    return chart.kind === "points"
+      ? { ...drawn, type: "scatter", symbolSize: 9 }
+      : {
+          ...drawn,
+          type: "line",
+          symbolSize: 5,
+          lineStyle: { color: colour, width: 2, type: index < COLOURS.length ? "solid" : "dotted" },
+        };
   }),
 });
 
