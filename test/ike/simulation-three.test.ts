@@ -8,10 +8,8 @@ import { Clock } from "../support/clock.ts";
 import { CLEAR, type Datagram, Link } from "../support/link.ts";
 import { inTime } from "../support/peers-in-time.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
+import { inBatches, simulationSeeds } from "../support/simulation-seeds.ts";
 import { child, connection, disagreementsOf, identity, Peer } from "../support/two-peers.ts";
-
-/** `SIMULATION_SEED=183` runs one alone, `SIMULATION_SEEDS=6000` more of them, `SIMULATION_FROM=2000` later ones. */
-const { SIMULATION_SEED: ONLY, SIMULATION_SEEDS: SEEDS = "60", SIMULATION_FROM: FROM = "0" } = process.env;
 
 const NAMES = ["a", "b", "c"] as const;
 type Name = (typeof NAMES)[number];
@@ -118,29 +116,20 @@ const wrong = ({ peers }: Three): string[] => [
   ]),
 ];
 
-const seeds =
-  ONLY === undefined ? Array.from({ length: Number(SEEDS) }, (_, seed) => Number(FROM) + seed) : [Number(ONLY)];
-const BATCH = 25;
+const seeds = simulationSeeds(60);
 
 /** More than the guard time of what a peer ought to have deleted, ms. */
 const SETTLED = 150_000;
 
-const batches = Array.from({ length: Math.ceil(seeds.length / BATCH) }, (_, n) =>
-  seeds.slice(n * BATCH, (n + 1) * BATCH),
-);
-
-test.each(batches.map((batch) => [batch[0]!, batch] as const))(
-  "three gateways agree after a storm: seeds from %i",
-  (_first, batch) => {
-    for (const seed of batch) {
-      const three = setUp(seed);
-      storm(three);
-      const { until } = inTime(three.clock, [...three.peers.values()]);
-      try {
-        until(() => wrong(three).length === 0, SETTLED);
-      } catch {
-        expect({ seed, wrong: wrong(three) }).toEqual({ seed, wrong: [] });
-      }
+test.each(inBatches(seeds))("three gateways agree after a storm: seeds from %i", (_first, batch) => {
+  for (const seed of batch) {
+    const three = setUp(seed);
+    storm(three);
+    const { until } = inTime(three.clock, [...three.peers.values()]);
+    try {
+      until(() => wrong(three).length === 0, SETTLED);
+    } catch {
+      expect({ seed, wrong: wrong(three) }).toEqual({ seed, wrong: [] });
     }
-  },
-);
+  }
+});

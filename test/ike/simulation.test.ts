@@ -8,10 +8,8 @@ import type { Endpoint } from "../../src/ip-address.ts";
 import { CLEAR } from "../support/link.ts";
 import { flowOf } from "../support/memory-data-plane.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
+import { inBatches, isOneSeed, simulationSeeds } from "../support/simulation-seeds.ts";
 import { child, disagreements, gaps, type Peer, selectors, type TwoPeers, twoPeers } from "../support/two-peers.ts";
-
-/** `SIMULATION_SEED=183` runs one alone, `SIMULATION_SEEDS=6000` more of them, `SIMULATION_FROM=2000` later ones. */
-const { SIMULATION_SEED: ONLY, SIMULATION_SEEDS: SEEDS = "300", SIMULATION_FROM: FROM = "0" } = process.env;
 
 const X25519 = 31;
 
@@ -152,67 +150,58 @@ const calm = ({ a, b, run, link }: TwoPeers): void => {
   run(200_000);
 };
 
-const seeds =
-  ONLY === undefined ? Array.from({ length: Number(SEEDS) }, (_, seed) => Number(FROM) + seed) : [Number(ONLY)];
-const BATCH = 25;
+const seeds = simulationSeeds(300);
 
 /** More than the guard time of what a peer ought to have deleted, ms. */
 const SETTLED = 150_000;
 
-const batches = Array.from({ length: Math.ceil(seeds.length / BATCH) }, (_, n) =>
-  seeds.slice(n * BATCH, (n + 1) * BATCH),
-);
-
 /** What has happened in any of the storms. */
 const seen = new Set<string>();
 
-test.each(batches.map((batch) => [batch[0]!, batch] as const))(
-  "both peers agree after a storm: seeds from %i",
-  (_first, batch) => {
-    for (const seed of batch) {
-      const random = new SeededRandom(seed + 10_000);
-      const peers = setUp(seed, random);
-      storm(peers, random, new SeededRandom(seed + 40_000));
-      calm(peers);
-      const { a, b, until } = peers;
-      // A rekey may be under way at this very moment, or one side left with an IKE SA that only its guard ends.
-      const wrong = (): string[] => [
-        ...disagreements(peers),
-        ...[a, b].flatMap(({ manager: { held } }) => (held.keyWorks === 0 ? [] : ["a key exchange is being computed"])),
-        ...(a.status().state === "up" && b.status().state === "up" ? [] : ["not up"]),
-        ...[a, b].flatMap((peer) =>
-          peer
-            .status()
-            .childSas.filter(({ state }) => state !== "installed")
-            .map(({ name, state }) => `${name} ${state}`),
-        ),
-        // Of replaced, closing and half-open ones, none is left, and of timers none but of those that live.
-        ...[a, b].filter(({ manager }) => manager.held.all !== 1).map(({ manager }) => `${manager.held.all} IKE SAs`),
-        ...(a.data.pairs.size === a.manager.status(0)[0]!.childSas.length
-          ? []
-          : ["IKE and data plane count differently"]),
-        ...[...peers.wanted].flatMap(([name, pairs]) => {
-          const found = countPairs(a, name);
-          return found === pairs ? [] : [`${name} has ${found} pairs, not ${pairs}`];
-        }),
-      ];
-      try {
-        until(() => wrong().length === 0, SETTLED);
-      } catch {
-        expect({ seed, wrong: wrong() }).toEqual({ seed, wrong: [] });
-      }
-      for (const event of [...a.events(), ...b.events()]) seen.add(event);
-      for (const { manager } of [a, b]) for (const reason of Object.keys(manager.counters)) seen.add(reason);
-      for (const { data } of [a, b]) {
-        const flows = [...data.pairs.values()].map(flowOf).sort();
-        expect({ seed, flows }).toEqual({ seed, flows: [...new Set(flows)] });
-      }
-      expect({ seed, halfOpen: a.manager.held.halfOpen + b.manager.held.halfOpen }).toEqual({ seed, halfOpen: 0 });
+test.each(inBatches(seeds))("both peers agree after a storm: seeds from %i", (_first, batch) => {
+  for (const seed of batch) {
+    const random = new SeededRandom(seed + 10_000);
+    const peers = setUp(seed, random);
+    storm(peers, random, new SeededRandom(seed + 40_000));
+    calm(peers);
+    const { a, b, until } = peers;
+    // A rekey may be under way at this very moment, or one side left with an IKE SA that only its guard ends.
+    const wrong = (): string[] => [
+      ...disagreements(peers),
+      ...[a, b].flatMap(({ manager: { held } }) => (held.keyWorks === 0 ? [] : ["a key exchange is being computed"])),
+      ...(a.status().state === "up" && b.status().state === "up" ? [] : ["not up"]),
+      ...[a, b].flatMap((peer) =>
+        peer
+          .status()
+          .childSas.filter(({ state }) => state !== "installed")
+          .map(({ name, state }) => `${name} ${state}`),
+      ),
+      // Of replaced, closing and half-open ones, none is left, and of timers none but of those that live.
+      ...[a, b].filter(({ manager }) => manager.held.all !== 1).map(({ manager }) => `${manager.held.all} IKE SAs`),
+      ...(a.data.pairs.size === a.manager.status(0)[0]!.childSas.length
+        ? []
+        : ["IKE and data plane count differently"]),
+      ...[...peers.wanted].flatMap(([name, pairs]) => {
+        const found = countPairs(a, name);
+        return found === pairs ? [] : [`${name} has ${found} pairs, not ${pairs}`];
+      }),
+    ];
+    try {
+      until(() => wrong().length === 0, SETTLED);
+    } catch {
+      expect({ seed, wrong: wrong() }).toEqual({ seed, wrong: [] });
     }
-  },
-);
+    for (const event of [...a.events(), ...b.events()]) seen.add(event);
+    for (const { manager } of [a, b]) for (const reason of Object.keys(manager.counters)) seen.add(reason);
+    for (const { data } of [a, b]) {
+      const flows = [...data.pairs.values()].map(flowOf).sort();
+      expect({ seed, flows }).toEqual({ seed, flows: [...new Set(flows)] });
+    }
+    expect({ seed, halfOpen: a.manager.held.halfOpen + b.manager.held.halfOpen }).toEqual({ seed, halfOpen: 0 });
+  }
+});
 
-test.each(batches.map((batch) => [batch[0]!, batch] as const))(
+test.each(inBatches(seeds))(
   "on a good link nothing that is rekeyed or added makes a gap: seeds from %i",
   (_first, batch) => {
     for (const seed of batch) {
@@ -240,21 +229,18 @@ test.each(batches.map((batch) => [batch[0]!, batch] as const))(
   },
 );
 
-test.skipIf(ONLY !== undefined || seeds.length < 300)(
-  "the storms are bad enough to show every kind of collision",
-  () => {
-    const kinds = [
-      "rekey-collision",
-      "rekey-collision-lost",
-      "child-sa-postponed",
-      "ike-sa-rekey-postponed",
-      "peer-silent",
-      "child-sa-limit",
-    ];
-    const pieces = ["messages-joined", "fragment-repeated", "fragments-timed-out"];
-    const siege = ["cookies-sent", "refused-inits", "bad-icv", "unknown-spi"];
-    expect(
-      [...kinds, ...pieces, ...siege, "rekey-unknown", "delete-unknown"].filter((kind) => !seen.has(kind)),
-    ).toEqual([]);
-  },
-);
+test.skipIf(isOneSeed || seeds.length < 300)("the storms are bad enough to show every kind of collision", () => {
+  const kinds = [
+    "rekey-collision",
+    "rekey-collision-lost",
+    "child-sa-postponed",
+    "ike-sa-rekey-postponed",
+    "peer-silent",
+    "child-sa-limit",
+  ];
+  const pieces = ["messages-joined", "fragment-repeated", "fragments-timed-out"];
+  const siege = ["cookies-sent", "refused-inits", "bad-icv", "unknown-spi"];
+  expect([...kinds, ...pieces, ...siege, "rekey-unknown", "delete-unknown"].filter((kind) => !seen.has(kind))).toEqual(
+    [],
+  );
+});
