@@ -26,8 +26,9 @@ const hosts = (side: Side, outer: 4 | 6): Configuration => ({
   mark: 4712,
 });
 
-/** Nothing but ESP and IKE passes between the two. */
-const IN_CLEAR = "not esp and not udp port 500 and not icmp6 and not arp and (ip or ip6)";
+/** Nothing but ESP and IKE passes between the two, and what the link itself needs: neighbors, and groups. */
+const NEIGHBORS = "icmp6 and ip6[40] >= 133 and ip6[40] <= 137";
+const IN_CLEAR = `(ip or ip6) and not esp and not udp port 500 and not (${NEIGHBORS}) and not src net fe80::/10`;
 
 describe.each([4, 6] as const)("two gateways of ours, IPv%i", (outer) => {
   const lab = testBed(["build", "namespaces", "tun"], async (bed) => {
