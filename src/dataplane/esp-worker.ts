@@ -111,7 +111,7 @@ export class EspWorker {
     this.#wakeFd = wakeFds[worker]!;
     this.#strategy = new PollStrategy(poll);
     this.#tables = new PlaneMemory(memory, worker);
-    const { sad, spd, counters, blocks } = this.#tables;
+    const { sad, spd, counters, blocks, tunnels } = this.#tables;
     const ring = IoUring.open();
     this.#ring = typeof ring === "number" ? undefined : ring;
     this.#tables.board.setTunIo(worker, typeof ring === "number" ? ring : TUN_IO_URING);
@@ -120,7 +120,7 @@ export class EspWorker {
     this.#engine = openEngine(engine, slab, ops.capacity);
     this.#owned = new OwnedSas(sad, this.#engine);
     const shared = { sad, spd, counters, owned: this.#owned, engine: this.#engine, ops };
-    this.#inbound = new Inbound(Object.assign({ worker, workers, block: blocks.workerIn(worker) }, shared));
+    this.#inbound = new Inbound(Object.assign({ worker, workers, tunnels, block: blocks.workerIn(worker) }, shared));
     const out = Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared);
     this.#outbound = new Outbound(out);
     this.#dummies = new Dummies(this.#tables, out);

@@ -331,7 +331,10 @@ export class Plane {
     this.#slots.release(reserved.slot);
   }
 
-  /** Install a pair: the inbound SA is live at once, the outbound one carries traffic from `use` on. */
+  /**
+   * Install a pair: the inbound SA is live at once. The outbound one carries traffic from `use` on; where its worker has no
+   * other, from the first packet on that comes in on the pair.
+   */
   install(id: number, child: ChildSa): void {
     const tunnel = this.#tunnel(id);
     const reserved = this.#reserved.get(child.spiIn);
