@@ -26,9 +26,9 @@ import type { Spd } from "../ipsec/spd.ts";
 import { writePlainHeader } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import type { OwnedSas } from "./owned-sas.ts";
-import type { TunnelTable } from "./tunnel-table.ts";
 import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
+import type { TunnelTable } from "./tunnel-table.ts";
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
 export class InboundBatch {
