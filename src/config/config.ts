@@ -145,6 +145,8 @@ export interface Child {
   readonly dummies: number | undefined;
   /** The peer is asked for no padding. */
   readonly refuseTfc: boolean;
+  /** ICMP errors pass when what they quote came by these SAs. */
+  readonly icmpErrors: boolean;
   /** Pairs of SAs with these selectors; auto: one a worker. */
   readonly sas: number | "auto";
   readonly mode: "tunnel" | "transport";

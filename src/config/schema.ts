@@ -191,6 +191,9 @@ export const childSettings = z.strictObject({
   ).prefault("none"),
   dummies: durationOrOff("One dummy packet (RFC 4303 §2.6) is sent in each such time.", 40, HOUR).prefault("off"),
   refuse_tfc: yesNo("The peer is asked to pad no packets (ESP_TFC_PADDING_NOT_SUPPORTED).").prefault(false),
+  icmp_errors: yesNo(
+    "ICMP errors about packets of the child pass its SAs, from whatever router (RFC 4301 §6.2); no: only those that selectors hold.",
+  ).prefault(true),
   sas: autoOr(
     "Pairs of SAs with these selectors, each carried by a worker of its own (RFC 9611), if the peer agrees; auto: one a worker.",
     1,

@@ -242,6 +242,14 @@ export class Plane {
     this.#memory.tunnels.setDf(this.#tunnel(id).id, Df[df]);
   }
 
+  /**
+   * Whether ICMP errors pass the pairs that are installed from now on when what they quote came by them, whatever address they
+   * come from (RFC 4301 §6.2). Default: they do.
+   */
+  setIcmpErrors(id: number, pass: boolean): void {
+    this.#memory.tunnels.setErrors(this.#tunnel(id).id, pass);
+  }
+
   /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
   setMss(id: number, mss4: number, mss6: number): void {
     this.#memory.tunnels.setMss(this.#tunnel(id).id, mss4, mss6);
@@ -346,8 +354,8 @@ export class Plane {
     const window = checkWindow(child.replayWindow);
     const path = saPath(child.path, this.#sockets.row(child.path.local.address));
     const { slot, resource } = reserved;
-    const { sad, spd, counters, blocks } = this.#memory;
-    spd.set(slot, child.local, child.remote);
+    const { sad, spd, counters, blocks, tunnels } = this.#memory;
+    spd.set(slot, child.local, child.remote, tunnels.takesErrors(id));
     counters.clear(blocks.record(slot));
     counters.clear(blocks.record(sad.outbound(slot)));
     const transport = child.mode === "transport";

@@ -34,6 +34,7 @@ const TRAPS = 9;
 const WANTED = 10;
 const BYPASS_IPV4 = 11;
 const BYPASS_IPV6 = 12;
+const ERRORS = 13;
 /** READER of a child whose packets are read from the queues of another: all read theirs, but those. */
 const ALL = -1;
 const NOBODY = -2;
@@ -104,6 +105,7 @@ export class TunnelTable {
     Atomics.store(this.#words, at + FALLBACK, -1);
     this.setMss(tunnel, 0, 0);
     this.setDf(tunnel, Df.copy);
+    this.setErrors(tunnel, true);
     for (let tos = 0; tos < TOS_VALUES; tos++) this.#tos[tunnel * TOS_VALUES + tos] = tos;
     Atomics.store(this.#words, at + STATE, 1);
   }
@@ -148,7 +150,16 @@ export class TunnelTable {
     Atomics.store(this.#words, tunnel * ROW + DF, df);
   }
 
+  /** Whether ICMP errors pass for what they quote. Until then they do. */
+  setErrors(tunnel: number, pass: boolean): void {
+    Atomics.store(this.#words, tunnel * ROW + ERRORS, pass ? 1 : 0);
+  }
+
   // Workers
+
+  takesErrors(tunnel: number): boolean {
+    return this.#words[tunnel * ROW + ERRORS] === 1;
+  }
 
   /** A packet of this tunnel is there, and no SA: control is told where it traps. Returns whether it does. */
   want(tunnel: number): boolean {

@@ -52,6 +52,7 @@ test("the defaults of the smallest configuration", () => {
               "ecn": "normal",
               "esn": "either",
               "fragment": "before",
+              "icmpErrors": true,
               "interface": {
                 "addresses": [],
                 "mss": "auto",

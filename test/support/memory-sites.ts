@@ -80,6 +80,8 @@ export class MemorySite {
 export interface PairOptions {
   readonly suite?: Suite;
   readonly esn?: boolean;
+  /** Packets; default 1024, 0 for none. */
+  readonly window?: number;
   readonly encap?: boolean;
   readonly mode?: "tunnel" | "transport";
   /** RFC 9611: which of the tunnel's pairs; default 0. */
@@ -87,6 +89,10 @@ export interface PairOptions {
   /** As the first site sees them. */
   readonly local?: readonly TrafficSelector[];
   readonly remote?: readonly TrafficSelector[];
+  /** What the second site takes for its own and for the other's, where it is not the same. */
+  readonly atB?: { readonly local: readonly TrafficSelector[]; readonly remote: readonly TrafficSelector[] };
+  /** Sequence numbers that both ways have used up; default 0. */
+  readonly sequence?: number;
 }
 
 const keyOf = (length: number, first: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i * 3 + first);
@@ -108,7 +114,8 @@ export const installPair = (
     local: { address: from.address, port: from.udp.port },
     remote: { address: to.address, port: to.udp.port },
   });
-  const common = { suite, esn: options.esn ?? false, encap: options.encap ?? true, mode: options.mode ?? "tunnel" };
+  const { esn = false, encap = true, mode = "tunnel", window = 1024, sequence = 0 } = options;
+  const common = { suite, esn, encap, mode, replayWindow: window, sequence: { in: sequence, out: sequence } };
   const atA: ChildSa = {
     ...common,
     spiIn: spiA,
@@ -125,8 +132,8 @@ export const installPair = (
     spiOut: spiA,
     keyIn: aToB,
     keyOut: bToA,
-    local: remote,
-    remote: local,
+    local: options.atB?.local ?? remote,
+    remote: options.atB?.remote ?? local,
     path: path(siteB, siteA),
   };
   siteA.plane.install(a, atA);
