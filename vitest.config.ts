@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
+const { PROVE_FILES_MB } = process.env;
+
 /** What a busy machine measures of engines during tests is no use to anybody afterwards. */
 const CACHE = mkdtempSync(join(tmpdir(), "espalier-cache-"));
 
@@ -30,7 +32,7 @@ export default defineConfig({
           env: { XDG_CACHE_HOME: CACHE },
           include: ["test/interop/**/*.test.ts"],
           setupFiles: ["test/support/say-skips.ts", "test/support/say-attempts.ts"],
-          retry: 1,
+          retry: PROVE_FILES_MB === undefined ? 1 : 0, // a proof is not tried twice
           fileParallelism: false,
           sequence: { groupOrder: 1 }, // after the unit tests: packets are counted here, and need the processors
           testTimeout: 180_000,
