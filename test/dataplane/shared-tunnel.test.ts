@@ -19,10 +19,8 @@ import {
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, type MemoryTunnel, settle } from "../support/memory-sites.ts";
 
-const running: MemorySite[] = [];
-afterEach(async () => {
+afterEach(() => {
   vi.restoreAllMocks();
-  for (const site of running.splice(0)) await site.stop();
 });
 
 const WORKERS = 3;
@@ -34,7 +32,6 @@ const connected = async (resources: readonly number[]) => {
     await MemorySite.start("127.0.0.2", { workers: WORKERS, slots: 256 }),
     await MemorySite.start("127.0.0.3", { workers: WORKERS, slots: 256 }),
   ];
-  running.push(a, b);
   const tunnelA = a.addTunnel(1, { queues: WORKERS });
   const tunnelB = b.addTunnel(2, { queues: WORKERS });
   const pairs = resources.map((resource) => {

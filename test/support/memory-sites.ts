@@ -1,4 +1,5 @@
 /** Two planes in this thread that speak ESP over loopback, each with TUN queues in memory: a site-to-site tunnel in a test. */
+import { afterEach } from "vitest";
 import type { EngineName } from "../../src/crypto/engine.ts";
 import { type Suite, suiteByName } from "../../src/crypto/suites.ts";
 import { type ChildSa, type EspPath, Plane } from "../../src/dataplane/plane.ts";
@@ -32,6 +33,7 @@ export class MemorySite {
   readonly udp: UdpGroup;
   readonly #raw: readonly number[];
   readonly #tuns: MemoryTun[] = [];
+  static readonly #running = new Set<MemorySite>();
 
   private constructor(address: string, plane: Plane, udp: UdpGroup, raw: readonly number[]) {
     this.address = address;
@@ -58,7 +60,14 @@ export class MemorySite {
       ? Array.from({ length: workers }, (_, worker) => openRawEsp({ address, worker, ...steering }))
       : [];
     plane.addSockets({ address, udp: udp.workers, raw: rawFds });
-    return new MemorySite(address, plane, udp, rawFds);
+    const site = new MemorySite(address, plane, udp, rawFds);
+    MemorySite.#running.add(site);
+    return site;
+  }
+
+  /** All that were started. After each test it is done by itself. */
+  static async stopAll(): Promise<void> {
+    for (const site of MemorySite.#running) await site.stop();
   }
 
   addTunnel(worker?: number, { vnetHdr = false, queues = 1, hasChildren = false } = {}): MemoryTunnel {
@@ -70,12 +79,15 @@ export class MemorySite {
   }
 
   async stop(): Promise<void> {
+    if (!MemorySite.#running.delete(this)) return;
     await this.plane.stop();
     closeUdpGroup(this.udp);
     for (const fd of this.#raw) libc.close(fd);
     for (const tun of this.#tuns) tun.close();
   }
 }
+
+afterEach(() => MemorySite.stopAll());
 
 export interface PairOptions {
   readonly suite?: Suite;
