@@ -47,6 +47,8 @@ export interface IkeSettings {
   readonly halfOpenTimeout: number;
   readonly decryptFailures: number;
   readonly rekeyRate: number;
+  /** 1..50. */
+  readonly queueLimit: number;
 }
 
 export interface Psk {

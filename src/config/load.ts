@@ -120,6 +120,7 @@ const ikeOf = ({ half_open, ...ike }: Settings["ike"]): IkeSettings => ({
   halfOpenTimeout: half_open.timeout,
   decryptFailures: ike.decrypt_failures,
   rekeyRate: ike.rekey_rate,
+  queueLimit: ike.queue,
 });
 
 const readText = (path: string): string => {

@@ -3,7 +3,7 @@
  * the rules, so that a file with many mistakes is told all of them at once.
  */
 import { z } from "zod";
-import { suiteByName } from "../crypto/suites.ts";
+import { type Suite, suiteByName } from "../crypto/suites.ts";
 import { parseIdentity } from "../ike/identity.ts";
 import { MOST_ENTRIES } from "../ike/keyring.ts";
 import { parsePeerId } from "../ike/peer-id.ts";
@@ -146,8 +146,15 @@ const manualSa = (which: string) =>
   });
 
 /** SAs that nobody negotiates (RFC 4301 §4.5.1). */
+/** What is refused in a proposal is refused here for the same reason. */
+const readSuite = (text: string): Suite | undefined => {
+  const suite = suiteByName(text);
+  if (suite === undefined) parseEspProposal(text, "no");
+  return suite;
+};
+
 const manualSettings = z.strictObject({
-  suite: parsed("an ESP suite such as aes256gcm16 or aes128-sha256", "Required. Of both SAs.", suiteByName).optional(),
+  suite: parsed("an ESP suite such as aes256gcm16 or aes128-sha256", "Required. Of both SAs.", readSuite).optional(),
   in: manualSa("to us").prefault({}),
   out: manualSa("to the peer").prefault({}),
 });
@@ -359,6 +366,11 @@ export const settings = z.strictObject({
       rekey_rate: whole("Rekeys a second that one peer may ask for; more are told TEMPORARY_FAILURE.", 1, 50).prefault(
         5,
       ),
+      queue: whole(
+        "Requests of ours that may wait for their turn on one IKE SA, where one is on its way; more are put off.",
+        1,
+        50,
+      ).prefault(20),
     })
     .prefault({}),
   mark: offOrWhole(

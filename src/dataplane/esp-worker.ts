@@ -138,7 +138,8 @@ export class EspWorker {
     this.#outboundPolicy = new OutboundPolicy(slab, this.#tables, this.#waiting);
     this.#inboundPolicy = new InboundPolicy(slab, this.#tables);
     this.#bypass = new Bypass(packetMemory, this.#tables);
-    this.#fitting = new Fitting(this.#arena, this.#tables, new TooBigAnswers(packetMemory, this.#tables));
+    const answers = new TooBigAnswers(packetMemory, this.#tables);
+    this.#fitting = new Fitting(this.#arena, this.#tables, answers, blocks.workerOut(worker));
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
     this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
   }
@@ -176,6 +177,7 @@ export class EspWorker {
     this.#ring?.close();
     this.#arena.slab.fill(0);
     this.#waiting.close();
+    this.#fitting.close();
   }
 
   /** Between two batches: forget what is gone, note what is there now, and let control know. */

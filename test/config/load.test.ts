@@ -137,6 +137,7 @@ test("the defaults of the smallest configuration", () => {
         "halfOpenOutLimit": 400,
         "halfOpenPerSource": 10,
         "halfOpenTimeout": 60000,
+        "queueLimit": 20,
         "rekeyRate": 5,
       },
       "interfaces": [],
@@ -583,7 +584,14 @@ test("what holds for all IKE SAs has defaults and limits", () => {
     halfOpenLimit: 100,
     halfOpenTimeout: 1_800_000,
   });
-  for (const wrong of ["dscp: 64", "cookie_threshold: 1001", "decrypt_failures: 0", "rekey_rate: 51"])
+  for (const wrong of [
+    "dscp: 64",
+    "cookie_threshold: 1001",
+    "decrypt_failures: 0",
+    "rekey_rate: 51",
+    "queue: 0",
+    "queue: 51",
+  ])
     expect(complaintsOf(`${SMALLEST}ike: { ${wrong} }\n`)).toEqual([
       expect.stringContaining("expected a whole number"),
     ]);
