@@ -11,7 +11,7 @@ export { makeReport, type Report } from "./bench/report.ts";
 export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "./bench/result.ts";
 export { benchSad, type SadBenchOptions, type SadBenchRow } from "./bench/sad.ts";
 export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
-export { type TuneOptions, type TuneResult, tune } from "./bench/tune.ts";
+export { type TuneOptions, type TuneResult, type TuneValues, tune } from "./bench/tune.ts";
 export {
   benchTunnel,
   peerUnavailable,

@@ -17,6 +17,8 @@ export interface Config {
   readonly affinity: readonly number[];
   /** How workers wait for packets. */
   readonly poll: "sleep" | "spin" | "adaptive";
+  /** Packets that a worker takes at a time, at most, 1..256. */
+  readonly batch: number;
   readonly engine: EngineName | "auto";
   /** Path of the control socket. */
   readonly control: string;

@@ -96,6 +96,7 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
     workers: read.workers,
     affinity: read.affinity,
     poll: read.poll,
+    batch: read.batch,
     engine: read.engine,
     control: resolve(dirname(file), read.control),
     log: read.log,

@@ -306,6 +306,7 @@ export const settings = z.strictObject({
     "How a worker waits for packets: sleep until the kernel wakes it; spin: never sleep; adaptive: spin for a moment after work, then sleep.",
     ["sleep", "spin", "adaptive"],
   ).prefault("adaptive"),
+  batch: whole("Packets that a worker takes at a time, at most: many cost less, few wait less.", 1, 256).prefault(128),
   engine: oneOf("Where the ciphers come from; auto: the fastest that works.", [
     "auto",
     "ipsec-mb",

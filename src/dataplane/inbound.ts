@@ -31,6 +31,7 @@ import { settleBatch } from "./settle.ts";
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
 export class InboundBatch {
+  readonly capacity: number;
   count = 0;
   /** The SPI's first octet, and octets from there. */
   readonly at: Int32Array;
@@ -53,6 +54,7 @@ export class InboundBatch {
   readonly innerLength: Int32Array;
 
   constructor(capacity: number, sources: Uint8Array) {
+    this.capacity = capacity;
     this.at = new Int32Array(capacity);
     this.length = new Int32Array(capacity);
     this.sources = sources;
