@@ -1,7 +1,8 @@
 /** What was measured, for people. */
 import { availableParallelism } from "node:os";
 import pc from "picocolors";
-import type { EspBenchRow, TunnelBenchResult } from "../index.ts";
+import type { EspBenchRow } from "../bench/esp-rows.ts";
+import type { TunnelBenchResult } from "../bench/tunnel.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import { packets } from "./units.ts";
 

@@ -1,19 +1,17 @@
 /** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways; what IKE costs. */
 import { type Command, InvalidArgumentError } from "commander";
+import { benchEsp } from "../bench/esp.ts";
+import type { EspBenchOptions, EspDirection } from "../bench/esp-rows.ts";
+import { IMIX, type PacketSize } from "../bench/inner-packets.ts";
+import { loadAverage } from "../bench/machine.ts";
 import {
-  benchEsp,
   benchTunnel,
-  type EngineName,
-  type EspBenchOptions,
-  type EspDirection,
-  IMIX,
-  loadAverage,
-  type PacketSize,
   peerUnavailable,
   type TunnelBenchOptions,
   type TunnelBenchResult,
   type TunnelPeer,
-} from "../index.ts";
+} from "../bench/tunnel.ts";
+import type { EngineName } from "../crypto/engine.ts";
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
 import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";

@@ -2,15 +2,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import pc from "picocolors";
-import {
-  applySettings,
-  describeMachine,
-  loadConfig,
-  SUITES,
-  type TuneOptions,
-  type TuneResult,
-  tune,
-} from "../index.ts";
+import { describeMachine } from "../bench/machine.ts";
+import { type TuneOptions, type TuneResult, tune } from "../bench/tune.ts";
+import { applySettings } from "../config/apply-settings.ts";
+import { loadConfig } from "../config/load.ts";
+import { SUITES } from "../crypto/suites.ts";
 import { measureRuns } from "./bench-output.ts";
 import { wholes, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";

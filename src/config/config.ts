@@ -8,6 +8,8 @@ import type { DfPolicy } from "../ipsec/outer-header.ts";
 import type { TfcPadding } from "../ipsec/tfc.ts";
 import type { Secret } from "./secret.ts";
 
+export const DEFAULT_CONTROL = "/run/espalier/control.sock";
+
 export interface Config {
   /** Where it was read from; `psk_file` is relative to its folder. */
   readonly file: string;

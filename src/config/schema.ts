@@ -9,7 +9,7 @@ import { MOST_ENTRIES } from "../ike/keyring.ts";
 import { parsePeerId } from "../ike/peer-id.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { MAX_SELECTORS, parseSelector } from "../ipsec/selector.ts";
-import { LOG_LEVELS } from "./config.ts";
+import { DEFAULT_CONTROL, LOG_LEVELS } from "./config.ts";
 import {
   address,
   autoOr,
@@ -45,8 +45,6 @@ import {
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
 const DAY = 24 * HOUR;
-
-export const DEFAULT_CONTROL = "/run/espalier/control.sock";
 
 /** AEAD first (RFC 8247 §2.1); each line holds AEAD or not, never both (RFC 7296 §3.3). No SHA-1 unless asked for. */
 export const DEFAULT_IKE_PROPOSALS: readonly string[] = [

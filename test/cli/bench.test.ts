@@ -67,7 +67,7 @@ describe("wrong options end with status 2 and say what is right", () => {
 });
 
 const KEYS =
-  "suite direction size workers sas engine esn window seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples".split(
+  "suite direction size workers sas engine esn window batch seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples".split(
     " ",
   );
 

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { toConnections } from "../../src/config/connections.ts";
-import { ConfigError, loadConfig, parseConfig } from "../../src/config/load.ts";
+import { loadConfig, parseConfig } from "../../src/config/load.ts";
 import { parseIdentity } from "../../src/ike/identity.ts";
 
 const SMALLEST = `
