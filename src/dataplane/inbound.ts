@@ -32,6 +32,7 @@ import type { TunnelTable } from "./tunnel-table.ts";
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
 export class InboundBatch {
+  readonly capacity: number;
   count = 0;
   /** The SPI's first octet, and octets from there. */
   readonly at: Int32Array;
@@ -54,6 +55,7 @@ export class InboundBatch {
   readonly innerLength: Int32Array;
 
   constructor(capacity: number, sources: Uint8Array) {
+    this.capacity = capacity;
     this.at = new Int32Array(capacity);
     this.length = new Int32Array(capacity);
     this.sources = sources;

@@ -16,6 +16,7 @@ export interface SiteOptions {
   readonly slots?: number;
   readonly raw?: boolean;
   readonly policyOctets?: number;
+  readonly batch?: number;
   /** Of as many workers. */
   readonly plane?: Plane;
 }
@@ -44,7 +45,7 @@ export class MemorySite {
 
   /** Without a `plane` one whose workers run in this thread. `raw` needs CAP_NET_RAW. */
   static async start(address: string, options: SiteOptions = {}): Promise<MemorySite> {
-    const { workers = 1, slots = 64, raw = false, policyOctets } = options;
+    const { workers = 1, slots = 64, raw = false, policyOctets, batch } = options;
     const plane =
       options.plane ??
       (await Plane.start({
@@ -53,6 +54,7 @@ export class MemorySite {
         engine: options.engine ?? "node",
         inThread: true,
         ...(policyOctets === undefined ? {} : { policyOctets }),
+        ...(batch === undefined ? {} : { batch }),
       }));
     const steering = { workers, slotBits: plane.slotBits };
     const udp = openUdpGroup({ address, port: 0, ...steering });
