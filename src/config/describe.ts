@@ -3,8 +3,8 @@
 import type { DscpPolicy } from "../ipsec/dscp.ts";
 import type { TfcPadding } from "../ipsec/tfc.ts";
 import type { Child, Config, Connection, InterfaceSettings, SharedInterface } from "./config.ts";
+import { formatComplaint } from "./config-error.ts";
 import { formatDuration } from "./duration.ts";
-import { formatComplaint } from "./load.ts";
 
 /** Lines without colours, the last one without a newline. */
 export const describeConfig = (config: Config): string => {

@@ -9,7 +9,7 @@ import { MOST_ENTRIES } from "../ike/keyring.ts";
 import { parsePeerId } from "../ike/peer-id.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { MAX_SELECTORS, parseSelector } from "../ipsec/selector.ts";
-import { LOG_LEVELS } from "./config.ts";
+import { DEFAULT_CONTROL, LOG_LEVELS } from "./config.ts";
 import {
   address,
   autoOr,
@@ -45,8 +45,6 @@ import {
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
 const DAY = 24 * HOUR;
-
-export const DEFAULT_CONTROL = "/run/espalier/control.sock";
 
 /** AEAD first (RFC 8247 §2.1); each line holds AEAD or not, never both (RFC 7296 §3.3). No SHA-1 unless asked for. */
 export const DEFAULT_IKE_PROPOSALS: readonly string[] = [
@@ -316,6 +314,7 @@ export const settings = z.strictObject({
     "How a worker waits for packets: sleep until the kernel wakes it; spin: never sleep; adaptive: spin for a moment after work, then sleep.",
     ["sleep", "spin", "adaptive"],
   ).prefault("adaptive"),
+  batch: whole("Packets that a worker takes at a time, at most: many cost less, few wait less.", 1, 256).prefault(128),
   engine: oneOf("Where the ciphers come from; auto: the fastest that works.", [
     "auto",
     "ipsec-mb",
@@ -366,6 +365,11 @@ export const settings = z.strictObject({
       rekey_rate: whole("Rekeys a second that one peer may ask for; more are told TEMPORARY_FAILURE.", 1, 50).prefault(
         5,
       ),
+      queue: whole(
+        "Requests of ours that may wait for their turn on one IKE SA, where one is on its way; more are put off.",
+        1,
+        50,
+      ).prefault(20),
     })
     .prefault({}),
   mark: offOrWhole(

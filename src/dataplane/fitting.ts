@@ -23,7 +23,7 @@ import { IPV6_MIN_MTU } from "../ipsec/mtu.ts";
 import { Oversize, SaFlag } from "../ipsec/sad.ts";
 import { paddedLength, writeTfcPadding } from "../ipsec/tfc.ts";
 import { Verdict } from "../ipsec/verdict.ts";
-import { type Arena, MADE_AREA, MAX_PACKET, OUTBOUND_BATCH, outboundRoom } from "./arena.ts";
+import { type Arena, MADE_AREA, MAX_BATCH, MAX_PACKET, outboundRoom } from "./arena.ts";
 import { ASTRAY, Datagrams, isFragment } from "./datagrams.ts";
 import { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
@@ -32,7 +32,7 @@ import type { TooBigAnswers } from "./too-big-answers.ts";
 const DF = 0x4000;
 
 export class Fitting {
-  readonly made = new OutboundBatch(OUTBOUND_BATCH);
+  readonly made = new OutboundBatch(MAX_BATCH);
   readonly #arena: Arena;
   readonly #slab: Uint8Array;
   readonly #view: DataView;
@@ -41,7 +41,7 @@ export class Fitting {
   readonly #fragmenter = new Fragmenter();
   readonly #datagrams: Datagrams;
   /** By row of `made`: octets of the packet that it is the first fragment of, else 0. */
-  readonly #whole = new Int32Array(OUTBOUND_BATCH);
+  readonly #whole = new Int32Array(MAX_BATCH);
   /** Octets of the area for made packets that are taken. */
   #used = 0;
   #from: OutboundBatch | undefined;

@@ -1,7 +1,8 @@
 import { inspect } from "node:util";
 import { expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { describeConfig } from "../../src/config/describe.ts";
-import { ConfigError, parseConfig } from "../../src/config/load.ts";
+import { parseConfig } from "../../src/config/load.ts";
 
 const KEY = `0x${"0123456789abcdef".repeat(4)}01020304`;
 const OTHER = `0x${"fedcba9876543210".repeat(4)}05060708`;

@@ -1,8 +1,9 @@
 /** Every setting that has a range is refused outside of it, with the range, and taken at both of its ends. */
 import { expect, test } from "vitest";
 import { stringify } from "yaml";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { formatDuration, parseDuration } from "../../src/config/duration.ts";
-import { ConfigError, parseConfig } from "../../src/config/load.ts";
+import { parseConfig } from "../../src/config/load.ts";
 import { keyRows } from "./key-table.ts";
 
 interface Range {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { describeConfig } from "../../src/config/describe.ts";
-import { ConfigError, parseConfig } from "../../src/config/load.ts";
+import { parseConfig } from "../../src/config/load.ts";
 
 const withChild = (settings: string): string => `
 connections:

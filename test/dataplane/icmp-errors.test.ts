@@ -1,15 +1,9 @@
 /** ICMP errors inside tunnels (RFC 4301 §6.2): what routers behind a gateway report of packets that came by an SA goes back by it. */
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { parseSelector, type TrafficSelector } from "../../src/ipsec/selector.ts";
 import { icmpError } from "../support/icmp-errors.ts";
 import { ipPacket, type PacketOptions } from "../support/ip-packets.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
-
-const running: MemorySite[] = [];
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
 
 const sel = (...texts: string[]): TrafficSelector[] => texts.map((text) => parseSelector(text)!);
 const LOCAL = sel("10.1.0.0/16[udp/1000]", "2001:db8:1::/48");
@@ -25,7 +19,6 @@ const toA = (version: 4 | 6, more: Partial<PacketOptions> = {}): Uint8Array => {
 
 const connected = async (passAtA = true, passAtB = true) => {
   const [a, b] = [await MemorySite.start("127.0.0.2"), await MemorySite.start("127.0.0.3")];
-  running.push(a, b);
   const [tunnelA, tunnelB] = [a.addTunnel(), b.addTunnel()];
   a.plane.setIcmpErrors(tunnelA.id, passAtA);
   b.plane.setIcmpErrors(tunnelB.id, passAtB);
@@ -73,7 +66,7 @@ test("where a child takes them by their own addresses alone, none leaves, and no
   strictSender.tunA.inject(error);
   settle(strictSender.a, strictSender.b);
   expect(strictSender.a.plane.counters(strictSender.spiA)?.drops).toEqual({ policy: 1 });
-  for (const site of running.splice(0)) await site.stop();
+  await MemorySite.stopAll();
 
   const strictReceiver = await connected(true, false);
   const held = icmpError({ source: "2001:db8:1::1", about: toA(6) }); // its own address is within the selectors
@@ -86,7 +79,6 @@ test("where a child takes them by their own addresses alone, none leaves, and no
 /** Both sites with the same two children, told apart by their port, and policies that end with `last`. */
 const policed = async (last: readonly { readonly action: "discard" }[] = []) => {
   const sites = [await MemorySite.start("127.0.0.2"), await MemorySite.start("127.0.0.3")] as const;
-  running.push(...sites);
   const nets = [sel("10.1.0.0/16"), sel("10.2.0.0/16")] as const;
   const ports = [sel("10.1.0.0/16[udp/1000]"), sel("10.2.0.0/16[udp/2000]")] as const;
   const ends = sites.map((site, i) => {
@@ -129,7 +121,7 @@ test("an error brings up no SA, and one that a policy discards stays discarded",
   settle(a.site, b.site);
   expect(a.site.plane.tunnelCounters(a.voice).out.drops).toEqual({ "no-sa": 1 });
   expect(b.site.plane.counters(data.spiB)?.packetsIn).toBe(0);
-  for (const site of running.splice(0)) await site.stop();
+  await MemorySite.stopAll();
 
   const strict = await policed([{ action: "discard" }]);
   strict.a.tun.inject(icmpError({ source: ROUTER[4], about: toA(4) }));

@@ -1,4 +1,5 @@
 /** Two planes in this thread that speak ESP over loopback, each with TUN queues in memory: a site-to-site tunnel in a test. */
+import { afterEach } from "vitest";
 import type { EngineName } from "../../src/crypto/engine.ts";
 import { type Suite, suiteByName } from "../../src/crypto/suites.ts";
 import { type ChildSa, type EspPath, Plane } from "../../src/dataplane/plane.ts";
@@ -15,6 +16,7 @@ export interface SiteOptions {
   readonly slots?: number;
   readonly raw?: boolean;
   readonly policyOctets?: number;
+  readonly batch?: number;
   /** Of as many workers. */
   readonly plane?: Plane;
 }
@@ -32,6 +34,7 @@ export class MemorySite {
   readonly udp: UdpGroup;
   readonly #raw: readonly number[];
   readonly #tuns: MemoryTun[] = [];
+  static readonly #running = new Set<MemorySite>();
 
   private constructor(address: string, plane: Plane, udp: UdpGroup, raw: readonly number[]) {
     this.address = address;
@@ -42,7 +45,7 @@ export class MemorySite {
 
   /** Without a `plane` one whose workers run in this thread. `raw` needs CAP_NET_RAW. */
   static async start(address: string, options: SiteOptions = {}): Promise<MemorySite> {
-    const { workers = 1, slots = 64, raw = false, policyOctets } = options;
+    const { workers = 1, slots = 64, raw = false, policyOctets, batch } = options;
     const plane =
       options.plane ??
       (await Plane.start({
@@ -51,6 +54,7 @@ export class MemorySite {
         engine: options.engine ?? "node",
         inThread: true,
         ...(policyOctets === undefined ? {} : { policyOctets }),
+        ...(batch === undefined ? {} : { batch }),
       }));
     const steering = { workers, slotBits: plane.slotBits };
     const udp = openUdpGroup({ address, port: 0, ...steering });
@@ -58,7 +62,14 @@ export class MemorySite {
       ? Array.from({ length: workers }, (_, worker) => openRawEsp({ address, worker, ...steering }))
       : [];
     plane.addSockets({ address, udp: udp.workers, raw: rawFds });
-    return new MemorySite(address, plane, udp, rawFds);
+    const site = new MemorySite(address, plane, udp, rawFds);
+    MemorySite.#running.add(site);
+    return site;
+  }
+
+  /** All that were started. After each test it is done by itself. */
+  static async stopAll(): Promise<void> {
+    for (const site of MemorySite.#running) await site.stop();
   }
 
   addTunnel(worker?: number, { vnetHdr = false, queues = 1, hasChildren = false } = {}): MemoryTunnel {
@@ -70,12 +81,15 @@ export class MemorySite {
   }
 
   async stop(): Promise<void> {
+    if (!MemorySite.#running.delete(this)) return;
     await this.plane.stop();
     closeUdpGroup(this.udp);
     for (const fd of this.#raw) libc.close(fd);
     for (const tun of this.#tuns) tun.close();
   }
 }
+
+afterEach(() => MemorySite.stopAll());
 
 export interface PairOptions {
   readonly suite?: Suite;
