@@ -28,9 +28,11 @@ import { Verdict } from "../ipsec/verdict.ts";
 import type { OwnedSas } from "./owned-sas.ts";
 import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
+import type { TunnelTable } from "./tunnel-table.ts";
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
 export class InboundBatch {
+  readonly capacity: number;
   count = 0;
   /** The SPI's first octet, and octets from there. */
   readonly at: Int32Array;
@@ -53,6 +55,7 @@ export class InboundBatch {
   readonly innerLength: Int32Array;
 
   constructor(capacity: number, sources: Uint8Array) {
+    this.capacity = capacity;
     this.at = new Int32Array(capacity);
     this.length = new Int32Array(capacity);
     this.sources = sources;
@@ -73,6 +76,7 @@ export interface InboundParts {
   readonly spd: Spd;
   readonly counters: Counters;
   readonly owned: OwnedSas;
+  readonly tunnels?: TunnelTable;
   readonly engine: Engine;
   readonly ops: Ops;
   readonly worker: number;
@@ -86,6 +90,7 @@ export class Inbound {
   readonly #spd: Spd;
   readonly #counters: Counters;
   readonly #owned: OwnedSas;
+  readonly #tunnels: TunnelTable | undefined;
   readonly #engine: Engine;
   readonly #ops: Ops;
   readonly #view: DataView;
@@ -106,6 +111,7 @@ export class Inbound {
     this.#spd = parts.spd;
     this.#counters = parts.counters;
     this.#owned = parts.owned;
+    this.#tunnels = parts.tunnels;
     this.#engine = parts.engine;
     this.#ops = parts.ops;
     const { slab } = parts.ops;
@@ -115,6 +121,12 @@ export class Inbound {
     this.#block = parts.block;
     this.#packet = new Int32Array(parts.ops.capacity);
     this.#seq = new Float64Array(parts.ops.capacity);
+  }
+
+  /** The first authentic packet of an SA: its peer has the pair. */
+  #meet(slot: number): void {
+    this.#sad.raise(slot, SaEvent.FIRST_PACKET);
+    this.#tunnels?.prove(this.#sad.tunnel(slot), slot);
   }
 
   /** Judge `batch[0..count)`. Those that pass are decrypted in place; the caller delivers them and then calls `settle`. */
@@ -271,7 +283,7 @@ export class Inbound {
         const flags = sad.flags(slot);
         encap = (flags & SaFlag.ENCAP) !== 0;
         transport = (flags & SaFlag.TRANSPORT) !== 0;
-        if (this.#owned.meet(slot)) sad.raise(slot, SaEvent.FIRST_PACKET);
+        if (this.#owned.meet(slot)) this.#meet(slot);
       }
       const seq = this.#seq[op]!;
       // Ask again, as the batch may hold a duplicate.
