@@ -265,10 +265,10 @@ export const connectionSettings = z.strictObject({
     10 * SECOND,
     HOUR,
   ).prefault("30s"),
-  liveness_mode: oneOf("on-demand: only a silent peer is asked; periodic: whatever comes from it.", [
-    "on-demand",
-    "periodic",
-  ]).prefault("on-demand"),
+  liveness_mode: oneOf(
+    "silence: a silent peer is asked; on-demand: one that we have sent packets to meanwhile; periodic: whatever comes from it.",
+    ["silence", "on-demand", "periodic"],
+  ).prefault("silence"),
   liveness_retry: autoOrDuration(
     "How soon the question is asked again, five times in all; auto: like every request.",
     2 * SECOND,
