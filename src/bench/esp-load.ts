@@ -59,7 +59,7 @@ export class EspLoad {
     const { slab, ops } = this.#arena;
     const engine = openEngine(options.engine, slab, ops.capacity);
     this.#engine = engine;
-    this.#owned = new OwnedSas(sad, engine);
+    this.#owned = new OwnedSas(sad, spd, engine);
     const parts = { sad, spd, counters, owned: this.#owned, engine, ops };
     this.#inbound = new Inbound({ ...parts, worker, workers, block: blocks.workerIn(worker) });
     this.#outbound = new Outbound({ ...parts, ivs: new IvPool(), block: blocks.workerOut(worker) });

@@ -2,21 +2,14 @@
 import type { Command } from "commander";
 import { benchIke } from "../bench/ike.ts";
 import { benchIdle, type IdleBenchResult, type IdleSide, idleRows } from "../bench/ike-idle.ts";
-import type { IkeBenchRow, IkeTransport } from "../bench/ike-rows.ts";
+import type { IkeBenchOptions, IkeBenchRow, IkeTransport } from "../bench/ike-rows.ts";
 import { loadAverage } from "../bench/machine.ts";
 import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
 import { number, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import type { Terminal } from "./terminal.ts";
 
-interface IkeOptions extends OutputOptions {
-  readonly kex?: readonly string[];
-  readonly auth?: "psk";
-  readonly seconds?: number;
-  readonly concurrency?: number;
-  readonly rekeys?: boolean;
-  readonly rate?: number;
-  readonly keyThreads?: number | "never";
+interface IkeOptions extends OutputOptions, Omit<IkeBenchOptions, "transports"> {
   readonly transport?: readonly IkeTransport[];
   readonly tunnels?: number;
   readonly idle?: number;

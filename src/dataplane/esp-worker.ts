@@ -120,7 +120,7 @@ export class EspWorker {
     this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
     const { slab, ops } = this.#arena;
     this.#engine = openEngine(engine, slab, ops.capacity);
-    this.#owned = new OwnedSas(sad, this.#engine);
+    this.#owned = new OwnedSas(sad, spd, this.#engine);
     const shared = { sad, spd, counters, owned: this.#owned, engine: this.#engine, ops };
     this.#inbound = new Inbound(Object.assign({ worker, workers, tunnels, block: blocks.workerIn(worker) }, shared));
     const out = Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared);

@@ -265,7 +265,7 @@ test("a host that knows ECN hears of congestion on the ESP packets to it, and on
 
   // From here on the router is congested.
   const rule = `ip daddr ${OUTER[4].a} ip protocol esp ip ecn set ce`;
-  const table = `table ip congested { chain forward { type filter hook forward priority 0; ${rule}; } }`;
+  const table = `table ip congested {\n chain forward {\n type filter hook forward priority 0;\n ${rule}\n }\n}\n`;
   sites.internet.run(["nft", "-f", "-"], { input: table });
   const inner = await capture(
     bed,
