@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { expect, test } from "vitest";
+import { idleRows } from "../../src/bench/ike-idle.ts";
 import { beginResult, floorOf, parseResult, resultJsonSchema, resultRows } from "../../src/bench/result.ts";
 
 const SCHEMA = new URL("../../src/bench/result.schema.json", import.meta.url);
@@ -72,6 +73,17 @@ test("rows of other commands keep their names, figures and the one sample that t
     samples: { metric: "perSecond", runs: [[512.5]] },
     floorPercent: null,
   });
+});
+
+test("idle tunnels have a row for each side, of which less is better", () => {
+  const side = { residentBytes: 4e8, heapBytes: 1e8, longestStallMs: 20, tunnels: 100 };
+  const both = { tunnels: 100, kex: "x25519", livenessSeconds: 30, setUpSeconds: 1, seconds: 60, retransmissions: 0 };
+  const idle = { ...both, initiator: { ...side, cpuPercent: 8 }, responder: { ...side, cpuPercent: 9 } };
+  const run = idleRows(idle).map((row) => ({ ...row }));
+  expect(resultRows("idle", [run, run])).toMatchObject([
+    { what: { side: "initiator", tunnels: 100, kex: "x25519", livenessSeconds: 30 }, figures: { residentBytes: 4e8 } },
+    { what: { side: "responder" }, samples: { metric: "cpuPercent", better: "less", runs: [[9], [9]] } },
+  ]);
 });
 
 test("curves and trials go along", () => {
