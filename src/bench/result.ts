@@ -14,7 +14,7 @@ import { median } from "./statistics.ts";
 
 export const RESULT_SCHEMA = "espalier-bench-1";
 
-export const BENCH_KINDS = ["esp", "tunnel", "ike", "sad", "spd", "tune"] as const;
+export const BENCH_KINDS = ["esp", "tunnel", "ike", "sad", "spd", "tune", "idle"] as const;
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
@@ -113,6 +113,12 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     metric: "perSecond",
     unit: "1/s",
     better: "more",
+  },
+  idle: {
+    what: ["tunnels", "kex", "livenessSeconds"],
+    metric: "cpuPercent",
+    unit: "% of a processor, both sides",
+    better: "less",
   },
   sad: { what: ["work", "sas"], metric: "perSecond", unit: "1/s", better: "more" },
   spd: { what: ["list", "family", "policies"], metric: "lookupsPerSecond", unit: "lookups/s", better: "more" },

@@ -24,7 +24,9 @@ export interface TuneSample {
 export interface TuneMeasured {
   readonly candidate: Candidate;
   readonly samples: readonly TuneSample[];
-  /** Median over the samples: Gbit/s, less what loss and disorder take. */
+  /** Of each sample: Gbit/s, less what loss and disorder take. */
+  readonly scores: readonly number[];
+  /** Their median. */
   readonly score: number;
   readonly isFinalist: boolean;
 }
@@ -123,7 +125,10 @@ export const searchSettings = async (
   };
   const ranked = () =>
     [...known.values()]
-      .map(({ candidate, samples }) => ({ candidate, samples, score: median(samples.map(scoreOf)) }))
+      .map(({ candidate, samples }) => {
+        const scores = samples.map(scoreOf);
+        return { candidate, samples, scores, score: median(scores) };
+      })
       .sort((a, b) => b.score - a.score);
 
   // Screening.
@@ -158,7 +163,7 @@ export const searchSettings = async (
 
   const names = new Set(finalists.map(keyOf));
   const measured = ranked().map((each) => ({ ...each, isFinalist: names.has(keyOf(each.candidate)) }));
-  const noise = noiseOf(measured.filter(({ isFinalist }) => isFinalist).map(({ samples }) => samples.map(scoreOf)));
+  const noise = noiseOf(measured.filter(({ isFinalist }) => isFinalist).map(({ scores }) => scores));
   stopped ||= isAborted();
   return {
     best: cheapest(measured, noise, space),

@@ -36,6 +36,23 @@ test("the published schema is what the code says; after a change: npm run bench:
   expect(published).toEqual(resultJsonSchema());
 });
 
+test("idle tunnels and tune leave results of the same shape", () => {
+  const side = { cpuPercent: 3, residentBytes: 1e8, heapBytes: 5e7, longestStallMs: 4, tunnels: 100 };
+  const flat = { tunnels: 100, kex: "x25519", livenessSeconds: 30, setUpSeconds: 2, seconds: 60, retransmissions: 0 };
+  const idle = beginResult("idle", {}).end([[{ ...flat, cpuPercent: 6, initiator: side, responder: side }]]);
+  expect(isResult(idle), JSON.stringify(isResult.errors)).toBe(true);
+  expect(idle.rows[0]).toMatchObject({
+    what: { tunnels: 100, kex: "x25519", livenessSeconds: 30 },
+    figures: { "initiator.cpuPercent": 3, "responder.residentBytes": 1e8, setUpSeconds: 2 },
+    samples: { metric: "cpuPercent", better: "less", runs: [[6]] },
+  });
+  const settings = { workers: 2, sas: "auto", batch: 128, poll: "spin", engine: "node" };
+  const row = { ...settings, finalist: 1, score: 4.9, gbps: 5, lostShare: 0.002, samples: [4.8, 4.9, 5] };
+  const tuned = beginResult("tune", { budget: 60 }).end([[row]], ["all was measured"]);
+  expect(isResult(tuned), JSON.stringify(isResult.errors)).toBe(true);
+  expect(tuned.rows[0]).toMatchObject({ what: settings, figures: { lostShare: 0.002 }, samples: { metric: "score" } });
+});
+
 test("a result holds against the published schema, and is read again as it was", () => {
   const result = beginResult("esp", { size: [64] }).end([[ESP(100)], [ESP(110)]], ["no cycles: none"]);
   expect(isResult(result), JSON.stringify(isResult.errors)).toBe(true);
