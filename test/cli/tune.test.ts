@@ -67,6 +67,7 @@ test.each([
   [["--batch", "257"], /batch: expected whole numbers from 1 to 256, not 257/],
   [["--poll", "sleep,run"], /poll: expected sleep, spin, adaptive, not run/],
   [["--engine", "rot13"], /engine: expected .*, not rot13/],
+  [["--batch", ""], /Expected words/],
   [["--sas", "auto,x"], /Expected whole numbers/],
 ])("%j is a mistake", async (words, said) => {
   let err = "";
