@@ -4,7 +4,6 @@
  */
 import { readFileSync } from "node:fs";
 import { type Suite, suiteByName } from "../crypto/suites.ts";
-import { BATCH } from "../dataplane/arena.ts";
 import { EspLoad, type EspLoadOptions, type Passed } from "./esp-load.ts";
 import type { EspDirection } from "./esp-rows.ts";
 
@@ -80,14 +79,14 @@ const measured = (init: EspThreadInit, board: Int32Array): EspTurn[] => {
 };
 
 /** Packets a second. */
-const engineAlone = (load: EspLoad, { direction }: EspThreadInit, ms: number): number => {
-  if (direction === "seal") load.seal();
+const engineAlone = (load: EspLoad, init: EspThreadInit, ms: number): number => {
+  if (init.direction === "seal") load.seal();
   else load.open();
-  const again = direction === "seal" ? () => load.sealAlone() : () => load.openAlone();
+  const again = init.direction === "seal" ? () => load.sealAlone() : () => load.openAlone();
   let spent = 0;
   let batches = 0;
   for (; spent < ms; batches++) spent += again();
-  return (batches * BATCH * 1000) / spent;
+  return (batches * init.batch * 1000) / spent;
 };
 
 const oneTurn = (batch: () => number, passed: () => Passed, ms: number): Omit<EspTurn, "alone"> => {

@@ -84,7 +84,7 @@ interface RowShape {
 /** How the rows of each command are read. A field of numbers that is not in `what` is a figure. */
 export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
   esp: {
-    what: ["suite", "direction", "size", "workers", "sas", "engine", "esn", "window"],
+    what: ["suite", "direction", "size", "workers", "sas", "engine", "esn", "window", "batch"],
     metric: "pps",
     unit: "packets/s",
     better: "more",
@@ -98,6 +98,7 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
       "engine",
       "workers",
       "poll",
+      "batch",
       "encap",
       "offloads",
       "goalLossPercent",
@@ -115,7 +116,7 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
   },
   sad: { what: ["work", "sas"], metric: "perSecond", unit: "1/s", better: "more" },
   spd: { what: ["list", "family", "policies"], metric: "lookupsPerSecond", unit: "lookups/s", better: "more" },
-  tune: { what: ["workers", "sas", "poll", "engine"], metric: "score", unit: "Gbit/s", better: "more" },
+  tune: { what: ["workers", "sas", "batch", "poll", "engine"], metric: "score", unit: "Gbit/s", better: "more" },
 };
 
 const isScalar = (value: unknown): value is string | number | boolean | null => scalar.safeParse(value).success;

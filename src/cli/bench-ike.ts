@@ -1,14 +1,9 @@
 /** `espalier bench ike`: handshakes and rekeys a second, or what idle tunnels cost. */
 import type { Command } from "commander";
-import {
-  benchIdle,
-  benchIke,
-  type IdleBenchResult,
-  type IdleSide,
-  type IkeBenchRow,
-  type IkeTransport,
-  loadAverage,
-} from "../index.ts";
+import { benchIke } from "../bench/ike.ts";
+import { benchIdle, type IdleBenchResult, type IdleSide } from "../bench/ike-idle.ts";
+import type { IkeBenchRow, IkeTransport } from "../bench/ike-rows.ts";
+import { loadAverage } from "../bench/machine.ts";
 import { measureRows, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
 import { number, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";

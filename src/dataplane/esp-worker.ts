@@ -18,7 +18,7 @@ import { drainEventfd } from "../linux/eventfd.ts";
 import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { MAX_TRAIN } from "../linux/udp-gro.ts";
-import { Arena, INBOUND_BATCH, MAX_PACKET, OUTBOUND_BATCH } from "./arena.ts";
+import { Arena, MAX_PACKET } from "./arena.ts";
 import { Bypass } from "./bypass.ts";
 import { Dummies } from "./dummies.ts";
 import { Fitting } from "./fitting.ts";
@@ -53,6 +53,8 @@ export interface WorkerInit {
   readonly wakeFds: readonly number[];
   /** How it waits for work. */
   readonly poll: PollStrategyName;
+  /** Packets that it takes at a time, at most, 1 to MAX_BATCH. */
+  readonly batch: number;
   /** The only CPU that its thread runs on, -1 for any. */
   readonly cpu: number;
 }
@@ -104,14 +106,14 @@ export class EspWorker {
   #revision = 0;
   #fresh = true;
 
-  constructor({ worker, engine, memory, wakeFds, poll }: WorkerInit) {
+  constructor({ worker, engine, memory, wakeFds, poll, batch }: WorkerInit) {
     const workers = wakeFds.length;
     this.#worker = worker;
     this.#workers = workers;
     this.#wakeFd = wakeFds[worker]!;
     this.#strategy = new PollStrategy(poll);
     this.#tables = new PlaneMemory(memory, worker);
-    const { sad, spd, counters, blocks } = this.#tables;
+    const { sad, spd, counters, blocks, tunnels } = this.#tables;
     const ring = IoUring.open();
     this.#ring = typeof ring === "number" ? undefined : ring;
     this.#tables.board.setTunIo(worker, typeof ring === "number" ? ring : TUN_IO_URING);
@@ -120,15 +122,15 @@ export class EspWorker {
     this.#engine = openEngine(engine, slab, ops.capacity);
     this.#owned = new OwnedSas(sad, spd, this.#engine);
     const shared = { sad, spd, counters, owned: this.#owned, engine: this.#engine, ops };
-    this.#inbound = new Inbound(Object.assign({ worker, workers, block: blocks.workerIn(worker) }, shared));
+    this.#inbound = new Inbound(Object.assign({ worker, workers, tunnels, block: blocks.workerIn(worker) }, shared));
     const out = Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared);
     this.#outbound = new Outbound(out);
     this.#dummies = new Dummies(this.#tables, out);
 
     const packetMemory = this.#arena.memory;
-    this.#receiver = new Receiver(this.#arena);
-    this.#received = new InboundBatch(INBOUND_BATCH, this.#receiver.sources);
-    this.#read = new OutboundBatch(OUTBOUND_BATCH);
+    this.#receiver = new Receiver(this.#arena, batch);
+    this.#received = new InboundBatch(batch, this.#receiver.sources);
+    this.#read = new OutboundBatch(batch);
     this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
     this.#tunWriter = new TunWriter(packetMemory, this.#tables, worker, this.#arena.sum, this.#ring);
@@ -138,9 +140,10 @@ export class EspWorker {
     this.#outboundPolicy = new OutboundPolicy(slab, this.#tables, this.#waiting);
     this.#inboundPolicy = new InboundPolicy(slab, this.#tables);
     this.#bypass = new Bypass(packetMemory, this.#tables);
-    this.#fitting = new Fitting(this.#arena, this.#tables, new TooBigAnswers(packetMemory, this.#tables));
+    const answers = new TooBigAnswers(packetMemory, this.#tables);
+    this.#fitting = new Fitting(this.#arena, this.#tables, answers, blocks.workerOut(worker));
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
-    this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
+    this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, { workers, batch });
   }
 
   /** One round; sleeps up to `timeout` ms for work. Returns how many packets were judged. */
@@ -176,6 +179,7 @@ export class EspWorker {
     this.#ring?.close();
     this.#arena.slab.fill(0);
     this.#waiting.close();
+    this.#fitting.close();
   }
 
   /** Between two batches: forget what is gone, note what is there now, and let control know. */
@@ -333,7 +337,7 @@ export class EspWorker {
       if (this.#intake.isFromWorker) packets += this.#seal(outbound);
       else this.#sealDummies(outbound); // control gives no packets to send but these
     }
-    if (this.#waiting.count > 0 && this.#waiting.take(outbound, this.#arena)) packets += this.#seal(outbound);
+    while (this.#waiting.count > 0 && this.#waiting.take(outbound, this.#arena)) packets += this.#seal(outbound);
     return packets;
   }
 

@@ -39,6 +39,7 @@ import {
 } from "./owned-sas.ts";
 import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
+import type { TunnelTable } from "./tunnel-table.ts";
 
 // What a module keeps to itself is a constant to V8; what it imports is looked up and checked for every packet.
 const { PASS } = Verdict;
@@ -59,6 +60,7 @@ const { ENCAP, TRANSPORT } = SaFlag;
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
 export class InboundBatch {
+  readonly capacity: number;
   count = 0;
   /** The SPI's first octet, and octets from there. */
   readonly at: Int32Array;
@@ -81,6 +83,7 @@ export class InboundBatch {
   readonly innerLength: Int32Array;
 
   constructor(capacity: number, sources: Uint8Array) {
+    this.capacity = capacity;
     this.at = new Int32Array(capacity);
     this.length = new Int32Array(capacity);
     this.sources = sources;
@@ -101,6 +104,7 @@ export interface InboundParts {
   readonly spd: Spd;
   readonly counters: Counters;
   readonly owned: OwnedSas;
+  readonly tunnels?: TunnelTable;
   readonly engine: Engine;
   readonly ops: Ops;
   readonly worker: number;
@@ -114,6 +118,7 @@ export class Inbound {
   readonly #spd: Spd;
   readonly #counters: Counters;
   readonly #owned: OwnedSas;
+  readonly #tunnels: TunnelTable | undefined;
   readonly #engine: Engine;
   readonly #ops: Ops;
   readonly #view: DataView;
@@ -132,6 +137,7 @@ export class Inbound {
     this.#spd = parts.spd;
     this.#counters = parts.counters;
     this.#owned = parts.owned;
+    this.#tunnels = parts.tunnels;
     this.#engine = parts.engine;
     this.#ops = parts.ops;
     const { slab } = parts.ops;
@@ -141,6 +147,12 @@ export class Inbound {
     this.#block = parts.block;
     this.#packet = new Int32Array(parts.ops.capacity);
     this.#seq = new Float64Array(parts.ops.capacity);
+  }
+
+  /** The first authentic packet of an SA: its peer has the pair. */
+  #meet(slot: number): void {
+    this.#sad.raise(slot, SaEvent.FIRST_PACKET);
+    this.#tunnels?.prove(this.#sad.tunnel(slot), slot);
   }
 
   /** Judge `batch[0..count)`. Those that pass are decrypted in place; the caller delivers them and then calls `settle`. */
@@ -290,7 +302,7 @@ export class Inbound {
         const flags = rows[row + FLAGS]!;
         encap = (flags & ENCAP) !== 0;
         transport = (flags & TRANSPORT) !== 0;
-        if (this.#owned.meet(slot)) sad.raise(slot, SaEvent.FIRST_PACKET);
+        if (this.#owned.meet(slot)) this.#meet(slot);
       }
       const seq = this.#seq[op]!;
       // Ask again, as the batch may hold a duplicate.

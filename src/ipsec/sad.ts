@@ -213,7 +213,8 @@ export class Sad {
     this.words[at + MTU] = mtu;
     this.words[at + TFC] = tfc;
     this.words[at + OVERSIZE] = oversize;
-    this.words[at + LIMIT] = tfc > 0 ? 0 : asTheyAre;
+    const looksAtAll = tfc > 0 || (this.words[at + FLAGS]! & SaFlag.TRANSPORT) !== 0; // fragments are short, too
+    this.words[at + LIMIT] = looksAtAll ? 0 : asTheyAre;
   }
 
   #writePath(at: number, path: SaPath): void {

@@ -4,6 +4,7 @@
  * were negotiated for each pair of SAs. Outbound, a packet must match the selectors of the SA that would carry it; inbound, the
  * decrypted packet must match those of the SA that carried it (RFC 4301 §5.2 step 4). What matches none is dropped.
  * Which SA is to carry it, and what bypasses, is said by a list of policies where there are several (`policy.ts`).
+ * An ICMP error that matches by itself no selectors is judged by the packet that it quotes (RFC 4301 §6.2), unless the slot says not to.
  *
  * A slot has up to 32 local and 32 remote selectors. The first two of each side lie in the slot, the others in blocks of a
  * pool that all slots share, a chain for each slot that needs one. Addresses are kept as numbers, so that a comparison is one
@@ -15,6 +16,7 @@
 import { EspalierError } from "../errors.ts";
 import { Fields, readFields } from "./ip.ts";
 import { isAnyPort, MAX_SELECTORS, type TrafficSelector } from "./selector.ts";
+import { readTriggering } from "./triggering-packet.ts";
 
 // Words of the memory: a head, the slots, the pool.
 const HEAD = 16;
@@ -50,6 +52,8 @@ const ANY_IPV4 = 1;
 const ANY_IPV6 = 2;
 /** Addresses alone decide. */
 const ADDRESSES_ONLY = 4;
+/** ICMP errors are judged by what they quote, too. */
+const ICMP_ERRORS = 8;
 
 const LOCAL = 0;
 const REMOTE = 1;
@@ -84,16 +88,24 @@ export class Spd {
   // Control
 
   /**
-   * Set the selectors of a slot that no worker uses yet. Throws ESPALIER_USAGE when they are more than it can hold, or more
-   * than are left for all slots.
+   * Set the selectors of a slot that no worker uses yet. `icmpErrors`: an ICMP error passes when what it quotes came by this pair.
+   * Throws ESPALIER_USAGE when the selectors are more than it can hold, or more than are left for all slots.
    */
-  set(slot: number, local: readonly TrafficSelector[], remote: readonly TrafficSelector[]): void {
+  set(
+    slot: number,
+    local: readonly TrafficSelector[],
+    remote: readonly TrafficSelector[],
+    icmpErrors: boolean = true,
+  ): void {
     if (local.length > MAX_SELECTORS || remote.length > MAX_SELECTORS)
       throw new EspalierError("ESPALIER_USAGE", `more than ${MAX_SELECTORS} traffic selectors on one side`); // cold
     this.clear(slot);
     const words = this.#words;
     const at = HEAD + slot * SLOT;
-    words[at + FLAGS] = (coversAll(local) & coversAll(remote)) | (addressesOnly(local) & addressesOnly(remote));
+    words[at + FLAGS] =
+      (coversAll(local) & coversAll(remote)) |
+      (addressesOnly(local) & addressesOnly(remote)) |
+      (icmpErrors ? ICMP_ERRORS : 0);
     words[at + COUNTS] = (Math.min(local.length, INLINE) << 16) | Math.min(remote.length, INLINE);
     [local, remote].forEach((selectors, side) => {
       selectors.forEach((selector, i) => {
@@ -192,6 +204,15 @@ export class Spd {
     if ((flags & (version === 4 ? ANY_IPV4 : ANY_IPV6)) !== 0) return true;
     const fields = this.#fields;
     readFields(view, at, length, fields);
+    if (this.#matchBoth(from, view, fields, sourceSide)) return true;
+    return (
+      (this.#words[from + FLAGS]! & ICMP_ERRORS) !== 0 &&
+      readTriggering(view, at, length, fields) &&
+      this.#matchBoth(from, view, fields, sourceSide)
+    );
+  }
+
+  #matchBoth(from: number, view: DataView, fields: Fields, sourceSide: number): boolean {
     return (
       this.#matches(from, sourceSide, view, fields, fields.sourceAt, fields.sourcePort) &&
       this.#matches(from, 1 - sourceSide, view, fields, fields.destinationAt, fields.destinationPort)
