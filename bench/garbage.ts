@@ -34,7 +34,7 @@ const ROWS = [
 const run = (engine: EngineName, suiteName: string, sas: number): void => {
   const suite = suiteByName(suiteName)!;
   const { shared: memory } = tablesOf({ suite, esn: true, window: 1024, pairs: sas });
-  const load = new EspLoad({ memory, worker: 0, workers: 1, sas, engine, suite, esn: true, size: 300 });
+  const load = new EspLoad({ memory, worker: 0, workers: 1, sas, engine, suite, esn: true, size: 300, batch: BATCH });
   load.check();
   load.meetAll();
   const loop = (packets: number): void => {

@@ -29,14 +29,15 @@ const sequence = (first: number): number[] =>
   Array.from({ length: PACKETS }, (_, i) => first + (i % 8 === 7 ? i - 4 : i));
 
 const replayOf = (window: number) => {
-  const words = new Uint32Array(ringWordsFor(window));
+  const ringWords = ringWordsFor(window);
+  const words = new Uint32Array(ringWords + 1);
   let top = 0;
   return (numbers: readonly number[]): number => {
     let fresh = 0;
     for (let i = 0; i < numbers.length; i++) {
       const seq = inferSeq(top, window, numbers[i]! >>> 0);
-      if (!isFresh(words, 0, words.length, window, top, seq)) continue;
-      top = accept(words, 0, words.length, top, seq);
+      if (!isFresh(words, ringWords, 0, ringWords, window, top, seq)) continue;
+      top = accept(words, ringWords, 0, ringWords, top, seq);
       fresh++;
     }
     return fresh;

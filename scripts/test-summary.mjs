@@ -1,4 +1,5 @@
-// Tells what a test run came to, from vitest's JSON report: skipped tests with their reasons, then the line of counts.
+// Tells what a test run came to, from vitest's JSON report: skipped tests with their reasons, tests that passed only when they
+// were run again, then the line of counts.
 // usage: node test-summary.mjs REPORT STATUS-OF-VITEST [FAILED-CHECK...]; exit status 0 when nothing failed
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
@@ -42,6 +43,12 @@ if (skipped.length > 0) {
     console.log(`  because ${reason}`);
     for (const test of group) console.log(`    ${test.file}: ${test.fullName}`);
   }
+}
+
+const again = tests.filter((test) => test.status === "passed" && test.meta?.failedFirst !== undefined);
+if (again.length > 0) {
+  console.log("\nPassed when run again:");
+  for (const test of again) console.log(`  ${test.file}: ${test.fullName}\n    first: ${test.meta.failedFirst}`);
 }
 
 const complaints = failedChecks.map((check) => `${check} failed`);

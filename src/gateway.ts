@@ -129,7 +129,7 @@ export class Gateway {
   }
 
   async #start(): Promise<void> {
-    const { workers, affinity, poll, ports, control, mark, interfaces } = this.#config;
+    const { workers, affinity, poll, batch, ports, control, mark, interfaces } = this.#config;
     requireCapabilities();
     const source = (remote: string): string => sourceFor(remote, mark);
     const connections = toConnections(withoutManual(this.#config), source);
@@ -140,6 +140,7 @@ export class Gateway {
       workers,
       affinity,
       poll,
+      batch,
       engine: choice.plan,
       policyOctets: policyRoom(interfaces.reduce((sum, { policies }) => sum + policies.length, 0)),
     });

@@ -1,9 +1,16 @@
-/** The library: everything a program may build on. The command line uses nothing else. */
+/** The library: everything a program may build on. The command line uses nothing else, from the files themselves. */
 export { type ComparedRow, type Comparison, compareResults } from "./bench/compare.ts";
 export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
 export { benchIke } from "./bench/ike.ts";
-export { benchIdle, type IdleBenchOptions, type IdleBenchResult, type IdleSide } from "./bench/ike-idle.ts";
+export {
+  benchIdle,
+  type IdleBenchOptions,
+  type IdleBenchResult,
+  type IdleBenchRow,
+  type IdleSide,
+  idleRows,
+} from "./bench/ike-idle.ts";
 export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork } from "./bench/ike-rows.ts";
 export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
@@ -11,7 +18,7 @@ export { makeReport, type Report } from "./bench/report.ts";
 export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "./bench/result.ts";
 export { benchSad, type SadBenchOptions, type SadBenchRow } from "./bench/sad.ts";
 export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
-export { type TuneOptions, type TuneResult, tune } from "./bench/tune.ts";
+export { type TuneOptions, type TuneResult, type TuneValues, tune } from "./bench/tune.ts";
 export {
   benchTunnel,
   peerUnavailable,
@@ -21,10 +28,18 @@ export {
 } from "./bench/tunnel.ts";
 export { measureInTurns } from "./bench/turns.ts";
 export { type AppliedSettings, applySettings } from "./config/apply-settings.ts";
-export type { Child, Complaint, Config, Connection, InterfaceSettings, LogSettings } from "./config/config.ts";
+export {
+  type Child,
+  type Complaint,
+  type Config,
+  type Connection,
+  DEFAULT_CONTROL,
+  type InterfaceSettings,
+  type LogSettings,
+} from "./config/config.ts";
+export { ConfigError, formatComplaint } from "./config/config-error.ts";
 export { describeConfig } from "./config/describe.ts";
-export { ConfigError, formatComplaint, loadConfig, parseConfig } from "./config/load.ts";
-export { DEFAULT_CONTROL } from "./config/schema.ts";
+export { loadConfig, parseConfig } from "./config/load.ts";
 export { callControl } from "./control/client.ts";
 export { createLog, type Log, type LogEntry } from "./control/log.ts";
 export type {

@@ -69,7 +69,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "ike",
     "linux",
   ],
-  cli: ["index.ts"],
+  cli: [], // what index.ts exports: see below
 };
 
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })
@@ -79,6 +79,9 @@ const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })
 const read = (name: string): string => readFileSync(join(SRC, name), "utf8");
 
 const roomOf = (name: string): string => name.split("/")[0]!;
+
+/** What the library exports: the command line may use it from where it is, and load no more than it needs. */
+const exported = (): string[] => importsOf("index.ts");
 
 const importsOf = (name: string, pattern = /(?:from|import)\s*\(?\s*"(\.[^"]+)"/g): string[] =>
   [...read(name).matchAll(pattern)].map(([, path]) => relative(SRC, resolve(SRC, dirname(name), path!)));
@@ -90,7 +93,7 @@ test("every folder and file at the top of src has its import rule", () => {
 
 test.each(files)("%s imports only in the allowed direction", (name) => {
   const room = roomOf(name);
-  const allowed = [room, ...(MAY_IMPORT[room] ?? [])];
+  const allowed = [room, ...(MAY_IMPORT[room] ?? []), ...(room === "cli" ? exported() : [])];
   const forbidden = importsOf(name).filter(
     (target) => !allowed.some((rule) => target === rule || target.startsWith(`${rule}/`)),
   );

@@ -6,7 +6,7 @@
 import type { Engine, EngineName } from "../crypto/engine.ts";
 import { suitesDoneBy } from "../crypto/select-engine.ts";
 import type { Suite } from "../crypto/suites.ts";
-import { Arena, BATCH, outboundRoom } from "../dataplane/arena.ts";
+import { Arena, outboundRoom, RECEIVED } from "../dataplane/arena.ts";
 import { EspSession } from "../dataplane/esp-session.ts";
 import { Inbound, InboundBatch } from "../dataplane/inbound.ts";
 import { IvPool } from "../dataplane/iv-pool.ts";
@@ -27,6 +27,8 @@ export interface EspLoadOptions {
   readonly suite: Suite;
   readonly esn: boolean;
   readonly size: PacketSize;
+  /** Packets of a batch. */
+  readonly batch: number;
 }
 
 /** What passed and what did not, so far. */
@@ -42,8 +44,8 @@ export class EspLoad {
   readonly #owned: OwnedSas;
   readonly #inbound: Inbound;
   readonly #outbound: Outbound;
-  readonly #toOpen = new InboundBatch(BATCH, new Uint8Array(0));
-  readonly #toSeal = new OutboundBatch(BATCH);
+  readonly #toOpen: InboundBatch;
+  readonly #toSeal: OutboundBatch;
   readonly #packets: readonly Uint8Array[];
   readonly #engine: Engine;
   /** The SA that has the next packet. */
@@ -51,17 +53,19 @@ export class EspLoad {
 
   constructor(options: EspLoadOptions) {
     this.#options = options;
-    const { worker, workers, size } = options;
+    const { worker, workers, size, batch } = options;
     this.#tables = new PlaneMemory(options.memory);
     const { sad, spd, counters, blocks } = this.#tables;
     const { slab, ops } = this.#arena;
     const engine = openEngine(options.engine, slab, ops.capacity);
     this.#engine = engine;
-    this.#owned = new OwnedSas(sad, engine);
+    this.#owned = new OwnedSas(sad, spd, engine);
     const parts = { sad, spd, counters, owned: this.#owned, engine, ops };
     this.#inbound = new Inbound({ ...parts, worker, workers, block: blocks.workerIn(worker) });
     this.#outbound = new Outbound({ ...parts, ivs: new IvPool(), block: blocks.workerOut(worker) });
-    this.#packets = innerPackets(BATCH, size);
+    this.#toOpen = new InboundBatch(batch, new Uint8Array(0));
+    this.#toSeal = new OutboundBatch(batch);
+    this.#packets = innerPackets(batch, size);
   }
 
   /** Seal a batch; ms that it took. */
@@ -100,7 +104,7 @@ export class EspLoad {
 
   /** Use every SA once, so that its keys are expanded. */
   meetAll(): void {
-    for (let met = 0; met < this.#options.sas; met += BATCH) this.open();
+    for (let met = 0; met < this.#options.sas; met += this.#options.batch) this.open();
   }
 
   /** Throws when a batch, sealed and opened, is not what it was, or when another engine does not open what was sealed. */
@@ -150,8 +154,9 @@ export class EspLoad {
     const batch = this.#toSeal;
     const room = outboundRoom(mostOctets(size));
     const own = this.#tables.blocks.tunnelOwn(0);
-    batch.count = BATCH;
-    for (let n = 0; n < BATCH; n++) {
+    const { length } = this.#packets;
+    batch.count = length;
+    for (let n = 0; n < length; n++) {
       const at = this.#arena.packetAt(n * room);
       const packet = this.#packets[n]!;
       slab.set(packet, at);
@@ -167,11 +172,14 @@ export class EspLoad {
   #carry(): void {
     const { slab } = this.#arena;
     const batch = this.#toOpen;
-    batch.count = BATCH;
-    for (let n = 0; n < BATCH; n++) {
+    const { count } = this.#toSeal;
+    const room = outboundRoom(mostOctets(this.#options.size));
+    batch.count = count;
+    for (let n = 0; n < count; n++) {
       const from = this.#toSeal.sealedAt[n]!;
       const length = this.#toSeal.sealedLength[n]!;
-      const at = this.#arena.inboundAt(n);
+      // More than there are buffers lie in them one behind the other, like those of a train.
+      const at = this.#arena.inboundAt(n % RECEIVED) + Math.floor(n / RECEIVED) * room;
       slab.copyWithin(at, from, from + length);
       batch.at[n] = at;
       batch.length[n] = length;

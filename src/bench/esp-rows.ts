@@ -1,11 +1,11 @@
 /** What `espalier bench esp` is asked for and what it answers: every combination of the options is a row. */
 import type { EngineName } from "../crypto/engine.ts";
 import { SUITES, type Suite, suiteByName } from "../crypto/suites.ts";
+import { BATCH, MAX_BATCH, OUTBOUND_AREA, outboundRoom } from "../dataplane/arena.ts";
 import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW } from "../ipsec/replay.ts";
-
-import { IMIX, type PacketSize } from "./inner-packets.ts";
+import { IMIX, mostOctets, type PacketSize } from "./inner-packets.ts";
 
 export type EspDirection = "seal" | "open";
 
@@ -27,6 +27,8 @@ export interface EspBenchOptions {
   readonly esn?: boolean;
   /** Replay window in packets, 32 to 4096; default 1024. */
   readonly windows?: readonly number[];
+  /** Packets of a batch, 1 to 256, so that it fits a worker's memory; default 64. */
+  readonly batches?: readonly number[];
   /** That are timed, for each row, 0.01 to 600; default 1. */
   readonly seconds?: number;
   /** Measure beside each row, in turns with it, what its cipher does without espalier; default true. */
@@ -43,6 +45,7 @@ export interface EspTask {
   readonly engine: EngineName | "auto";
   readonly esn: boolean;
   readonly window: number;
+  readonly batch: number;
   readonly seconds: number;
 }
 
@@ -58,6 +61,7 @@ export interface EspBenchRow {
   readonly engine: EngineName;
   readonly esn: boolean;
   readonly window: number;
+  readonly batch: number;
   /** Timed: the mean over the workers. */
   readonly seconds: number;
   /** That passed, of all workers. */
@@ -120,26 +124,33 @@ export const espTasks = (options: EspBenchOptions): EspTask[] => {
   const workerCounts = (options.workers ?? [1]).map(whole("workers", 1, MAX_WORKERS));
   const sasCounts = (options.sas ?? [1]).map(whole("sas", 1, MAX_SAS));
   const windows = (options.windows ?? [DEFAULT_WINDOW]).map(whole("window", MIN_WINDOW, MAX_WINDOW));
+  const batches = (options.batches ?? [BATCH]).map(whole("batch", 1, MAX_BATCH));
   const directions = (options.directions ?? ["seal", "open"]).map(directionOf);
   const most = Math.max(...sasCounts) * Math.max(...workerCounts);
   if (most > MAX_SAS) wrong(`${most} SAs are too many: at most ${MAX_SAS}`, "sas counts the SAs of each worker.");
+  const octetsAtOnce = Math.max(...batches) * Math.max(...sizes.map((size) => outboundRoom(mostOctets(size))));
+  if (octetsAtOnce > OUTBOUND_AREA)
+    wrong("batches of so many packets of that size do not fit a worker's memory", "Leave out large sizes or batches.");
   const tasks = suites.flatMap((suite) =>
     engines.flatMap((engine) =>
       sizes.flatMap((size) =>
         workerCounts.flatMap((workers) =>
           sasCounts.flatMap((sas) =>
             windows.flatMap((window) =>
-              directions.map((direction) => ({
-                suite,
-                direction,
-                size,
-                workers,
-                sas,
-                engine,
-                esn,
-                window,
-                seconds,
-              })),
+              batches.flatMap((batch) =>
+                directions.map((direction) => ({
+                  suite,
+                  direction,
+                  size,
+                  workers,
+                  sas,
+                  engine,
+                  esn,
+                  window,
+                  batch,
+                  seconds,
+                })),
+              ),
             ),
           ),
         ),

@@ -4,7 +4,6 @@
  */
 import { readFileSync } from "node:fs";
 import { type Suite, suiteByName } from "../crypto/suites.ts";
-import { BATCH } from "../dataplane/arena.ts";
 import { EspLoad, type EspLoadOptions, type Passed } from "./esp-load.ts";
 import type { EspDirection } from "./esp-rows.ts";
 
@@ -40,6 +39,7 @@ export const TURN = 3;
 const WARM_UP = 150; // ms: V8 needs about 40 before it has compiled the loops; less before what is short anyway
 const STEP = 5; // ms between two looks at the others
 const ALONE = 0.4; // of a turn's time, once more for the engine alone
+const INTERRUPTED = 4; // times as long as the shortest round of a turn
 const REMEMBER = 20; // batches that bring back to the caches what others have had them for
 
 export default function run(init: EspThreadInit): EspTurn[] {
@@ -79,24 +79,36 @@ const measured = (init: EspThreadInit, board: Int32Array): EspTurn[] => {
 };
 
 /** Packets a second. */
-const engineAlone = (load: EspLoad, { direction }: EspThreadInit, ms: number): number => {
-  if (direction === "seal") load.seal();
+const engineAlone = (load: EspLoad, init: EspThreadInit, ms: number): number => {
+  if (init.direction === "seal") load.seal();
   else load.open();
-  const again = direction === "seal" ? () => load.sealAlone() : () => load.openAlone();
+  const again = init.direction === "seal" ? () => load.sealAlone() : () => load.openAlone();
   let spent = 0;
   let batches = 0;
   for (; spent < ms; batches++) spent += again();
-  return (batches * BATCH * 1000) / spent;
+  return (batches * init.batch * 1000) / spent;
 };
 
 const oneTurn = (batch: () => number, passed: () => Passed, ms: number): Omit<EspTurn, "alone"> => {
   const before = passed();
   const cpuBefore = cpuTime();
-  const begin = performance.now();
   let spent = 0;
-  do spent += batch();
-  while (spent < ms);
-  const whole = performance.now() - begin;
+  // Of the rounds, which make packets and then seal or open them, those that nobody interrupted: how long they took in all, and
+  // that which is measured. A turn ends more easily in what a round waits for a processor than anywhere else.
+  let whole = 0;
+  let measured = 0;
+  let shortest = Number.POSITIVE_INFINITY;
+  for (let last = performance.now(); spent < ms; ) {
+    const took = batch();
+    const now = performance.now();
+    const round = now - last;
+    last = now;
+    spent += took;
+    shortest = Math.min(shortest, round);
+    if (round > INTERRUPTED * shortest) continue;
+    whole += round;
+    measured += took;
+  }
   const cpu = cpuTime();
   const after = passed();
   return {
@@ -104,7 +116,7 @@ const oneTurn = (batch: () => number, passed: () => Passed, ms: number): Omit<Es
     drops: after.drops - before.drops,
     spent,
     // Making packets takes processor time at the same rate as what is measured.
-    cpu: cpu === undefined || cpuBefore === undefined ? undefined : (cpu - cpuBefore) * (spent / whole),
+    cpu: cpu === undefined || cpuBefore === undefined ? undefined : (cpu - cpuBefore) * (measured / whole),
   };
 };
 

@@ -6,7 +6,6 @@ import { setTimeout } from "node:timers/promises";
 import { Piscina } from "piscina";
 import type { EngineName } from "../crypto/engine.ts";
 import { selectEngine, suitesDoneBy } from "../crypto/select-engine.ts";
-import { BATCH } from "../dataplane/arena.ts";
 import { EspalierError } from "../errors.ts";
 import { type Ceiling, ceilingOf } from "./ceiling.ts";
 import { countCycles, cyclesUnavailable } from "./cycles.ts";
@@ -86,7 +85,7 @@ interface Beside {
 }
 
 const rowOf = async (task: Task, beside: Beside): Promise<EspBenchRow> => {
-  const { suite, direction, size, workers, sas, engine, esn, window } = task;
+  const { suite, direction, size, workers, sas, engine, esn, window, batch } = task;
   const { ceiling } = beside;
   const cycles = beside.cycles ? countCycles() : undefined;
   const { threads, ceilings } = await inThreads(task, beside).finally(() => ceiling?.close());
@@ -108,11 +107,11 @@ const rowOf = async (task: Task, beside: Beside): Promise<EspBenchRow> => {
   const known = engineAlone.filter((pps) => !Number.isNaN(pps));
   const cpuNsPerPacket = Number.isNaN(cpu) || packets === 0 ? null : cpu / packets;
   return {
-    ...{ suite: suite.name, direction, size, workers, sas, engine, esn, window },
+    ...{ suite: suite.name, direction, size, workers, sas, engine, esn, window, batch },
     seconds: sum(({ spent }) => spent) / workers / 1000,
     packets,
     pps: rate(results),
-    gbps: (rate(results) * meanOctets(size, BATCH) * 8) / 1e9,
+    gbps: (rate(results) * meanOctets(size, batch) * 8) / 1e9,
     cpuNsPerPacket,
     cyclesPerPacket: perNs === undefined || cpuNsPerPacket === null ? null : cpuNsPerPacket * perNs,
     drops: sum((result) => result.drops),
@@ -134,7 +133,7 @@ interface Measured {
 }
 
 const inThreads = async (task: Task, { ceiling, alone }: Beside): Promise<Measured> => {
-  const { suite, direction, size, workers, sas, engine, esn, seconds } = task;
+  const { suite, direction, size, workers, sas, engine, esn, batch, seconds } = task;
   const memory = tablesOf({ ...task, pairs: workers * sas }).shared;
   const board = new SharedArrayBuffer(BOARD_SIZE);
   const pool = new Piscina<EspThreadInit, EspTurn[]>({
@@ -152,6 +151,7 @@ const inThreads = async (task: Task, { ceiling, alone }: Beside): Promise<Measur
     suite: suite.name,
     esn,
     size,
+    batch,
     direction,
     seconds,
     turns: TURNS,

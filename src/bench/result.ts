@@ -14,7 +14,8 @@ import { median } from "./statistics.ts";
 
 export const RESULT_SCHEMA = "espalier-bench-1";
 
-export const BENCH_KINDS = ["esp", "tunnel", "ike", "sad", "spd", "tune"] as const;
+/** Of what is measured; all but `idle`, which is `bench ike --tunnels`, are commands. */
+export const BENCH_KINDS = ["esp", "tunnel", "ike", "idle", "sad", "spd", "tune"] as const;
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
@@ -84,7 +85,7 @@ interface RowShape {
 /** How the rows of each command are read. A field of numbers that is not in `what` is a figure. */
 export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
   esp: {
-    what: ["suite", "direction", "size", "workers", "sas", "engine", "esn", "window"],
+    what: ["suite", "direction", "size", "workers", "sas", "engine", "esn", "window", "batch"],
     metric: "pps",
     unit: "packets/s",
     better: "more",
@@ -98,6 +99,7 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
       "engine",
       "workers",
       "poll",
+      "batch",
       "encap",
       "offloads",
       "goalLossPercent",
@@ -113,9 +115,10 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     unit: "1/s",
     better: "more",
   },
+  idle: { what: ["side", "tunnels", "kex", "livenessSeconds"], metric: "cpuPercent", unit: "%", better: "less" },
   sad: { what: ["work", "sas"], metric: "perSecond", unit: "1/s", better: "more" },
   spd: { what: ["list", "family", "policies"], metric: "lookupsPerSecond", unit: "lookups/s", better: "more" },
-  tune: { what: ["workers", "sas", "poll", "engine"], metric: "score", unit: "Gbit/s", better: "more" },
+  tune: { what: ["workers", "sas", "batch", "poll", "engine"], metric: "score", unit: "Gbit/s", better: "more" },
 };
 
 const isScalar = (value: unknown): value is string | number | boolean | null => scalar.safeParse(value).success;

@@ -104,15 +104,16 @@ const makeTable = (count: number): Table => {
 /** Each does its work `STEPS` times. */
 const worksOf = ({ sad, spis, install, capacity }: Table): (readonly [SadWork, () => number])[] => {
   const words = ringWordsFor(DEFAULT_WINDOW);
-  const rings = new Uint32Array(words * Math.min(STEPS, capacity));
+  const places = Math.min(STEPS, capacity);
+  const newest = words * places; // behind the rings, a word each
+  const rings = new Uint32Array(newest + places);
   const tops = new Float64Array(STEPS);
-  const places = rings.length / words;
   const judge = (place: number, low: number): boolean => {
     const top = tops[place]!;
     const seq = inferSeq(top, DEFAULT_WINDOW, low);
     const at = place * words;
-    if (!isFresh(rings, at, words, DEFAULT_WINDOW, top, seq)) return false;
-    tops[place] = accept(rings, at, words, top, seq);
+    if (!isFresh(rings, newest + place, at, words, DEFAULT_WINDOW, top, seq)) return false;
+    tops[place] = accept(rings, newest + place, at, words, top, seq);
     return true;
   };
   checkWindow(judge);

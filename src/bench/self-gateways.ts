@@ -15,6 +15,8 @@ export interface SelfSettings {
   readonly engine: string;
   readonly encap: "auto" | "force" | "never";
   readonly poll: "sleep" | "spin" | "adaptive";
+  /** Packets that a worker takes at a time, at most. */
+  readonly batch: number;
   /** Pairs of SAs for the tunnel; `auto`: one a worker. */
   readonly sas: number | "auto";
 }
@@ -65,11 +67,12 @@ export const startSelf = async (
 const configuration = (
   side: Side,
   psk: string,
-  { suite, workers, engine, encap, poll, sas }: SelfSettings,
+  { suite, workers, engine, encap, poll, batch, sas }: SelfSettings,
 ): object => ({
   workers,
   engine,
   poll,
+  batch,
   log: { level: "warn" },
   connections: {
     bench: {

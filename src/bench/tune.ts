@@ -1,7 +1,8 @@
 /**
- * `espalier tune`: the number of workers, the pairs of SAs of a tunnel, the poll strategy and the engine that carry the most
- * on this machine, for the suite and the encapsulation of a configuration. Where it may, it measures two gateways in network
- * namespaces with traffic between the hosts behind them; elsewhere the workers' passes in memory.
+ * `espalier tune`: the number of workers, the pairs of SAs of a tunnel, the batch size, the poll strategy and the engine that carry the
+ * most
+ * on this machine, for the suite and the encapsulation of a configuration. Where it may, it measures two gateways in
+ * network namespaces with traffic between the hosts behind them; elsewhere the workers' passes in memory.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -9,6 +10,8 @@ import { join } from "node:path";
 import type { EngineName } from "../crypto/engine.ts";
 import { ENGINE_DRIVERS, selectEngine, suitesDoneBy } from "../crypto/select-engine.ts";
 import { suiteByName } from "../crypto/suites.ts";
+import { DEFAULT_BATCH, MAX_BATCH } from "../dataplane/arena.ts";
+import { POLL_STRATEGIES } from "../dataplane/poll-strategy.ts";
 import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
@@ -17,7 +20,14 @@ import { moveTraffic } from "./iperf.ts";
 import { hasProgram, Processes } from "./processes.ts";
 import { mainProgram, type SelfSettings, startSelf } from "./self-gateways.ts";
 import { Sites } from "./sites.ts";
-import { type Candidate, searchSettings, type TuneOutcome, type TuneSample, type TuneSpace } from "./tune-search.ts";
+import {
+  allCandidates,
+  type Candidate,
+  searchSettings,
+  type TuneOutcome,
+  type TuneSample,
+  type TuneSpace,
+} from "./tune-search.ts";
 import { cpuSeconds } from "./tunnel.ts";
 
 export interface TuneOptions {
@@ -28,6 +38,9 @@ export interface TuneOptions {
   readonly poll?: SelfSettings["poll"];
   readonly engine?: EngineName | "auto";
   readonly sas?: number | "auto";
+  readonly batch?: number;
+  /** Of each setting the values to try, the cheapest first; default: what is likely to be the best. */
+  readonly values?: TuneValues;
   /** Seconds, all in all; 5 to 86400, default 60. */
   readonly budget?: number;
   /** TCP streams; default 4. */
@@ -39,6 +52,15 @@ export interface TuneOptions {
   readonly onProgress?: (share: number, what: string) => void;
 }
 
+/** Lists that are not empty. */
+export interface TuneValues {
+  readonly workers?: readonly number[];
+  readonly sas?: readonly (number | "auto")[];
+  readonly batch?: readonly number[];
+  readonly poll?: readonly NonNullable<TuneOptions["poll"]>[];
+  readonly engine?: readonly EngineName[];
+}
+
 export interface TuneResult extends TuneOutcome {
   readonly by: "tunnel" | "memory";
   /** Why not through a tunnel. */
@@ -48,6 +70,7 @@ export interface TuneResult extends TuneOutcome {
   /** What is to be set. */
   readonly settings: {
     readonly workers: number;
+    readonly batch: number;
     readonly poll?: string;
     readonly engine: string;
     readonly sas?: number | "auto";
@@ -64,13 +87,14 @@ export const tune = async (options: TuneOptions = {}): Promise<TuneResult> => {
   if (!(budget >= 5 && budget <= 86_400))
     throw new EspalierError("ESPALIER_USAGE", `budget: expected 5 to 86400 seconds, not ${budget}`);
   if (suiteByName(suite) === undefined) throw new EspalierError("ESPALIER_USAGE", `no suite is called ${suite}`);
+  checkValues(options.values, suite);
   mainProgram();
   const whyMemory = noTunnel();
   const outcome =
     whyMemory === undefined ? await throughTunnel(suite, budget, options) : await inMemory(suite, budget, options);
   const { best } = outcome;
   const processors = cpus().length;
-  const { workers, poll, engine, sas } = best.candidate;
+  const { workers, batch, poll, engine, sas } = best.candidate;
   return {
     ...outcome,
     by: whyMemory === undefined ? "tunnel" : "memory",
@@ -79,6 +103,7 @@ export const tune = async (options: TuneOptions = {}): Promise<TuneResult> => {
     suite,
     settings: {
       workers: Number(workers),
+      batch: Number(batch),
       // For the other suites of a configuration another engine may be the best.
       engine: (options.engine ?? "auto") === "auto" && engine === chosenFor(suite) ? "auto" : String(engine),
       ...(poll === undefined ? {} : { poll: String(poll) }),
@@ -86,6 +111,33 @@ export const tune = async (options: TuneOptions = {}): Promise<TuneResult> => {
     },
     reasons: reasonsOf(outcome, processors),
   };
+};
+
+const checkValues = (values: TuneValues | undefined, suite: string): void => {
+  const { workers = [], sas = [], batch = [], poll = [], engine = [] } = values ?? {};
+  const wrong = (message: string): never => {
+    throw new EspalierError("ESPALIER_USAGE", message);
+  };
+  const inRange = (name: string, values: readonly (number | "auto")[], most: number): void => {
+    for (const value of values)
+      if (value !== "auto" && !(Number.isInteger(value) && value >= 1 && value <= most))
+        wrong(`${name}: expected whole numbers from 1 to ${most}, not ${value}`);
+  };
+  const among = (name: string, values: readonly string[], all: readonly string[]): void => {
+    for (const value of values) if (!all.includes(value)) wrong(`${name}: expected ${all.join(", ")}, not ${value}`);
+  };
+  for (const [name, list] of Object.entries(values ?? {})) if (list.length === 0) wrong(`${name}: no value to try`);
+  inRange("workers", workers, MAX_WORKERS);
+  inRange("sas", sas, MAX_WORKERS);
+  inRange("batch", batch, MAX_BATCH);
+  among("poll", poll, POLL_STRATEGIES);
+  among(
+    "engine",
+    engine,
+    ENGINE_DRIVERS.map(({ name }) => name),
+  );
+  for (const name of engine)
+    if (!suitesDoneBy(name).some((each) => each.name === suite)) wrong(`the engine ${name} does not do ${suite} here`);
 };
 
 const NEEDED = ["ip", "nsenter", "iperf3"];
@@ -114,25 +166,42 @@ const enginesFor = (suite: string): EngineName[] =>
 /** What `auto` means here. */
 const chosenFor = (suite: string): EngineName => selectEngine("auto", [suiteByName(suite)!]).drivers[0]!.name;
 
-const spaceOf = (
-  suite: string,
-  { workers = 1, poll = "adaptive", engine = "auto", sas = "auto" }: TuneOptions,
-): TuneSpace => {
+/** Packets of a batch that are tried: half and a quarter of what is usual, and all that a worker has room for. */
+const BATCHES = [32, 64, DEFAULT_BATCH, MAX_BATCH];
+
+/** More workers cost the most; then those that wait with open eyes. */
+const DEAREST = ["workers", "poll", "sas", "batch", "engine"];
+
+/** What is tried, and what it begins with: what is configured, where that is among what was asked for. */
+const spaceOf = (suite: string, options: TuneOptions): TuneSpace => {
+  const { workers = 1, batch = DEFAULT_BATCH, poll = "adaptive", engine = "auto", sas = "auto" } = options;
+  const { values: only = {} } = options;
   const engines = enginesFor(suite);
   const first = engine === "auto" ? chosenFor(suite) : engine;
-  const counts = workerCounts(workers);
+  const counts = only.workers ?? workerCounts(workers);
+  const pairs = [...counts].sort((a, b) => a - b).slice(0, -1);
   const values = {
+    engine: only.engine ?? (engines.includes(first) ? engines : [first, ...engines]),
     workers: counts,
-    sas: ["auto", ...new Set([...counts.slice(0, -1), ...(sas === "auto" ? [] : [sas])])],
-    poll: ["sleep", "adaptive", "spin"],
-    engine: engines.includes(first) ? engines : [first, ...engines],
+    sas: only.sas ?? ["auto", ...new Set([...pairs, ...(sas === "auto" ? [] : [sas])])],
+    poll: only.poll ?? ["sleep", "adaptive", "spin"],
+    batch: only.batch ?? [...new Set([...BATCHES, batch])].sort((a, b) => a - b),
   };
-  return {
-    values,
-    start: { workers, sas: sas === "auto" || sas >= workers ? "auto" : sas, poll, engine: first },
-    // As many pairs as workers is what auto means.
-    isPossible: (candidate) => candidate["sas"] === "auto" || Number(candidate["sas"]) < Number(candidate["workers"]),
-  };
+  // As many pairs as workers is what auto means.
+  const isPossible = (candidate: Candidate): boolean =>
+    candidate["sas"] === "auto" || Number(candidate["sas"]) < Number(candidate["workers"]);
+  const configured = { workers, sas: sas === "auto" || sas >= workers ? "auto" : sas, batch, poll, engine: first };
+  const start = Object.fromEntries(
+    Object.entries(values).map(([name, of]) => {
+      const wanted = configured[name as keyof typeof configured];
+      return [name, (of as readonly (string | number)[]).includes(wanted) ? wanted : of[0]!];
+    }),
+  );
+  const space = { values, start, isPossible, dearest: DEAREST };
+  if (isPossible(start)) return space;
+  const [candidate] = allCandidates(space);
+  if (candidate === undefined) throw new EspalierError("ESPALIER_USAGE", "of these settings no two go together");
+  return { ...space, start: candidate };
 };
 
 const throughTunnel = async (suite: string, budget: number, options: TuneOptions): Promise<TuneOutcome> => {
@@ -146,6 +215,7 @@ const throughTunnel = async (suite: string, budget: number, options: TuneOptions
       suite,
       encap,
       workers: Number(candidate["workers"]),
+      batch: Number(candidate["batch"]),
       sas: candidate["sas"] === "auto" ? "auto" : Number(candidate["sas"]),
       engine: String(candidate["engine"]),
       poll: candidate["poll"] as SelfSettings["poll"],
@@ -185,14 +255,16 @@ const MEMORY_SECONDS = 0.3;
 const inMemory = async (suite: string, budget: number, options: TuneOptions): Promise<TuneOutcome> => {
   const { values, start } = spaceOf(suite, options);
   const space: TuneSpace = {
-    values: { workers: values["workers"]!, engine: values["engine"]! },
-    start: { workers: start["workers"]!, engine: start["engine"]! },
+    values: { engine: values["engine"]!, workers: values["workers"]!, batch: values["batch"]! },
+    dearest: ["workers", "batch", "engine"],
+    start: { workers: start["workers"]!, batch: start["batch"]!, engine: start["engine"]! },
   };
-  return searchSettings(space, budgetOf(budget, options), async ({ workers, engine }) => {
+  return searchSettings(space, budgetOf(budget, options), async ({ workers, batch, engine }) => {
     const rows = await benchEsp({
       suites: [suite],
       sizes: [MEMORY_SIZE],
       workers: [Number(workers)],
+      batches: [Number(batch)],
       engines: [engine as EngineName],
       seconds: MEMORY_SECONDS,
       ceiling: false,

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EngineName } from "../crypto/engine.ts";
 import { SUITES, suiteByName } from "../crypto/suites.ts";
+import { DEFAULT_BATCH, MAX_BATCH } from "../dataplane/arena.ts";
 import { POLL_STRATEGIES } from "../dataplane/poll-strategy.ts";
 import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
@@ -52,6 +53,8 @@ export interface TunnelBenchOptions {
   readonly engine?: EngineName | "auto";
   /** How a worker waits; default `adaptive`. */
   readonly poll?: "sleep" | "spin" | "adaptive";
+  /** Packets that a worker takes at a time, at most, 1 to 256; default 128. */
+  readonly batch?: number;
   /** Pairs of SAs of the tunnel; default one a worker. */
   readonly sas?: number | "auto";
   /** ESP in UDP; default `auto`, which is protocol 50 here. */
@@ -96,6 +99,7 @@ export interface TunnelBenchResult {
   /** Gbit/s of parts of the time. */
   readonly samples: readonly number[];
   readonly poll: string | null;
+  readonly batch: number | null;
   readonly suite: string | null;
   readonly engine: string | null;
   readonly workers: number | null;
@@ -164,7 +168,17 @@ const wrong = (message: string, remedy?: string): never => {
 
 const checked = (options: TunnelBenchOptions): Settings => {
   const { peer = "self", streams = 1, seconds = 5, suite = "aes256gcm16", workers = 1, engine = "auto" } = options;
-  const { encap = "auto", offloads = true, poll = "adaptive", sas = "auto", ndr = false, udp, rate, maxLoss } = options;
+  const {
+    encap = "auto",
+    offloads = true,
+    poll = "adaptive",
+    batch = DEFAULT_BATCH,
+    sas = "auto",
+    ndr = false,
+    udp,
+    rate,
+    maxLoss,
+  } = options;
   const inRange = (what: string, value: number, least: number, most: number): void => {
     if (!(value >= least && value <= most && Number.isInteger(value)))
       wrong(`${what}: expected a whole number from ${least} to ${most}, not ${value}`);
@@ -180,6 +194,7 @@ const checked = (options: TunnelBenchOptions): Settings => {
   inRange("streams", streams, 1, 128);
   inRange("seconds", seconds, 1, 3600);
   inRange("workers", workers, 1, MAX_WORKERS);
+  inRange("batch", batch, 1, MAX_BATCH);
   if (udp !== undefined) inRange("udp", udp, 16, INNER_MTU - 28);
   if (rate !== undefined) inRange("rate", rate, 1, 1e9);
   if (maxLoss !== undefined && !(maxLoss >= 0 && maxLoss <= 99))
@@ -195,7 +210,7 @@ const checked = (options: TunnelBenchOptions): Settings => {
     );
   if (suiteByName(suite) === undefined)
     wrong(`no suite is called ${suite}`, `Suites: ${SUITES.map(({ name }) => name).join(", ")}.`);
-  return { peer, streams, seconds, suite, workers, engine, encap, offloads, poll, sas, ndr, udp, rate, maxLoss };
+  return { peer, streams, seconds, suite, workers, engine, encap, offloads, poll, batch, sas, ndr, udp, rate, maxLoss };
 };
 
 /** Programs, and Debian's packages of them. */
@@ -284,6 +299,7 @@ const measure = async (
     engine,
     workers,
     poll: peer === "self" ? settings.poll : null,
+    batch: peer === "self" ? settings.batch : null,
     encap: peer === "self" ? settings.encap : null,
     offloads: offloads ? "on" : "off",
     seconds,

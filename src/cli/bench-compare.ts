@@ -1,7 +1,7 @@
 /** `espalier bench compare`: better, worse or noise. */
 import type { Command } from "commander";
 import pc from "picocolors";
-import { type ComparedRow, type Comparison, compareResults } from "../index.ts";
+import { type ComparedRow, type Comparison, compareResults } from "../bench/compare.ts";
 import { readResult } from "./bench-output.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import type { Terminal } from "./terminal.ts";

@@ -1,16 +1,9 @@
 /** Where the result of an `espalier bench` goes: a table or JSON for now, and a file with everything for later. */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
-import {
-  type BenchKind,
-  type BenchResult,
-  beginResult,
-  describeMachine,
-  EspalierError,
-  type FlatRow,
-  loadAverage,
-  parseResult,
-} from "../index.ts";
+import { describeMachine, loadAverage } from "../bench/machine.ts";
+import { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "../bench/result.ts";
+import { EspalierError } from "../errors.ts";
 import { machineLine } from "./bench-table.ts";
 import { number } from "./option-values.ts";
 import { startProgress } from "./progress.ts";

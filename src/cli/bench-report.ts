@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Command } from "commander";
-import { makeReport } from "../index.ts";
+import { makeReport } from "../bench/report.ts";
 import { readResult } from "./bench-output.ts";
 import type { Terminal } from "./terminal.ts";
 

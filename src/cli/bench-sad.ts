@@ -1,6 +1,7 @@
 /** `espalier bench sad`: what the table of SAs costs. */
 import type { Command } from "commander";
-import { benchSad, loadAverage, type SadBenchRow } from "../index.ts";
+import { loadAverage } from "../bench/machine.ts";
+import { benchSad, type SadBenchRow } from "../bench/sad.ts";
 import { measureRows, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
 import { number, wholes } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";

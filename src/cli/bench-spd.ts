@@ -1,6 +1,7 @@
 /** `espalier bench spd`: what it costs to find the policy of a packet. */
 import type { Command } from "commander";
-import { benchSpd, loadAverage, type SpdBenchRow } from "../index.ts";
+import { loadAverage } from "../bench/machine.ts";
+import { benchSpd, type SpdBenchRow } from "../bench/spd.ts";
 import { measureRows, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
 import { number, wholes, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";

@@ -1,11 +1,13 @@
 /** What was measured, for people. */
 import { availableParallelism } from "node:os";
 import pc from "picocolors";
-import type { EspBenchRow, TunnelBenchResult } from "../index.ts";
+import type { EspBenchRow } from "../bench/esp-rows.ts";
+import type { TunnelBenchResult } from "../bench/tunnel.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import { packets } from "./units.ts";
 
-const ESP_COLUMNS: readonly Column[] = [
+/** `cycles`: perf counted them. */
+const espColumns = (cycles: boolean): readonly Column[] => [
   { title: "suite" },
   { title: "direction" },
   { title: "engine" },
@@ -14,9 +16,11 @@ const ESP_COLUMNS: readonly Column[] = [
   { title: "SAs", right: true },
   { title: "ESN" },
   { title: "window", right: true },
+  { title: "batch", right: true },
   { title: "packets/s", right: true },
   { title: "Gbit/s", right: true },
   { title: "CPU ns/packet", right: true },
+  ...(cycles ? [{ title: "cycles/packet", right: true }] : []),
   { title: "drops", right: true },
   { title: "of the engine", right: true },
   { title: "of the ceiling", right: true },
@@ -25,6 +29,7 @@ const ESP_COLUMNS: readonly Column[] = [
 /** Text without a final newline. */
 export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readonly colour: boolean }): string => {
   const paint = pc.createColors(colour);
+  const cycles = rows.some(({ cyclesPerPacket }) => cyclesPerPacket !== null);
   const cells = rows.map((row) => [
     row.suite,
     row.direction,
@@ -34,15 +39,17 @@ export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readon
     `${row.sas}`,
     row.esn ? "yes" : "no",
     `${row.window}`,
+    `${row.batch}`,
     packets(row.pps),
     row.gbps.toFixed(2),
     row.cpuNsPerPacket === null ? "-" : row.cpuNsPerPacket.toFixed(0),
+    ...(cycles ? [row.cyclesPerPacket === null ? "-" : row.cyclesPerPacket.toFixed(0)] : []),
     row.drops === 0 ? "0" : paint.red(packets(row.drops)),
     row.engineShare === null ? "-" : `${(row.engineShare * 100).toFixed(0)} %`,
     row.share === null ? "-" : `${(row.share * 100).toFixed(0)} % of ${packets(row.ceilingPps ?? 0)}`,
   ]);
   const names = [...new Set(rows.flatMap(({ ceiling }) => (ceiling === null ? [] : [ceiling])))];
-  const table = plainTable(ESP_COLUMNS, cells, { colour });
+  const table = plainTable(espColumns(cycles), cells, { colour });
   return names.length === 0 ? table : `${table}\n\nthe ceiling: ${names.join("; ")}`;
 };
 

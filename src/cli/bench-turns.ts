@@ -1,7 +1,8 @@
 /** `espalier bench turns`: two builds in turns, and whether they differ. */
 import { writeFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
-import { compareResults, measureInTurns } from "../index.ts";
+import { compareResults } from "../bench/compare.ts";
+import { measureInTurns } from "../bench/turns.ts";
 import { comparisonText } from "./bench-compare.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";

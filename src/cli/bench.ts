@@ -1,19 +1,17 @@
 /** `espalier bench`: what ESP costs on this machine, in memory or through a tunnel between two gateways; what IKE costs. */
 import { type Command, InvalidArgumentError } from "commander";
+import { benchEsp } from "../bench/esp.ts";
+import type { EspBenchOptions, EspDirection } from "../bench/esp-rows.ts";
+import { IMIX, type PacketSize } from "../bench/inner-packets.ts";
+import { loadAverage } from "../bench/machine.ts";
 import {
-  benchEsp,
   benchTunnel,
-  type EngineName,
-  type EspBenchOptions,
-  type EspDirection,
-  IMIX,
-  loadAverage,
-  type PacketSize,
   peerUnavailable,
   type TunnelBenchOptions,
   type TunnelBenchResult,
   type TunnelPeer,
-} from "../index.ts";
+} from "../bench/tunnel.ts";
+import type { EngineName } from "../crypto/engine.ts";
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
 import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
@@ -35,6 +33,7 @@ interface EspOptions extends OutputOptions {
   readonly engine?: readonly EngineName[];
   readonly esn?: boolean;
   readonly window?: readonly number[];
+  readonly batch?: readonly number[];
   readonly seconds?: number;
   readonly ceiling?: boolean;
   readonly json?: boolean;
@@ -69,6 +68,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
     .option("--engine <list>", "auto, ipsec-mb, openssl, node, noble (auto)", words)
     .option("--esn", "extended sequence numbers")
     .option("--window <list>", "replay window in packets, 32 to 4096 (1024)", wholes)
+    .option("--batch <list>", "packets that are sealed or opened at a time, 1 to 256 (64)", wholes)
     .option("--seconds <number>", "that are timed for each row (1)", number)
     .option("--no-ceiling", "measure nothing beside the rows")
     .option("--json", "an array of rows as JSON")
@@ -101,6 +101,7 @@ const espOptions = (given: EspOptions): EspBenchOptions => ({
   ...(given.engine === undefined ? {} : { engines: given.engine }),
   ...(given.esn === undefined ? {} : { esn: given.esn }),
   ...(given.window === undefined ? {} : { windows: given.window }),
+  ...(given.batch === undefined ? {} : { batches: given.batch }),
   ...(given.seconds === undefined ? {} : { seconds: given.seconds }),
   ...(given.ceiling === undefined ? {} : { ceiling: given.ceiling }),
 });
@@ -130,6 +131,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
     .option("--encap <when>", "ESP in UDP: auto, force, never (auto)")
     .option("--offloads <on|off>", "segmentation offloads of the virtual links (on)", onOff)
     .option("--poll <how>", "how workers wait: sleep, spin, adaptive (adaptive)")
+    .option("--batch <number>", "packets that a worker takes at a time, at most, 1 to 256 (128)", number)
     .option("--sas <number>", "pairs of SAs of the tunnel (one a worker)", number)
     .option(
       "--peer <list>",

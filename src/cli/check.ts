@@ -1,6 +1,8 @@
 /** `espalier check`: what a configuration would run, or all that is wrong with it. */
 import type { Command } from "commander";
-import { describeConfig, describeEngines, loadConfig } from "../index.ts";
+import { describeConfig } from "../config/describe.ts";
+import { loadConfig } from "../config/load.ts";
+import { describeEngines } from "../gateway/engines.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const addCheck = (program: Command, terminal: Terminal): void => {

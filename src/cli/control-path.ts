@@ -1,5 +1,5 @@
 /** Which control socket a command talks to. */
-import { DEFAULT_CONTROL, loadConfig } from "../index.ts";
+import { DEFAULT_CONTROL } from "../config/config.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface ControlOptions {
@@ -10,8 +10,8 @@ export interface ControlOptions {
 }
 
 /** `--control`, else that of the configuration, else ESPALIER_CONTROL, else the default. */
-export const controlPath = ({ control, config }: ControlOptions, { environment }: Terminal): string => {
+export const controlPath = async ({ control, config }: ControlOptions, { environment }: Terminal): Promise<string> => {
   if (control !== undefined) return control;
-  if (config !== undefined) return loadConfig(config).control;
+  if (config !== undefined) return (await import("../config/load.ts")).loadConfig(config).control;
   return environment.ESPALIER_CONTROL || DEFAULT_CONTROL;
 };

@@ -1,6 +1,9 @@
 /** `espalier run`: a gateway in the foreground, until a signal ends it. */
 import type { Command } from "commander";
-import { createGateway, createLog, formatComplaint, loadConfig } from "../index.ts";
+import { formatComplaint } from "../config/config-error.ts";
+import { loadConfig } from "../config/load.ts";
+import { createLog } from "../control/log.ts";
+import { createGateway } from "../gateway.ts";
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 

@@ -8,7 +8,7 @@ import type {
   InterfaceReport,
   Traffic,
   WorkerReport,
-} from "../index.ts";
+} from "../control/status.ts";
 import { plainTable } from "./plain-table.ts";
 import { octets, packets, span } from "./units.ts";
 

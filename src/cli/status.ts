@@ -1,7 +1,7 @@
 /** `espalier status`: the tunnels of a running gateway, as a table or as JSON. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
-import { callControl } from "../index.ts";
+import { callControl } from "../control/client.ts";
 import { type ControlOptions, controlPath } from "./control-path.ts";
 import { statusTable } from "./status-table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -22,7 +22,7 @@ export const addStatus = (program: Command, terminal: Terminal): void => {
     .option("--watch [seconds]", "again every so many seconds, until interrupted (2)", seconds)
     .action(async (_: unknown, command: Command) => {
       const options = command.optsWithGlobals<StatusOptions>();
-      const path = controlPath(options, terminal);
+      const path = await controlPath(options, terminal);
       const show = async (before: string): Promise<void> => {
         const status = await callControl(path, "status", {});
         // One object a line when watched, so that a reader can tell them apart.

@@ -1,5 +1,6 @@
 /** Where a command writes, and how it ends. Tests give their own. */
-import { ConfigError, type ErrorCode, EspalierError, formatComplaint } from "../index.ts";
+import { ConfigError, formatComplaint } from "../config/config-error.ts";
+import { type ErrorCode, EspalierError } from "../errors.ts";
 
 export interface Terminal {
   out(text: string): void;

@@ -1,6 +1,6 @@
 /** `espalier terminate NAME`. */
 import type { Command } from "commander";
-import { callControl } from "../index.ts";
+import { callControl } from "../control/client.ts";
 import { type ControlOptions, controlPath } from "./control-path.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -11,7 +11,7 @@ export const addTerminate = (program: Command, terminal: Terminal): void => {
     .argument("<name>", "connection")
     .option("-c, --config <file>", "configuration file of the gateway: where its control socket is")
     .action(async (name: string, _: unknown, command: Command) => {
-      await callControl(controlPath(command.optsWithGlobals<ControlOptions>(), terminal), "terminate", { name });
+      await callControl(await controlPath(command.optsWithGlobals<ControlOptions>(), terminal), "terminate", { name });
       terminal.out(`${name}: closing\n`);
     });
 };

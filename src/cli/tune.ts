@@ -2,22 +2,24 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import pc from "picocolors";
-import {
-  applySettings,
-  describeMachine,
-  loadConfig,
-  SUITES,
-  type TuneOptions,
-  type TuneResult,
-  tune,
-} from "../index.ts";
+import { describeMachine } from "../bench/machine.ts";
+import { type TuneOptions, type TuneResult, tune } from "../bench/tune.ts";
+import { applySettings } from "../config/apply-settings.ts";
+import { loadConfig } from "../config/load.ts";
+import { SUITES } from "../crypto/suites.ts";
 import { measureRuns } from "./bench-output.ts";
+import { wholes, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface Given {
   readonly config?: string;
+  readonly workers?: readonly number[];
+  readonly sas?: readonly (number | "auto")[];
+  readonly batch?: readonly number[];
+  readonly poll?: readonly string[];
+  readonly engine?: readonly string[];
   readonly budget: number;
   readonly streams: number;
   readonly apply?: boolean;
@@ -29,10 +31,17 @@ interface Given {
 export const addTune = (program: Command, terminal: Terminal): void => {
   program
     .command("tune")
-    .description("find the workers, SAs, poll strategy and engine that carry the most on this machine; best as root")
+    .description(
+      "find the workers, SAs, batch size, poll strategy and engine that carry the most on this machine; best as root",
+    )
     .option("-c, --config <file>", "configuration file: its suite and encapsulation, and where to begin")
     .option("--budget <time>", "seconds, or 5m: when it must be done", seconds, 60)
     .option("--streams <number>", "of TCP", Number, 4)
+    .option("--workers <list>", "try these numbers of workers alone (to twice the processors)", wholes)
+    .option("--sas <list>", "the same of pairs of SAs of a tunnel, and auto", pairs)
+    .option("--batch <list>", "of batch sizes (32, 64, 128, 256)", wholes)
+    .option("--poll <list>", "of poll strategies (all)", words)
+    .option("--engine <list>", "of engines (all that work)", words)
     .option("--exhaustive", "measure every combination, as far as the time allows")
     .option("--apply", "write the settings into the configuration file; its comments stay")
     .option("--out <file>", "keep everything for `bench report`")
@@ -44,17 +53,23 @@ export const addTune = (program: Command, terminal: Terminal): void => {
       process.once("SIGINT", stop);
       const progress = startProgress(terminal, given.json === true);
       let result: TuneResult | undefined;
-      const { budget, streams } = given;
+      const notes: string[] = [];
+      const { budget, streams, workers, sas, batch, poll, engine } = given;
+      const values = Object.fromEntries(
+        Object.entries({ workers, sas, batch, poll, engine }).filter(([, list]) => list !== undefined),
+      );
       const exhaustive = given.exhaustive === true;
       try {
-        const settings = { ...configured, budget, streams, exhaustive };
+        const settings = { ...configured, values, budget, streams, exhaustive };
         await measureRuns(
           "tune",
           { ...settings, runs: 1, ...(given.out === undefined ? {} : { out: given.out }) },
           async () => {
             result = await tune({ ...settings, signal: abort.signal, onProgress: progress.at });
+            notes.push(...notesOf(result));
             return rowsOf(result);
           },
+          notes,
         );
       } finally {
         progress.end();
@@ -72,16 +87,20 @@ const seconds = (text: string): number => {
   return Number(value) * (unit === "h" ? 3600 : unit === "m" ? 60 : 1);
 };
 
+const pairs = (text: string): (number | "auto")[] =>
+  words(text).flatMap((word): (number | "auto")[] => (word === "auto" ? [word] : wholes(word)));
+
 /** What of a configuration is tuned for: its first child. */
 const fromConfig = (file: string | undefined): TuneOptions => {
   if (file === undefined) return {};
-  const { workers, poll, engine, connections } = loadConfig(file);
+  const { workers, poll, batch, engine, connections } = loadConfig(file);
   const [connection] = connections;
   const [child] = connection?.children ?? [];
   const suite = child === undefined ? undefined : suiteOf(child.proposals[0] ?? "");
   return {
     workers,
     poll,
+    batch,
     engine,
     ...(connection === undefined ? {} : { encap: connection.encap }),
     ...(child === undefined ? {} : { sas: child.sas }),
@@ -95,13 +114,28 @@ const suiteOf = (proposal: string): { readonly name: string } | undefined =>
 
 /** Measured settings as rows of a result. */
 const rowsOf = ({ measured }: TuneResult) =>
-  measured.map(({ candidate, score, samples, isFinalist }) => ({
+  measured.map(({ candidate, score, scores, samples, isFinalist }) => ({
     ...candidate,
     finalist: isFinalist ? 1 : 0,
     score,
     gbps: middle(samples.map(({ gbps }) => gbps)),
-    samples: samples.map(({ gbps }) => gbps),
+    lostShare: middle(samples.map(({ lostShare }) => lostShare)),
+    lateShare: middle(samples.map(({ lateShare }) => lateShare)),
+    cores: middle(samples.map(({ cores }) => cores)),
+    samples: scores,
   }));
+
+/** What of a result is not in its rows. */
+const notesOf = ({ suite, by, whyMemory, ended, noise }: TuneResult): string[] => [
+  `${suite}, ${by === "tunnel" ? "through a tunnel" : `in memory: ${whyMemory}`}; ${END[ended]}`,
+  `samples of the same settings differ by ${(noise * 100).toFixed(1)} %`,
+];
+
+const END: Readonly<Record<TuneResult["ended"], string>> = {
+  all: "all was measured",
+  budget: "the time was over before all was measured; a longer --budget knows more",
+  stopped: "stopped before all was measured",
+};
 
 const middle = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
@@ -115,7 +149,7 @@ export const tuneText = (result: TuneResult, { colour }: { readonly colour: bool
   const names = Object.keys(best.candidate);
   const known = measured.some(({ samples }) => samples.length > 1);
   const columns: Column[] = [
-    ...names.map((title) => ({ title, right: title === "workers" || title === "sas" })),
+    ...names.map((title) => ({ title, right: ["workers", "sas", "batch"].includes(title) })),
     { title: "times", right: true },
     { title: "Gbit/s", right: true },
     { title: "from - to", right: true },
@@ -140,16 +174,11 @@ export const tuneText = (result: TuneResult, { colour }: { readonly colour: bool
     ];
   });
   const what = by === "tunnel" ? "two gateways, TCP between the hosts behind them" : `in memory alone: ${whyMemory}`;
-  const end = {
-    all: "all was measured",
-    budget: "the time was over before all was measured; a longer --budget knows more",
-    stopped: "stopped before all was measured",
-  }[ended];
   return [
     plainTable(columns, cells, { colour }),
     "",
     `${suite}, ${what}. The score is Gbit/s, less ten times the share sent again and five times the share that came late.`,
-    `${end}; ${known ? `what differs by less than ${(noise * 100).toFixed(0)} % is noise` : "how much samples differ is not known"}.`,
+    `${END[ended]}; ${known ? `what differs by less than ${(noise * 100).toFixed(0)} % is noise` : "how much samples differ is not known"}.`,
     ...reasons.map((reason) => `- ${reason}`),
     "",
     paint.bold("Settings:"),

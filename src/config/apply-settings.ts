@@ -8,6 +8,7 @@ import { EspalierError } from "../errors.ts";
 export interface AppliedSettings {
   readonly workers?: number;
   readonly poll?: string;
+  readonly batch?: number;
   readonly engine?: string;
   /** Pairs of SAs, for every child of every connection. */
   readonly sas?: number | "auto";

@@ -8,6 +8,8 @@ import type { DfPolicy } from "../ipsec/outer-header.ts";
 import type { TfcPadding } from "../ipsec/tfc.ts";
 import type { Secret } from "./secret.ts";
 
+export const DEFAULT_CONTROL = "/run/espalier/control.sock";
+
 export interface Config {
   /** Where it was read from; `psk_file` is relative to its folder. */
   readonly file: string;
@@ -17,6 +19,8 @@ export interface Config {
   readonly affinity: readonly number[];
   /** How workers wait for packets. */
   readonly poll: "sleep" | "spin" | "adaptive";
+  /** Packets that a worker takes at a time, at most, 1..256. */
+  readonly batch: number;
   readonly engine: EngineName | "auto";
   /** Path of the control socket. */
   readonly control: string;
@@ -47,6 +51,8 @@ export interface IkeSettings {
   readonly halfOpenTimeout: number;
   readonly decryptFailures: number;
   readonly rekeyRate: number;
+  /** 1..50. */
+  readonly queueLimit: number;
 }
 
 export interface Psk {
@@ -114,7 +120,7 @@ export interface Connection {
 export interface LivenessSettings {
   /** Silence after which the peer is asked, or with `periodic` time after which it is anyway, ms. */
   readonly interval: number;
-  readonly mode: "on-demand" | "periodic";
+  readonly mode: "silence" | "on-demand" | "periodic";
   /** How soon it is asked again, ms; undefined: as for every request. */
   readonly retry: number | undefined;
 }
@@ -145,6 +151,8 @@ export interface Child {
   readonly dummies: number | undefined;
   /** The peer is asked for no padding. */
   readonly refuseTfc: boolean;
+  /** ICMP errors pass when what they quote came by these SAs. */
+  readonly icmpErrors: boolean;
   /** Pairs of SAs with these selectors; auto: one a worker. */
   readonly sas: number | "auto";
   readonly mode: "tunnel" | "transport";

@@ -3,8 +3,8 @@
 import type { DscpPolicy } from "../ipsec/dscp.ts";
 import type { TfcPadding } from "../ipsec/tfc.ts";
 import type { Child, Config, Connection, InterfaceSettings, SharedInterface } from "./config.ts";
+import { formatComplaint } from "./config-error.ts";
 import { formatDuration } from "./duration.ts";
-import { formatComplaint } from "./load.ts";
 
 /** Lines without colours, the last one without a newline. */
 export const describeConfig = (config: Config): string => {
@@ -95,6 +95,7 @@ const describeChild = ({
   tfc,
   dummies,
   refuseTfc,
+  icmpErrors,
   sas,
   mode,
   start,
@@ -109,6 +110,7 @@ const describeChild = ({
     : [`    manual keys for ${manual.suite}, SPIs ${hex(manual.in.spi)} to us and ${hex(manual.out.spi)} to the peer`]),
   `    ESN ${esn}, replay window ${replayWindow === 0 ? "off" : replayWindow}, DSCP ${describeDscp(dscp)}, ECN ${ecn}, DF ${df}`,
   `    fragmented ${fragment} sealing, ${describeTfc(tfc)}${describeDummies(dummies)}${refuseTfc ? ", the peer is to pad none" : ""}`,
+  ...(icmpErrors ? [] : ["    ICMP errors only within the selectors"]),
   `    pairs of SAs ${sas === "auto" ? "as many as workers" : sas}`,
   ...(typeof made === "string" ? [`    shares interface ${made}`] : describeDevice(made).map((line) => `    ${line}`)),
 ];

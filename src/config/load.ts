@@ -7,15 +7,8 @@ import { dirname, resolve } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { adviceOn } from "./advice.ts";
 import { type Fault, faultsOf, locate, without } from "./complaints.ts";
-import type {
-  Child,
-  Complaint,
-  Config,
-  Connection,
-  IkeSettings,
-  InterfaceSettings,
-  KeyringSettings,
-} from "./config.ts";
+import type { Child, Config, Connection, IkeSettings, InterfaceSettings, KeyringSettings } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import { exposure, type FoundKeyring, type FoundKeys, findKeyrings, findKeys, strengthOf } from "./keys.ts";
 import { isManual } from "./manual.ts";
 import { sharedOf } from "./policies.ts";
@@ -30,24 +23,6 @@ import {
   settings,
 } from "./schema.ts";
 import { readSource } from "./source.ts";
-
-/** A configuration file that cannot be used, with what is wrong where. */
-export class ConfigError extends EspalierError {
-  override readonly name = "ConfigError";
-  readonly file: string;
-  /** Sorted by line; never empty. */
-  readonly complaints: readonly Complaint[];
-
-  constructor(file: string, complaints: readonly Complaint[]) {
-    super("ESPALIER_CONFIG", complaints.map((complaint) => formatComplaint(file, complaint)).join("\n"));
-    this.file = file;
-    this.complaints = complaints;
-  }
-}
-
-/** `file:line: path: message`. */
-export const formatComplaint = (file: string, { line, path, message }: Complaint): string =>
-  `${file}:${line}: ${path === "" ? "" : `${path}: `}${message}`;
 
 /** Octets of a configuration file; a longer one is hardly the right file. */
 const LONGEST = 16 * 1024 * 1024;
@@ -96,6 +71,7 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
     workers: read.workers,
     affinity: read.affinity,
     poll: read.poll,
+    batch: read.batch,
     engine: read.engine,
     control: resolve(dirname(file), read.control),
     log: read.log,
@@ -120,6 +96,7 @@ const ikeOf = ({ half_open, ...ike }: Settings["ike"]): IkeSettings => ({
   halfOpenTimeout: half_open.timeout,
   decryptFailures: ike.decrypt_failures,
   rekeyRate: ike.rekey_rate,
+  queueLimit: ike.queue,
 });
 
 const readText = (path: string): string => {
@@ -208,6 +185,7 @@ const childOf = (
     lifepackets,
     dummies,
     refuse_tfc,
+    icmp_errors,
     manual,
     interface: made,
     shares,
@@ -221,6 +199,7 @@ const childOf = (
   lifepackets: lifepackets.count,
   dummies: dummies.every,
   refuseTfc: refuse_tfc,
+  icmpErrors: icmp_errors,
   replayWindow: Math.ceil(replay_window / 32) * 32,
   interface: shares ?? interfaceOf(made),
   manual: manualOf(manual),

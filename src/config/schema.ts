@@ -3,13 +3,13 @@
  * the rules, so that a file with many mistakes is told all of them at once.
  */
 import { z } from "zod";
-import { suiteByName } from "../crypto/suites.ts";
+import { type Suite, suiteByName } from "../crypto/suites.ts";
 import { parseIdentity } from "../ike/identity.ts";
 import { MOST_ENTRIES } from "../ike/keyring.ts";
 import { parsePeerId } from "../ike/peer-id.ts";
 import { parseEspProposal, parseIkeProposal } from "../ike/proposal.ts";
 import { MAX_SELECTORS, parseSelector } from "../ipsec/selector.ts";
-import { LOG_LEVELS } from "./config.ts";
+import { DEFAULT_CONTROL, LOG_LEVELS } from "./config.ts";
 import {
   address,
   autoOr,
@@ -45,8 +45,6 @@ import {
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
 const DAY = 24 * HOUR;
-
-export const DEFAULT_CONTROL = "/run/espalier/control.sock";
 
 /** AEAD first (RFC 8247 §2.1); each line holds AEAD or not, never both (RFC 7296 §3.3). No SHA-1 unless asked for. */
 export const DEFAULT_IKE_PROPOSALS: readonly string[] = [
@@ -146,8 +144,15 @@ const manualSa = (which: string) =>
   });
 
 /** SAs that nobody negotiates (RFC 4301 §4.5.1). */
+/** What is refused in a proposal is refused here for the same reason. */
+const readSuite = (text: string): Suite | undefined => {
+  const suite = suiteByName(text);
+  if (suite === undefined) parseEspProposal(text, "no");
+  return suite;
+};
+
 const manualSettings = z.strictObject({
-  suite: parsed("an ESP suite such as aes256gcm16 or aes128-sha256", "Required. Of both SAs.", suiteByName).optional(),
+  suite: parsed("an ESP suite such as aes256gcm16 or aes128-sha256", "Required. Of both SAs.", readSuite).optional(),
   in: manualSa("to us").prefault({}),
   out: manualSa("to the peer").prefault({}),
 });
@@ -191,6 +196,9 @@ export const childSettings = z.strictObject({
   ).prefault("none"),
   dummies: durationOrOff("One dummy packet (RFC 4303 §2.6) is sent in each such time.", 40, HOUR).prefault("off"),
   refuse_tfc: yesNo("The peer is asked to pad no packets (ESP_TFC_PADDING_NOT_SUPPORTED).").prefault(false),
+  icmp_errors: yesNo(
+    "ICMP errors about packets of the child pass its SAs, from whatever router (RFC 4301 §6.2); no: only those that selectors hold.",
+  ).prefault(true),
   sas: autoOr(
     "Pairs of SAs with these selectors, each carried by a worker of its own (RFC 9611), if the peer agrees; auto: one a worker.",
     1,
@@ -254,13 +262,13 @@ export const connectionSettings = z.strictObject({
   lifetime: duration("Time until the IKE SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("24h"),
   liveness: durationOrOff(
     "Silence after which the peer is asked whether it lives (RFC 7296 §2.4).",
-    SECOND,
+    10 * SECOND,
     HOUR,
   ).prefault("30s"),
-  liveness_mode: oneOf("on-demand: only a silent peer is asked; periodic: whatever comes from it.", [
-    "on-demand",
-    "periodic",
-  ]).prefault("on-demand"),
+  liveness_mode: oneOf(
+    "silence: a silent peer is asked; on-demand: one that we have sent packets to meanwhile; periodic: whatever comes from it.",
+    ["silence", "on-demand", "periodic"],
+  ).prefault("silence"),
   liveness_retry: autoOrDuration(
     "How soon the question is asked again, five times in all; auto: like every request.",
     2 * SECOND,
@@ -306,6 +314,7 @@ export const settings = z.strictObject({
     "How a worker waits for packets: sleep until the kernel wakes it; spin: never sleep; adaptive: spin for a moment after work, then sleep.",
     ["sleep", "spin", "adaptive"],
   ).prefault("adaptive"),
+  batch: whole("Packets that a worker takes at a time, at most: many cost less, few wait less.", 1, 256).prefault(128),
   engine: oneOf("Where the ciphers come from; auto: the fastest that works.", [
     "auto",
     "ipsec-mb",
@@ -356,6 +365,11 @@ export const settings = z.strictObject({
       rekey_rate: whole("Rekeys a second that one peer may ask for; more are told TEMPORARY_FAILURE.", 1, 50).prefault(
         5,
       ),
+      queue: whole(
+        "Requests of ours that may wait for their turn on one IKE SA, where one is on its way; more are put off.",
+        1,
+        50,
+      ).prefault(20),
     })
     .prefault({}),
   mark: offOrWhole(

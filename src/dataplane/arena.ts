@@ -7,12 +7,13 @@ import { OP_SCRATCH, Ops } from "../crypto/engine.ts";
 import { Memory } from "../linux/memory.ts";
 import { type SlabSum, scalarSum, summedSlab } from "./slab-sum.ts";
 
-/** Packets of one batch. */
+/** Packets of one batch outside of workers. */
 export const BATCH = 64;
-/** Packets of one batch on a worker's way out: two super-packets of usual size. */
-export const OUTBOUND_BATCH = 128;
-/** Packets of one batch on their way in: the longest train of datagrams (UDP_MAX_SEGMENTS) is not divided. */
-export const INBOUND_BATCH = 128;
+/** Packets of one batch of a worker, unless it is told otherwise: two super-packets of usual size, or the longest train of
+ * datagrams (UDP_MAX_SEGMENTS), which is not divided then. */
+export const DEFAULT_BATCH = 128;
+/** The most of them that a worker has room for. */
+export const MAX_BATCH = 256;
 /** Datagrams, or trains of them, received in one call. */
 export const RECEIVED = 64;
 /** Octets before a received or read packet: ESP header and IV are 24 at most, the rest is for IP and virtio headers. */
@@ -69,12 +70,12 @@ export class Arena {
     this.#made = this.parkAt + PARK;
     this.#slots = this.#made + MADE_AREA;
     const scratchAt = this.#slots + slots * SLOT_STRIDE;
-    const size = scratchAt + INBOUND_BATCH * OP_SCRATCH;
+    const size = scratchAt + MAX_BATCH * OP_SCRATCH;
     const summed = vectors ? summedSlab(size) : undefined;
     this.memory = summed === undefined ? Memory.allocate(size) : new Memory(summed.slab);
     this.slab = this.memory.bytes;
     this.sum = summed?.sum ?? scalarSum(this.slab);
-    this.ops = new Ops(this.slab, scratchAt, INBOUND_BATCH);
+    this.ops = new Ops(this.slab, scratchAt, MAX_BATCH);
   }
 
   /** First octet after the headroom of inbound buffer `i`. */

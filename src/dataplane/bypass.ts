@@ -8,7 +8,7 @@ import { ERRNO } from "../linux/errno.ts";
 import type { Memory } from "../linux/memory.ts";
 import { MsgBatch } from "../linux/msg-batch.ts";
 import { AF_INET, AF_INET6 } from "../linux/sockaddr.ts";
-import { OUTBOUND_BATCH } from "./arena.ts";
+import { MAX_BATCH } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 import { verdictOf } from "./sender.ts";
@@ -21,12 +21,12 @@ export class Bypass {
   readonly #tables: PlaneMemory;
   readonly #messages: MsgBatch;
   /** By message: its packet in the batch. */
-  readonly #packet = new Int32Array(OUTBOUND_BATCH);
+  readonly #packet = new Int32Array(MAX_BATCH);
 
   constructor(slab: Memory, tables: PlaneMemory) {
     this.#slab = slab;
     this.#tables = tables;
-    this.#messages = new MsgBatch({ slab, capacity: OUTBOUND_BATCH });
+    this.#messages = new MsgBatch({ slab, capacity: MAX_BATCH });
   }
 
   /** Send what bypasses; a packet that cannot be sent gets the reason as its verdict. */

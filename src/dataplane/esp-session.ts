@@ -119,7 +119,7 @@ export class EspSession {
     const engine = openEngineFor(suite, options.engine ?? "auto", slab, ops.capacity);
     this.engine = engine.name;
     this.#closeEngine = () => engine.close();
-    this.#owned = new OwnedSas(this.#sad, engine);
+    this.#owned = new OwnedSas(this.#sad, this.#spd, engine);
     const parts = { sad: this.#sad, spd: this.#spd, counters: this.#counters, owned: this.#owned, engine, ops };
     this.#inbound = new Inbound({ ...parts, worker: 0, workers: 1, block: ALL });
     this.#outbound = new Outbound({ ...parts, ivs: new IvPool(), block: ALL });

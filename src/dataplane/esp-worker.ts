@@ -14,7 +14,7 @@ import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
-import { type Arena, INBOUND_BATCH, MAX_PACKET, OUTBOUND_BATCH } from "./arena.ts";
+import { type Arena, MAX_PACKET } from "./arena.ts";
 import { Bypass } from "./bypass.ts";
 import { Dummies } from "./dummies.ts";
 import { Fitting } from "./fitting.ts";
@@ -48,6 +48,8 @@ export interface WorkerInit {
   readonly wakeFds: readonly number[];
   /** How it waits for work. */
   readonly poll: PollStrategyName;
+  /** Packets that it takes at a time, at most, 1 to MAX_BATCH. */
+  readonly batch: number;
 }
 
 /** What a watched descriptor is. */
@@ -96,29 +98,29 @@ export class EspWorker {
   #fresh = true;
 
   /** `tools`: this thread's. The caller closes them, after this. */
-  constructor({ worker, memory, wakeFds, poll }: WorkerInit, { arena, engine, ring }: WorkerTools) {
+  constructor({ worker, memory, wakeFds, poll, batch }: WorkerInit, { arena, engine, ring }: WorkerTools) {
     const workers = wakeFds.length;
     this.#worker = worker;
     this.#workers = workers;
     this.#wakeFd = wakeFds[worker]!;
     this.#strategy = new PollStrategy(poll);
     this.#tables = new PlaneMemory(memory, worker);
-    const { sad, spd, counters, blocks } = this.#tables;
+    const { sad, spd, counters, blocks, tunnels } = this.#tables;
     const tunIo = typeof ring === "number" ? undefined : ring;
     this.#tables.board.setTunIo(worker, typeof ring === "number" ? ring : TUN_IO_URING);
     this.#arena = arena;
     const { slab, ops } = arena;
-    this.#owned = new OwnedSas(sad, engine);
+    this.#owned = new OwnedSas(sad, spd, engine);
     const shared = { sad, spd, counters, owned: this.#owned, engine, ops };
-    this.#inbound = new Inbound(Object.assign({ worker, workers, block: blocks.workerIn(worker) }, shared));
+    this.#inbound = new Inbound(Object.assign({ worker, workers, tunnels, block: blocks.workerIn(worker) }, shared));
     const out = Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared);
     this.#outbound = new Outbound(out);
     this.#dummies = new Dummies(this.#tables, out);
 
     const packetMemory = this.#arena.memory;
-    this.#receiver = new Receiver(this.#arena);
-    this.#received = new InboundBatch(INBOUND_BATCH, this.#receiver.sources);
-    this.#read = new OutboundBatch(OUTBOUND_BATCH);
+    this.#receiver = new Receiver(this.#arena, batch);
+    this.#received = new InboundBatch(batch, this.#receiver.sources);
+    this.#read = new OutboundBatch(batch);
     this.#tunReader = new TunReader(arena, this.#tables, tunIo);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
     this.#tunWriter = new TunWriter(packetMemory, this.#tables, worker, arena.sum, tunIo);
@@ -128,9 +130,10 @@ export class EspWorker {
     this.#outboundPolicy = new OutboundPolicy(slab, this.#tables, this.#waiting);
     this.#inboundPolicy = new InboundPolicy(slab, this.#tables);
     this.#bypass = new Bypass(packetMemory, this.#tables);
-    this.#fitting = new Fitting(this.#arena, this.#tables, new TooBigAnswers(packetMemory, this.#tables));
+    const answers = new TooBigAnswers(packetMemory, this.#tables);
+    this.#fitting = new Fitting(this.#arena, this.#tables, answers, blocks.workerOut(worker));
     this.#handoff = new Handoff({ memory: memory.handoff, thread: worker, wakeFds });
-    this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, workers);
+    this.#intake = new HandoffIntake(this.#handoff, this.#arena, this.#tables, { workers, batch });
   }
 
   /** One round; sleeps up to `timeout` ms for work. Returns how many packets were judged. */
@@ -163,6 +166,7 @@ export class EspWorker {
   close(): void {
     this.#owned.close();
     this.#waiting.close();
+    this.#fitting.close();
   }
 
   /** Between two batches: forget what is gone, note what is there now, and let control know. */
@@ -320,7 +324,7 @@ export class EspWorker {
       if (this.#intake.isFromWorker) packets += this.#seal(outbound);
       else this.#sealDummies(outbound); // control gives no packets to send but these
     }
-    if (this.#waiting.count > 0 && this.#waiting.take(outbound, this.#arena)) packets += this.#seal(outbound);
+    while (this.#waiting.count > 0 && this.#waiting.take(outbound, this.#arena)) packets += this.#seal(outbound);
     return packets;
   }
 

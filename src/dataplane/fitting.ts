@@ -9,6 +9,7 @@
  *   IPv4 without DF      its fragments (RFC 791 §2.3); the host that it is for puts them together
  *   IPv4 with DF         dropped, its sender told (`TooBigAnswers`)
  *   IPv6                 the same, but of up to 1280 octets, which is sealed whole: every link must carry it (RFC 8200 §5)
+ *   transport mode       its fragments as the datagram that they are of (`Datagrams`), all else as it is
  *
  * Sealed whole, and fragmented as an ESP packet by the system, is what the settings of its SA want so (`Oversize`), and what
  * its selectors let pass as a whole only: those with ports do not see them in later fragments (RFC 4301 §7).
@@ -19,10 +20,11 @@ import { readU16 } from "../ipsec/checksum.ts";
 import { Fragmenter } from "../ipsec/fragment.ts";
 import { versionOfWhole } from "../ipsec/ip.ts";
 import { IPV6_MIN_MTU } from "../ipsec/mtu.ts";
-import { Oversize } from "../ipsec/sad.ts";
+import { Oversize, SaFlag } from "../ipsec/sad.ts";
 import { paddedLength, writeTfcPadding } from "../ipsec/tfc.ts";
 import { Verdict } from "../ipsec/verdict.ts";
-import { type Arena, MADE_AREA, MAX_PACKET, OUTBOUND_BATCH, outboundRoom } from "./arena.ts";
+import { type Arena, MADE_AREA, MAX_BATCH, MAX_PACKET, outboundRoom } from "./arena.ts";
+import { ASTRAY, Datagrams, isFragment } from "./datagrams.ts";
 import { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 import type { TooBigAnswers } from "./too-big-answers.ts";
@@ -30,21 +32,24 @@ import type { TooBigAnswers } from "./too-big-answers.ts";
 const DF = 0x4000;
 
 export class Fitting {
-  readonly made = new OutboundBatch(OUTBOUND_BATCH);
+  readonly made = new OutboundBatch(MAX_BATCH);
   readonly #arena: Arena;
   readonly #slab: Uint8Array;
   readonly #view: DataView;
   readonly #tables: PlaneMemory;
   readonly #answers: TooBigAnswers;
   readonly #fragmenter = new Fragmenter();
+  readonly #datagrams: Datagrams;
   /** By row of `made`: octets of the packet that it is the first fragment of, else 0. */
-  readonly #whole = new Int32Array(OUTBOUND_BATCH);
+  readonly #whole = new Int32Array(MAX_BATCH);
   /** Octets of the area for made packets that are taken. */
   #used = 0;
   #from: OutboundBatch | undefined;
   #next = 0;
 
-  constructor(arena: Arena, tables: PlaneMemory, answers: TooBigAnswers) {
+  /** `block`: counter block of all that this worker reads. */
+  constructor(arena: Arena, tables: PlaneMemory, answers: TooBigAnswers, block: number) {
+    this.#datagrams = new Datagrams(tables.counters, block);
     this.#arena = arena;
     this.#slab = arena.slab;
     this.#view = arena.memory.view;
@@ -100,6 +105,11 @@ export class Fitting {
     }
   }
 
+  /** Forget all packets. */
+  close(): void {
+    this.#datagrams.close();
+  }
+
   /** False: there is no room for it in `made`. */
   #take(batch: OutboundBatch, n: number): boolean {
     const made = this.made;
@@ -109,6 +119,7 @@ export class Fitting {
     if (batch.refused[n] !== Verdict.PASS || slot < 0) return this.#pass(batch, n);
     const { sad } = this.#tables;
     const record = sad.outbound(slot);
+    if ((sad.flags(record) & SaFlag.TRANSPORT) !== 0) return this.#gather(batch, n, record);
     const mtu = sad.mtu(record);
     if (mtu > 0 && length > mtu) return this.#shrink(batch, n, record, mtu);
     const padded = paddedLength(length, sad.tfc(record), mtu > 0 ? mtu : MAX_PACKET);
@@ -131,6 +142,27 @@ export class Fitting {
     made.padding[row] = 0;
     this.#whole[row] = 0;
     return row;
+  }
+
+  #gather(batch: OutboundBatch, n: number, record: number): boolean {
+    const at = batch.at[n]!;
+    const length = batch.length[n]!;
+    const slab = this.#slab;
+    if (length > MAX_PACKET || versionOfWhole(this.#view, at, length) === 0 || !isFragment(slab, at, length))
+      return this.#pass(batch, n);
+    if (this.#used + outboundRoom(MAX_PACKET) > MADE_AREA) return false;
+    const whole = this.#datagrams.take(slab, at, length, batch.tunnelBlock[n]!);
+    if (whole <= 0) {
+      const row = this.#append(batch, n, at, length);
+      this.made.refused[row] = whole === ASTRAY ? Verdict.UNSUP_TRANSPORT : Verdict.PART;
+      this.made.tunnelBlock[row] = this.#tables.blocks.record(record); // it met an SA, and is counted with it
+      return true;
+    }
+    const to = this.#arena.madeAt(this.#used);
+    this.#datagrams.copyTo(slab, to, whole);
+    this.#append(batch, n, to, whole);
+    this.#used += outboundRoom(whole);
+    return true;
   }
 
   #pad(batch: OutboundBatch, n: number, padded: number): boolean {

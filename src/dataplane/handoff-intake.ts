@@ -1,7 +1,7 @@
 // HOT PATH
 /** What others handed to this worker, as batches in its own packet memory: from there on they are like any other. */
 import { Verdict } from "../ipsec/verdict.ts";
-import { type Arena, BATCH, INBOUND_BATCH, MAX_PACKET, OUTBOUND_AREA, outboundRoom, RECEIVED } from "./arena.ts";
+import { type Arena, MAX_PACKET, OUTBOUND_AREA, outboundRoom, RECEIVED } from "./arena.ts";
 import type { Handoff } from "./handoff.ts";
 import type { HandoffRing } from "./handoff-ring.ts";
 import { InboundBatch } from "./inbound.ts";
@@ -25,14 +25,20 @@ export class HandoffIntake {
   #from = 0;
   #gaveWorker = false;
 
-  constructor(handoff: Handoff, arena: Arena, tables: PlaneMemory, workers: number) {
+  /** `batch`: packets of each batch, at most. */
+  constructor(
+    handoff: Handoff,
+    arena: Arena,
+    tables: PlaneMemory,
+    { workers, batch }: { readonly workers: number; readonly batch: number },
+  ) {
     this.#handoff = handoff;
     this.#arena = arena;
     this.#tables = tables;
     this.#workers = workers;
     this.#inboundEnd = arena.inboundAt(RECEIVED - 1) + arena.inboundRoom;
-    this.inbound = new InboundBatch(INBOUND_BATCH, new Uint8Array(INBOUND_BATCH * ADDRESS));
-    this.outbound = new OutboundBatch(BATCH);
+    this.inbound = new InboundBatch(batch, new Uint8Array(batch * ADDRESS));
+    this.outbound = new OutboundBatch(batch);
   }
 
   /** The batches are from another worker, not from control. */
@@ -72,11 +78,11 @@ export class HandoffIntake {
       }
       const { length, tunnel } = ring;
       if (tunnel < 0) {
-        if (inbound.count === INBOUND_BATCH || at + length > this.#inboundEnd) break;
+        if (inbound.count === inbound.capacity || at + length > this.#inboundEnd) break;
         this.#takeIn(ring, at, length);
         at += (length + GAP + 63) & ~63;
       } else {
-        if (outbound.count === BATCH || used + outboundRoom(length) > OUTBOUND_AREA) break;
+        if (outbound.count === outbound.capacity || used + outboundRoom(length) > OUTBOUND_AREA) break;
         this.#takeOut(ring, this.#arena.packetAt(used), length, tunnel);
         used += outboundRoom(length);
       }

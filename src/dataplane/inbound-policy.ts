@@ -2,10 +2,12 @@
 /**
  * The last check on what the SAs of an interface with policies brought (RFC 4301 §5.2): its own SA let it in by the selectors
  * that were negotiated for that; here the first policy that selects it must be one that the SA's child protects. So a peer
- * cannot send through one child what only another may carry, or what a policy before it discards.
+ * cannot send through one child what only another may carry, or what a policy before it discards. An ICMP error that no policy
+ * gives to its child is one of its child's if the answer to what it quotes is (RFC 4301 §6.2).
  */
 import { Fields, readFields } from "../ipsec/ip.ts";
 import { NO_POLICY, PolicyAction } from "../ipsec/policy.ts";
+import { readTriggering } from "../ipsec/triggering-packet.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { FlowKey } from "./flow-key.ts";
 import type { InboundBatch } from "./inbound.ts";
@@ -44,8 +46,18 @@ export class InboundPolicy {
       if (list === undefined) continue;
       readFields(this.#view, batch.innerAt[n]!, batch.innerLength[n]!, fields);
       if (!this.#flow.repeats(this.#view, fields)) verdict = this.#judge(list, tunnel);
-      batch.verdict[n] = verdict;
+      const isRefused = verdict !== Verdict.PASS && verdict !== Verdict.POLICY_DISCARD;
+      batch.verdict[n] = isRefused && this.#isErrorAboutIt(list, tunnel, batch, n) ? Verdict.PASS : verdict;
     }
+  }
+
+  /** Whether it is an ICMP error about a packet whose answers this child protects: each of a flow may quote another. */
+  #isErrorAboutIt(list: PolicyList, tunnel: number, batch: InboundBatch, n: number): boolean {
+    const fields = this.#fields;
+    if (!this.#tables.tunnels.takesErrors(tunnel)) return false;
+    if (!readTriggering(this.#view, batch.innerAt[n]!, batch.innerLength[n]!, fields)) return false;
+    const policy = list.table.findInbound(this.#slab, fields);
+    return policy !== NO_POLICY && list.action(policy) === PolicyAction.PROTECT && list.tunnel(policy) === tunnel;
   }
 
   #judge(list: PolicyList, tunnel: number): number {

@@ -22,15 +22,45 @@ import {
 import { packetLength } from "../ipsec/ip.ts";
 import { accept, inferSeq, isFresh } from "../ipsec/replay.ts";
 import { type Sad, SaEvent, SaFlag } from "../ipsec/sad.ts";
-import type { Spd } from "../ipsec/spd.ts";
+import { passesFrontIn, type Spd } from "../ipsec/spd.ts";
 import { writePlainHeader } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
-import type { OwnedSas } from "./owned-sas.ts";
+import {
+  OWNED_FLAGS,
+  OWNED_FRONT,
+  OWNED_GENERATION,
+  OWNED_KEY,
+  OWNED_RING_WORDS,
+  OWNED_ROW,
+  OWNED_SHAPE,
+  OWNED_SPI,
+  OWNED_WINDOW,
+  type OwnedSas,
+} from "./owned-sas.ts";
 import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
+import type { TunnelTable } from "./tunnel-table.ts";
+
+// What a module keeps to itself is a constant to V8; what it imports is looked up and checked for every packet.
+const { PASS } = Verdict;
+const HEADER = ESP_HEADER;
+const IPV4 = NEXT_IPV4;
+const IPV6 = NEXT_IPV6;
+const OF_SHAPE = SHAPES;
+const ROW = OWNED_ROW;
+const GENERATION = OWNED_GENERATION;
+const KEY = OWNED_KEY;
+const SHAPE = OWNED_SHAPE;
+const SPI = OWNED_SPI;
+const WINDOW = OWNED_WINDOW;
+const RING_WORDS = OWNED_RING_WORDS;
+const FLAGS = OWNED_FLAGS;
+const FRONT = OWNED_FRONT;
+const { ENCAP, TRANSPORT } = SaFlag;
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
 export class InboundBatch {
+  readonly capacity: number;
   count = 0;
   /** The SPI's first octet, and octets from there. */
   readonly at: Int32Array;
@@ -53,6 +83,7 @@ export class InboundBatch {
   readonly innerLength: Int32Array;
 
   constructor(capacity: number, sources: Uint8Array) {
+    this.capacity = capacity;
     this.at = new Int32Array(capacity);
     this.length = new Int32Array(capacity);
     this.sources = sources;
@@ -73,6 +104,7 @@ export interface InboundParts {
   readonly spd: Spd;
   readonly counters: Counters;
   readonly owned: OwnedSas;
+  readonly tunnels?: TunnelTable;
   readonly engine: Engine;
   readonly ops: Ops;
   readonly worker: number;
@@ -86,6 +118,7 @@ export class Inbound {
   readonly #spd: Spd;
   readonly #counters: Counters;
   readonly #owned: OwnedSas;
+  readonly #tunnels: TunnelTable | undefined;
   readonly #engine: Engine;
   readonly #ops: Ops;
   readonly #view: DataView;
@@ -98,14 +131,13 @@ export class Inbound {
   /** Where the source lies that was compared last in this batch, and for which slot. */
   #seenAt = -1;
   #seenFor = -1;
-  /** Where what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
-  readonly #touched = new Int32Array(1);
 
   constructor(parts: InboundParts) {
     this.#sad = parts.sad;
     this.#spd = parts.spd;
     this.#counters = parts.counters;
     this.#owned = parts.owned;
+    this.#tunnels = parts.tunnels;
     this.#engine = parts.engine;
     this.#ops = parts.ops;
     const { slab } = parts.ops;
@@ -117,12 +149,17 @@ export class Inbound {
     this.#seq = new Float64Array(parts.ops.capacity);
   }
 
+  /** The first authentic packet of an SA: its peer has the pair. */
+  #meet(slot: number): void {
+    this.#sad.raise(slot, SaEvent.FIRST_PACKET);
+    this.#tunnels?.prove(this.#sad.tunnel(slot), slot);
+  }
+
   /** Judge `batch[0..count)`. Those that pass are decrypted in place; the caller delivers them and then calls `settle`. */
   open(batch: InboundBatch): void {
     const ops = this.#ops;
     ops.count = 0;
     this.#seenAt = -1;
-    if (batch.count > 1 && !this.#areOfOneSa(batch, 0, 1)) this.#touch(batch);
     this.#prepare(batch);
     if (ops.count > 0) {
       this.#engine.open(ops);
@@ -135,32 +172,6 @@ export class Inbound {
     settleBatch(this.#counters, this.#block, batch, batch.slot, batch.innerLength); // an inbound SA's block is its slot
   }
 
-  /** A look at two packets, as a hint: nothing is known of them yet. */
-  #areOfOneSa(batch: InboundBatch, a: number, b: number): boolean {
-    if (batch.length[a]! < ESP_HEADER || batch.length[b]! < ESP_HEADER) return true;
-    return spiOf(this.#view, batch.at[a]!) === spiOf(this.#view, batch.at[b]!);
-  }
-
-  /** A batch of many SAs: what each packet needs of its own is asked for at once, not packet after packet. */
-  #touch(batch: InboundBatch): void {
-    const view = this.#view;
-    const sad = this.#sad;
-    const { at: ats, length: lengths, count } = batch;
-    const mask = sad.capacity - 1;
-    let seen = 0;
-    let last = -1;
-    for (let n = 0; n < count; n++) {
-      if (lengths[n]! < ESP_HEADER) continue;
-      const at = ats[n]!;
-      const slot = spiOf(view, at) & mask;
-      if (slot === last) continue;
-      last = slot;
-      seen ^= sad.touchInbound(slot, lowSeqOf(view, at));
-      seen ^= this.#owned.touch(slot) ^ this.#spd.touch(slot) ^ this.#counters.touch(slot);
-    }
-    this.#touched[0] = seen;
-  }
-
   /**
    * A verdict for each packet; PASS: it is an op now. Packets of one SA in a row look at it once. UDP-encapsulated or raw,
    * an SA takes both (RFC 7296 §2.23).
@@ -169,6 +180,8 @@ export class Inbound {
     const sad = this.#sad;
     const { words } = sad;
     const owned = this.#owned;
+    const { rows } = owned;
+    const mask = sad.capacity - 1;
     const ops = this.#ops;
     const view = this.#view;
     const { keys, headAt, textAt, textLength, seqHigh } = ops;
@@ -176,9 +189,11 @@ export class Inbound {
     let current = -1; // an SPI
     let slot = -1;
     let key = 0;
-    let shape = SHAPES[0]!;
+    let shape = 0;
+    let { esn, headLength, icvLength, alignment } = OF_SHAPE[shape]!;
     let top = 0;
     let window = 0;
+    let newestAt = 0;
     let ringAt = 0;
     let ringWords = 0;
     let op = 0;
@@ -186,23 +201,35 @@ export class Inbound {
       const at = ats[n]!;
       const length = lengths[n]!;
       slots[n] = -1;
-      if (length < ESP_HEADER) {
+      if (length < HEADER) {
         verdicts[n] = length === 1 && view.getUint8(at) === 0xff ? Verdict.KEEPALIVE : Verdict.RUNT;
         continue;
       }
       const spi = spiOf(view, at);
       if (spi !== current) {
         current = spi;
-        slot = sad.find(spi);
-        const ours = slot >= 0 && (this.#workers === 1 || slot % this.#workers === this.#worker);
-        key = ours ? owned.key(slot) : 0;
+        slot = spi & mask;
+        const row = slot * ROW;
+        // Ours, and known already: where no generation is known there is no handle either.
+        const known = rows[row + SPI] === (spi | 0) && rows[row + GENERATION] === sad.state(slot);
+        key = known ? rows[row + KEY]! : 0;
+        if (key === 0) {
+          slot = sad.find(spi);
+          const ours = slot >= 0 && (this.#workers === 1 || slot % this.#workers === this.#worker);
+          key = ours ? owned.key(slot) : 0;
+          if (ours && key === 0) slot = -1;
+        }
         if (key !== 0) {
-          shape = owned.shape(slot);
+          if (rows[row + SHAPE] !== shape) {
+            shape = rows[row + SHAPE]!;
+            ({ esn, headLength, icvLength, alignment } = OF_SHAPE[shape]!);
+          }
           top = sad.top(slot);
-          window = sad.window(slot);
+          window = rows[row + WINDOW]!;
+          newestAt = sad.newestAt(slot);
           ringAt = sad.ringAt(slot);
-          ringWords = sad.ringWords(slot);
-        } else if (slot >= 0 && ours) slot = -1;
+          ringWords = rows[row + RING_WORDS]!;
+        }
       }
       if (key === 0) {
         verdicts[n] = slot < 0 ? Verdict.NO_SA : Verdict.HANDOFF;
@@ -213,19 +240,18 @@ export class Inbound {
         verdicts[n] = Verdict.TOO_BIG;
         continue;
       }
-      const { headLength, alignment } = shape;
-      const text = length - headLength - shape.icvLength;
+      const text = length - headLength - icvLength;
       if (text < alignment || (text & (alignment - 1)) !== 0) {
         verdicts[n] = Verdict.RUNT;
         continue;
       }
       const low = lowSeqOf(view, at);
-      const seq = shape.esn ? inferSeq(top, window, low) : low;
-      if (!isFresh(words, ringAt, ringWords, window, top, seq)) {
+      const seq = esn ? inferSeq(top, window, low) : low;
+      if (!isFresh(words, newestAt, ringAt, ringWords, window, top, seq)) {
         verdicts[n] = Verdict.REPLAY;
         continue;
       }
-      verdicts[n] = Verdict.PASS;
+      verdicts[n] = PASS;
 
       keys[op] = key;
       headAt[op] = at;
@@ -244,13 +270,16 @@ export class Inbound {
     const sad = this.#sad;
     const { words } = sad;
     const spd = this.#spd;
+    const { rows, fronts } = this.#owned;
     const ops = this.#ops;
     const view = this.#view;
     const { textAt, textLength, ok, count } = ops;
     const { verdict: verdicts, slot: slots, sourceLength, innerAt, innerLength } = batch;
     let slot = -1;
+    let row = 0;
     let top = 0;
     let window = 0;
+    let newestAt = 0;
     let ringAt = 0;
     let ringWords = 0;
     let encap = false;
@@ -264,24 +293,26 @@ export class Inbound {
       if (slots[n] !== slot) {
         if (slot >= 0) sad.setTop(slot, top);
         slot = slots[n]!;
+        row = slot * ROW;
         top = sad.top(slot);
-        window = sad.window(slot);
+        window = rows[row + WINDOW]!;
+        newestAt = sad.newestAt(slot);
         ringAt = sad.ringAt(slot);
-        ringWords = sad.ringWords(slot);
-        const flags = sad.flags(slot);
-        encap = (flags & SaFlag.ENCAP) !== 0;
-        transport = (flags & SaFlag.TRANSPORT) !== 0;
-        if (this.#owned.meet(slot)) sad.raise(slot, SaEvent.FIRST_PACKET);
+        ringWords = rows[row + RING_WORDS]!;
+        const flags = rows[row + FLAGS]!;
+        encap = (flags & ENCAP) !== 0;
+        transport = (flags & TRANSPORT) !== 0;
+        if (this.#owned.meet(slot)) this.#meet(slot);
       }
       const seq = this.#seq[op]!;
       // Ask again, as the batch may hold a duplicate.
-      if (!isFresh(words, ringAt, ringWords, window, top, seq)) {
+      if (!isFresh(words, newestAt, ringAt, ringWords, window, top, seq)) {
         verdicts[n] = Verdict.REPLAY;
         continue;
       }
       // Only the newest packet tells where the peer is: a late one may still come from where it was before.
       const newest = seq > top;
-      top = accept(words, ringAt, ringWords, top, seq);
+      top = accept(words, newestAt, ringAt, ringWords, top, seq);
       if (encap && newest && sourceLength[n]! > 0) this.#watchPeer(batch, n, slot);
 
       const at = textAt[op]!;
@@ -292,18 +323,20 @@ export class Inbound {
         continue;
       }
       const next = nextHeaderOf(view, at, text);
-      if (transport || (next !== NEXT_IPV4 && next !== NEXT_IPV6)) {
+      if (transport || (next !== IPV4 && next !== IPV6)) {
         if (next === NEXT_DUMMY) verdicts[n] = Verdict.DUMMY;
         else verdicts[n] = transport ? this.#rebuild(batch, n, slot, at, payload, next) : Verdict.UNSUP_PAYLOAD;
         continue;
       }
-      const version = next === NEXT_IPV4 ? 4 : 6;
+      const version = next === IPV4 ? 4 : 6;
       const inner = packetLength(view, at, payload, version);
       if (inner < 0) {
         verdicts[n] = Verdict.BAD_INNER;
         continue;
       }
-      if (!spd.passesInbound(slot, view, at, inner, version)) {
+      const passes =
+        passesFrontIn(fronts, row + FRONT, view, at, version) || spd.passesInbound(slot, view, at, inner, version);
+      if (!passes) {
         verdicts[n] = Verdict.POLICY; // RFC 4301 §5.2 step 4
         continue;
       }

@@ -2,10 +2,12 @@
 /**
  * Where what was read from an interface with policies goes (RFC 4301 §5.1): the first policy that selects a packet names the
  * child that protects it, or says that it is discarded or goes in the clear. A child is a tunnel without queues of its own: from
- * here on its packets are like those of any tunnel. No policy means discard.
+ * here on its packets are like those of any tunnel. No policy means discard; but an ICMP error that none selects goes to the
+ * child that protects answers to what it quotes, if that has an SA (RFC 4301 §6.2).
  */
 import { Fields, readFields, versionOfWhole } from "../ipsec/ip.ts";
 import { NO_POLICY, PolicyAction } from "../ipsec/policy.ts";
+import { readTriggering } from "../ipsec/triggering-packet.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { MAX_PACKET } from "./arena.ts";
 import { FlowKey } from "./flow-key.ts";
@@ -64,8 +66,23 @@ export class OutboundPolicy {
           if (this.#waiting.add(this.#slab, at, length, child)) batch.refused[n] = Verdict.HANDOFF; // counted later
       } else if (action === PolicyAction.BYPASS) batch.refused[n] = Verdict.BYPASS;
       else if (policy !== NO_POLICY) batch.refused[n] = Verdict.POLICY_DISCARD;
-      else batch.refused[n] = this.#fields.isLaterFragment ? Verdict.POLICY_FRAGMENT : Verdict.NO_POLICY;
+      else if (this.#fields.isLaterFragment) batch.refused[n] = Verdict.POLICY_FRAGMENT;
+      else if (!this.#carryError(list, batch, n)) batch.refused[n] = Verdict.NO_POLICY;
     }
+  }
+
+  /** Give an ICMP error to the child of the packet that it quotes. It brings up no SA, and no other error repeats it. */
+  #carryError(list: PolicyList, batch: OutboundBatch, n: number): boolean {
+    const fields = this.#fields;
+    if (!readTriggering(this.#view, batch.at[n]!, batch.length[n]!, fields)) return false;
+    const policy = list.table.findOutbound(this.#slab, fields);
+    if (policy === NO_POLICY || list.action(policy) !== PolicyAction.PROTECT) return false;
+    const { blocks, tunnels } = this.#tables;
+    const child = list.tunnel(policy);
+    if (!tunnels.takesErrors(child)) return false;
+    batch.tunnelBlock[n] = blocks.tunnelOwn(child);
+    batch.slot[n] = tunnels.current(child);
+    return true;
   }
 
   #find(list: PolicyList, at: number, length: number): number {

@@ -11,17 +11,39 @@ import type { Counters } from "../ipsec/counters.ts";
 import { highOf, NEXT_IPV4, NEXT_IPV6, writeCounterIv, writeHeader, writeTrailer } from "../ipsec/esp.ts";
 import { versionOfWhole } from "../ipsec/ip.ts";
 import type { Sad } from "../ipsec/sad.ts";
-import type { Spd } from "../ipsec/spd.ts";
+import { passesFrontOut, type Spd } from "../ipsec/spd.ts";
 import { plainHeader, protocolOf } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { MAX_PACKET } from "./arena.ts";
 import type { IvPool } from "./iv-pool.ts";
-import type { OwnedSas } from "./owned-sas.ts";
+import {
+  OWNED_FRONT,
+  OWNED_GENERATION,
+  OWNED_KEY,
+  OWNED_ROW,
+  OWNED_SHAPE,
+  OWNED_SPI,
+  type OwnedSas,
+} from "./owned-sas.ts";
 import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 
+// What a module keeps to itself is a constant to V8; what it imports is looked up and checked for every packet.
+const { PASS } = Verdict;
+const LONGEST = MAX_PACKET;
+const IPV4 = NEXT_IPV4;
+const IPV6 = NEXT_IPV6;
+const OF_SHAPE = SHAPES;
+const ROW = OWNED_ROW;
+const GENERATION = OWNED_GENERATION;
+const KEY = OWNED_KEY;
+const SHAPE = OWNED_SHAPE;
+const SPI = OWNED_SPI;
+const FRONT = OWNED_FRONT;
+const COUNTER = 8;
+
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
-export const COUNTER_IV = 8;
+export const COUNTER_IV = COUNTER;
 
 /** Columns of packets to send. The worker fills the first group, `Outbound` the second. */
 export class OutboundBatch {
@@ -88,8 +110,6 @@ export class Outbound {
   readonly #block: number;
   /** By op: its packet in the batch. */
   readonly #packet: Int32Array;
-  /** Where what `#touch` has loaded goes: a load whose value nobody wants would not be made. */
-  readonly #touched = new Int32Array(1);
 
   constructor(parts: OutboundParts) {
     this.#sad = parts.sad;
@@ -109,7 +129,6 @@ export class Outbound {
   seal(batch: OutboundBatch): void {
     const ops = this.#ops;
     ops.count = 0;
-    if (batch.count > 1 && batch.slot[0] !== batch.slot[1]) this.#touch(batch);
     this.#prepare(batch);
     if (ops.count > 0) this.#engine.seal(ops);
     for (let op = 0; op < ops.count; op++)
@@ -121,26 +140,12 @@ export class Outbound {
     settleBatch(this.#counters, this.#block, batch, batch.block, batch.length);
   }
 
-  /** A batch of many SAs: what each packet needs of its own is asked for at once, not packet after packet. */
-  #touch(batch: OutboundBatch): void {
-    const slots = batch.slot;
-    const { capacity } = this.#sad;
-    let seen = 0;
-    for (let n = 0; n < batch.count; n++) {
-      const slot = slots[n]!;
-      if (slot < 0) continue;
-      const record = capacity + slot;
-      seen ^=
-        this.#sad.touch(record) ^ this.#owned.touch(record) ^ this.#spd.touch(slot) ^ this.#counters.touch(record);
-    }
-    this.#touched[0] = seen;
-  }
-
   /** A verdict for each packet; PASS: it is an op now. Packets of one SA in a row look at it once. */
   #prepare(batch: OutboundBatch): void {
     const sad = this.#sad;
     const spd = this.#spd;
     const owned = this.#owned;
+    const { rows, fronts } = owned;
     const ops = this.#ops;
     const view = this.#view;
     const { keys, headAt, textAt, textLength, seqHigh } = ops;
@@ -159,27 +164,34 @@ export class Outbound {
     const { count } = batch;
     let current = -1;
     let record = -1;
+    let row = 0;
     let key = 0;
-    let shape = SHAPES[0]!;
+    let shape = 0;
+    let { transport, lastSeq, headLength, ivLength, icvLength, alignment } = OF_SHAPE[shape]!;
     let spi = 0;
     let top = 0;
     let op = 0;
     for (let n = 0; n < count; n++) {
       const slot = slots[n]!;
       const why = refused[n]!;
-      if (why !== Verdict.PASS || slot < 0) {
+      if (why !== PASS || slot < 0) {
         blocks[n] = tunnelBlock[n]!;
-        verdicts[n] = why !== Verdict.PASS ? why : Verdict.NO_SA;
+        verdicts[n] = why !== PASS ? why : Verdict.NO_SA;
         continue;
       }
       if (slot !== current) {
         if (key !== 0) sad.setTop(record, top);
         current = slot;
         record = sad.outbound(slot);
-        key = owned.key(record);
+        row = record * ROW;
+        // What is known is a live generation, which no withdrawn record shows; or 0, and so is the handle.
+        key = rows[row + GENERATION] === sad.state(record) ? rows[row + KEY]! : owned.lookUp(record);
         if (key !== 0) {
-          shape = owned.shape(record);
-          spi = sad.spi(record);
+          if (rows[row + SHAPE] !== shape) {
+            shape = rows[row + SHAPE]!;
+            ({ transport, lastSeq, headLength, ivLength, icvLength, alignment } = OF_SHAPE[shape]!);
+          }
+          spi = rows[row + SPI]!;
           top = sad.top(record);
         }
       }
@@ -191,7 +203,7 @@ export class Outbound {
       blocks[n] = record; // an outbound SA's block is its record
       const at = ats[n]!;
       const length = lengths[n]!;
-      if (length > MAX_PACKET) {
+      if (length > LONGEST) {
         verdicts[n] = Verdict.TOO_BIG;
         continue;
       }
@@ -200,13 +212,15 @@ export class Outbound {
         verdicts[n] = Verdict.BAD_INNER;
         continue;
       }
-      if (!spd.passesOutbound(slot, view, at, length, version)) {
+      const passes =
+        passesFrontOut(fronts, row + FRONT, view, at, version) || spd.passesOutbound(slot, view, at, length, version);
+      if (!passes) {
         verdicts[n] = Verdict.POLICY;
         continue;
       }
       let text = at;
-      let next = version === 4 ? NEXT_IPV4 : NEXT_IPV6;
-      if (shape.transport) {
+      let next = version === 4 ? IPV4 : IPV6;
+      if (transport) {
         const header = plainHeader(view, at); // the kernel writes one like it
         if (header < 0) {
           verdicts[n] = Verdict.UNSUP_TRANSPORT;
@@ -215,21 +229,20 @@ export class Outbound {
         next = protocolOf(view, at);
         text += header;
       }
-      if (top >= shape.lastSeq) {
+      if (top >= lastSeq) {
         verdicts[n] = Verdict.SEQ_CYCLED; // never wraps (RFC 4303 §3.3.3)
         continue;
       }
       top++;
       const high = highOf(top);
-      const { headLength, ivLength } = shape;
       const head = text - headLength;
       writeHeader(view, head, spi, top);
-      if (ivLength === COUNTER_IV) writeCounterIv(view, text - ivLength, high, top);
+      if (ivLength === COUNTER) writeCounterIv(view, text - ivLength, high, top);
       else if (ivLength !== 0) this.#ivs.take(view, text - ivLength);
-      const sealed = writeTrailer(view, text, at - text + length + padding[n]!, shape.alignment, next);
+      const sealed = writeTrailer(view, text, at - text + length + padding[n]!, alignment, next);
       sealedAt[n] = head;
-      sealedLength[n] = headLength + sealed + shape.icvLength;
-      verdicts[n] = Verdict.PASS;
+      sealedLength[n] = headLength + sealed + icvLength;
+      verdicts[n] = PASS;
 
       keys[op] = key;
       headAt[op] = head;

@@ -6,12 +6,31 @@
 import type { Engine, Key } from "../crypto/engine.ts";
 import { suiteById } from "../crypto/suites.ts";
 import { type Sad, SaFlag, type SaPath } from "../ipsec/sad.ts";
+import { SPD_FRONT, type Spd } from "../ipsec/spd.ts";
+import { Memory } from "../linux/memory.ts";
 import { type SaShape, SHAPES, shapeIndex } from "./sa-shape.ts";
 
-// Words of a row.
-const ROW = 4;
-const HANDLE = 1;
-const SHAPE = 2;
+/** Words of a row: a cache line. */
+export const OWNED_ROW = 16;
+const LINE = OWNED_ROW * 4;
+/** The generation of the record that the row is of; 0 for none. It is so as long as `Sad.state` says the same. */
+export const OWNED_GENERATION = 0;
+/** The key's handle. */
+export const OWNED_KEY = 1;
+/** Number of an SaShape. */
+export const OWNED_SHAPE = 2;
+export const OWNED_SPI = 3;
+/** Packets, and the words of its ring. */
+export const OWNED_WINDOW = 4;
+export const OWNED_RING_WORDS = 5;
+/** Of the record, an SaFlag each. */
+export const OWNED_FLAGS = 6;
+/** 1 once an authentic packet has been seen. */
+const OWNED_MET = 7;
+/** What `Spd.copyFront` says of the slot. */
+export const OWNED_FRONT = 8;
+
+if (OWNED_FRONT + SPD_FRONT > OWNED_ROW) throw new RangeError("a row has no room for what decides about most packets"); // cold
 
 /** What the sender asks of an SA. */
 export class OwnedSa {
@@ -28,24 +47,28 @@ export class OwnedSa {
 }
 
 export class OwnedSas {
+  /**
+   * By record, apart from the objects and from shared memory, a row of all that a packet asks of its SA and that stays as it is
+   * while the SA lives.
+   */
+  readonly rows: Int32Array;
+  /** The same memory without signs: for addresses, which are compared by size. */
+  readonly fronts: Uint32Array;
   readonly #sad: Sad;
+  readonly #spd: Spd;
   readonly #engine: Engine;
   readonly #owned: (OwnedSa | undefined)[];
-  /**
-   * By record, apart from the objects, as every packet asks, a row of words: the generation that is known, 0 for none, its key's
-   * handle and its shape.
-   */
-  readonly #known: Int32Array;
-  /** By record: 1 once an authentic packet has been seen. */
-  readonly #met: Uint8Array;
 
-  constructor(sad: Sad, engine: Engine) {
+  constructor(sad: Sad, spd: Spd, engine: Engine) {
     this.#sad = sad;
+    this.#spd = spd;
     this.#engine = engine;
     const records = sad.capacity * 2;
     this.#owned = new Array<OwnedSa | undefined>(records).fill(undefined);
-    this.#known = new Int32Array(records * ROW);
-    this.#met = new Uint8Array(records);
+    const { bytes, base } = Memory.allocate((records + 1) * LINE);
+    const from = -base & (LINE - 1); // to the first whole line
+    this.rows = new Int32Array(bytes.buffer, from, records * OWNED_ROW);
+    this.fronts = new Uint32Array(bytes.buffer, from, records * OWNED_ROW);
   }
 
   /** The SA in `record`, or undefined when none is live there. */
@@ -60,31 +83,28 @@ export class OwnedSas {
 
   /** The handle of its key, or 0 when none is live there. */
   key(record: number): number {
-    const at = record * ROW;
+    const row = record * OWNED_ROW;
     // What is known is a live generation, which no withdrawn record shows; or 0, and so is the handle.
-    return this.#known[at] === this.#sad.state(record) ? this.#known[at + HANDLE]! : this.#lookUp(record);
+    return this.rows[row] === this.#sad.state(record) ? this.rows[row + OWNED_KEY]! : this.lookUp(record);
   }
 
   /** What the SA that `key` found in `record` has in common with others. */
   shape(record: number): SaShape {
-    return SHAPES[this.#known[record * ROW + SHAPE]!]!;
+    return SHAPES[this.rows[record * OWNED_ROW + OWNED_SHAPE]!]!;
   }
 
-  #lookUp(record: number): number {
+  /** `key` of a record whose row is of another generation, or of none. */
+  lookUp(record: number): number {
     const generation = this.#sad.generation(record);
     return generation === 0 ? 0 : this.#adopt(record, generation);
   }
 
   /** True the first time that it is asked of an SA. */
   meet(record: number): boolean {
-    if (this.#met[record] === 1) return false;
-    this.#met[record] = 1;
+    const met = record * OWNED_ROW + OWNED_MET;
+    if (this.rows[met] === 1) return false;
+    this.rows[met] = 1;
     return true;
-  }
-
-  /** Load what `key` asks of a record, so that the lines of a batch arrive together. */
-  touch(record: number): number {
-    return this.#known[record * ROW]!;
   }
 
   /** The SA's path as control last wrote it. */
@@ -114,16 +134,28 @@ export class OwnedSas {
       return 0;
     }
     this.#owned[record] = sa;
-    this.#known[record * ROW] = generation;
-    this.#known[record * ROW + HANDLE] = key.handle;
-    this.#known[record * ROW + SHAPE] = shapeIndex(suite.id, this.#sad.flags(record));
-    this.#met[record] = 0;
+    this.#writeRow(record, generation, key.handle, shapeIndex(suite.id, this.#sad.flags(record)));
     return key.handle;
+  }
+
+  #writeRow(record: number, generation: number, handle: number, shape: number): void {
+    const sad = this.#sad;
+    const { rows } = this;
+    const row = record * OWNED_ROW;
+    rows[row + OWNED_GENERATION] = generation;
+    rows[row + OWNED_KEY] = handle;
+    rows[row + OWNED_SHAPE] = shape;
+    rows[row + OWNED_SPI] = sad.spi(record);
+    rows[row + OWNED_WINDOW] = sad.window(record);
+    rows[row + OWNED_RING_WORDS] = sad.ringWords(record);
+    rows[row + OWNED_FLAGS] = sad.flags(record);
+    rows[row + OWNED_MET] = 0;
+    this.#spd.copyFront(record & (sad.capacity - 1), this.fronts, row + OWNED_FRONT);
   }
 
   /** Release the key of what was in `record`, if that is gone. */
   forget(record: number): void {
-    const known = this.#known[record * ROW]!;
+    const known = this.rows[record * OWNED_ROW]!;
     if (known !== 0 && this.#sad.generation(record) !== known) this.#release(record);
   }
 
@@ -141,6 +173,6 @@ export class OwnedSas {
     if (owned === undefined) return;
     this.#engine.release(owned.key);
     this.#owned[record] = undefined;
-    this.#known.fill(0, record * ROW, (record + 1) * ROW);
+    this.rows.fill(0, record * OWNED_ROW, (record + 1) * OWNED_ROW);
   }
 }

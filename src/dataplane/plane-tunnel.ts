@@ -68,6 +68,8 @@ export class PlaneTunnel {
   /** By worker: its pairs, oldest first, and the one it sends on. */
   readonly #pairs: readonly Set<Pair>[];
   readonly #current: (Pair | undefined)[];
+  /** By worker without one: what it sends on as soon as the peer does. */
+  readonly #candidate: (Pair | undefined)[];
 
   /** Publishes the tunnel. */
   constructor(table: TunnelTable, options: PlaneTunnelOptions) {
@@ -85,6 +87,7 @@ export class PlaneTunnel {
     this.#attached = fds.map(() => true); // as a device is opened
     this.#pairs = Array.from({ length: workers }, () => new Set<Pair>());
     this.#current = new Array<Pair | undefined>(workers).fill(undefined);
+    this.#candidate = new Array<Pair | undefined>(workers).fill(undefined);
     table.publish(id, home, fds, { vnetHdr, holds, traps, isChild: parent !== undefined, bypass });
     this.holds = holds;
     this.#attach();
@@ -96,14 +99,22 @@ export class PlaneTunnel {
   }
 
   add(pair: Pair): void {
-    this.#pairs[pair.worker]!.add(pair);
+    const { worker } = pair;
+    this.#pairs[worker]!.add(pair);
+    if (this.#current[worker] === undefined && this.#candidate[worker] === undefined) this.#nominate(worker, pair);
   }
 
   /** From now on the pair's worker sends on it. */
   use(pair: Pair): void {
     this.#current[pair.worker] = pair;
     this.#table.setCurrent(this.id, pair.worker, pair.slot);
+    this.#nominate(pair.worker, undefined);
     this.#settle();
+  }
+
+  #nominate(worker: number, pair: Pair | undefined): void {
+    this.#candidate[worker] = pair;
+    this.#table.setCandidate(this.id, worker, pair?.slot ?? -1);
   }
 
   remove(pair: Pair): void {
@@ -114,6 +125,7 @@ export class PlaneTunnel {
   /** The worker goes on with the pair it got last; without one it leaves its packets to the fallback. */
   rest(pair: Pair): void {
     pair.resting = true;
+    if (this.#candidate[pair.worker] === pair) this.#nominate(pair.worker, undefined);
     if (this.#current[pair.worker] !== pair) return;
     const successor = lastOf(this.#pairs[pair.worker]!);
     if (successor !== undefined) {

@@ -14,7 +14,7 @@ import { Df, type DfPolicy } from "../ipsec/outer-header.ts";
 import { ANY_SIZE, SaEvent, type SaSize } from "../ipsec/sad.ts";
 import { checkCpus } from "../linux/affinity.ts";
 import { errnoName } from "../linux/errno.ts";
-import { MAX_PACKET } from "./arena.ts";
+import { DEFAULT_BATCH, MAX_BATCH, MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import type { WorkerInit } from "./esp-worker.ts";
 import { Handoff } from "./handoff.ts";
@@ -47,6 +47,8 @@ export interface PlaneOptions {
   readonly policyOctets?: number;
   /** How workers wait for work; default adaptive. */
   readonly poll?: WorkerInit["poll"];
+  /** Packets that a worker takes at a time, at most, 1 to 256; default 128. */
+  readonly batch?: number;
   /** CPU of worker i mod length; default, and when empty: any. Threads only. */
   readonly affinity?: readonly number[];
   /** No threads: the caller runs the workers by `step`. For tests. */
@@ -141,14 +143,16 @@ export class Plane {
    */
   static async start(options: PlaneOptions): Promise<Plane> {
     const { workers, engine, slots = DEFAULT_SLOTS, inThread = false, poll = "adaptive", affinity = [] } = options;
-    const { policyOctets } = options;
+    const { policyOctets, batch = DEFAULT_BATCH } = options;
     if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)
       throw usage(`a plane has 1 to ${MAX_WORKERS} workers, not ${workers}`);
     if (!Number.isInteger(Math.log2(slots)) || slots < 64 || slots > 65536)
       throw usage(`slots are a power of two from 64 to 65536, not ${slots}`);
+    if (!Number.isInteger(batch) || batch < 1 || batch > MAX_BATCH)
+      throw usage(`a batch has 1 to ${MAX_BATCH} packets, not ${batch}`);
     checkCpus(affinity);
     const memory = PlaneMemory.create(slots, workers, policyOctets);
-    const threads = await startWorkers({ workers, engine, memory, inThread, poll, affinity });
+    const threads = await startWorkers({ workers, engine, memory, inThread, poll, batch, affinity });
     return new Plane(options, memory, threads);
   }
 
@@ -242,6 +246,14 @@ export class Plane {
     this.#memory.tunnels.setDf(this.#tunnel(id).id, Df[df]);
   }
 
+  /**
+   * Whether ICMP errors pass the pairs that are installed from now on when what they quote came by them, whatever address they
+   * come from (RFC 4301 §6.2). Default: they do.
+   */
+  setIcmpErrors(id: number, pass: boolean): void {
+    this.#memory.tunnels.setErrors(this.#tunnel(id).id, pass);
+  }
+
   /** TCP SYNs that pass the tunnel, either way, announce segments of no more than `mss4` or `mss6` octets; 0 for any. */
   setMss(id: number, mss4: number, mss6: number): void {
     this.#memory.tunnels.setMss(this.#tunnel(id).id, mss4, mss6);
@@ -331,7 +343,10 @@ export class Plane {
     this.#slots.release(reserved.slot);
   }
 
-  /** Install a pair: the inbound SA is live at once, the outbound one carries traffic from `use` on. */
+  /**
+   * Install a pair: the inbound SA is live at once. The outbound one carries traffic from `use` on; where its worker has no
+   * other, from the first packet on that comes in on the pair.
+   */
   install(id: number, child: ChildSa): void {
     const tunnel = this.#tunnel(id);
     const reserved = this.#reserved.get(child.spiIn);
@@ -343,8 +358,8 @@ export class Plane {
     const window = checkWindow(child.replayWindow);
     const path = saPath(child.path, this.#sockets.row(child.path.local.address));
     const { slot, resource } = reserved;
-    const { sad, spd, counters, blocks } = this.#memory;
-    spd.set(slot, child.local, child.remote);
+    const { sad, spd, counters, blocks, tunnels } = this.#memory;
+    spd.set(slot, child.local, child.remote, tunnels.takesErrors(id));
     counters.clear(blocks.record(slot));
     counters.clear(blocks.record(sad.outbound(slot)));
     const transport = child.mode === "transport";

@@ -22,15 +22,21 @@ export class Receiver {
   readonly #arena: Arena;
   readonly #datagrams: MsgBatch;
   /** How many to ask for: trains are few and long; of single datagrams as many as came, since each place has its price. */
-  #ask = FEW;
+  #ask: number;
+  readonly #few: number;
+  readonly #most: number;
   #kind = 0;
   /** Datagrams received, the one that is being cut, and how much of it has been. */
   #count = 0;
   #next = 0;
   #cut = 0;
 
-  constructor(arena: Arena) {
+  /** `batch`: packets that the batches hold which it fills. */
+  constructor(arena: Arena, batch: number) {
     this.#arena = arena;
+    this.#most = Math.min(RECEIVED, batch);
+    this.#few = Math.min(FEW, batch);
+    this.#ask = this.#few;
     this.#datagrams = new MsgBatch({ slab: arena.memory, capacity: RECEIVED, controlRoom: CONTROL_ROOM });
     for (let i = 0; i < RECEIVED; i++) this.#datagrams.setBuffer(i, arena.inboundAt(i), arena.inboundRoom);
   }
@@ -52,9 +58,9 @@ export class Receiver {
   }
 
   #expect(count: number): number {
-    if (segmentSize(this.#datagrams, 0) > 0) return FEW;
-    if (count === this.#ask) return Math.min(RECEIVED, count * 2);
-    return count < this.#ask >> 2 ? Math.max(FEW, this.#ask >> 1) : this.#ask;
+    if (segmentSize(this.#datagrams, 0) > 0) return this.#few;
+    if (count === this.#ask) return Math.min(this.#most, count * 2);
+    return count < this.#ask >> 2 ? Math.max(this.#few, this.#ask >> 1) : this.#ask;
   }
 
   /** Fill the batch with the next packets; a train is not divided unless it alone is too long. Returns how many. */

@@ -40,7 +40,7 @@ export class Rehearsal {
 
   /** Throws a system error when there are no descriptors left. `open`: the wire it carries them over. */
   constructor(
-    { poll, wakeFds }: Pick<WorkerInit, "poll" | "wakeFds">,
+    { poll, batch, wakeFds }: Pick<WorkerInit, "poll" | "batch" | "wakeFds">,
     tools: WorkerTools,
     suite: Suite,
     open: typeof openWire = openWire,
@@ -58,8 +58,8 @@ export class Rehearsal {
     this.rekey();
     this.#tables.tunnels.setCurrent(TUNNEL, 0, SLOT);
     this.#tables.tunnels.setFallback(TUNNEL, 0);
-    const shared = { worker: 0, memory: this.#tables.shared, wakeFds: wakeFds.slice(0, workers).fill(eventfd), poll };
-    this.#worker = new EspWorker(shared, tools);
+    const eventfds = wakeFds.slice(0, workers).fill(eventfd);
+    this.#worker = new EspWorker({ worker: 0, memory: this.#tables.shared, wakeFds: eventfds, poll, batch }, tools);
   }
 
   /** Another pair of SAs, with another key; each way to send them has its turn. */

@@ -21,7 +21,7 @@ import { POLLOUT, PollSet } from "../linux/poll.ts";
 import { AF_INET, AF_INET6 } from "../linux/sockaddr.ts";
 import { SOL_UDP, UDP_SEGMENT } from "../linux/socket.ts";
 import { addTos, TOS_CONTROL_ROOM } from "../linux/tos.ts";
-import { OUTBOUND_BATCH } from "./arena.ts";
+import { MAX_BATCH } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
@@ -48,10 +48,10 @@ export class Sender {
   readonly #writable = new PollSet(1);
   readonly #df = new DontFragment();
   /** By buffer of `#messages`: its packet in the batch. */
-  readonly #packet = new Int32Array(OUTBOUND_BATCH);
+  readonly #packet = new Int32Array(MAX_BATCH);
   /** By message: its first buffer, and how many. */
-  readonly #first = new Int32Array(OUTBOUND_BATCH);
-  readonly #of = new Int32Array(OUTBOUND_BATCH);
+  readonly #first = new Int32Array(MAX_BATCH);
+  readonly #of = new Int32Array(MAX_BATCH);
   /** By row of the socket table: batches to go without trains. */
   readonly #cautious = new Int32Array(MAX_ADDRESSES);
 
@@ -71,10 +71,10 @@ export class Sender {
     this.#worker = worker;
     this.#messages = new MsgBatch({
       slab,
-      capacity: OUTBOUND_BATCH,
+      capacity: MAX_BATCH,
       controlRoom: SEGMENT_CONTROL_ROOM + TOS_CONTROL_ROOM,
     });
-    this.#singles = new MsgBatch({ slab, capacity: OUTBOUND_BATCH, controlRoom: TOS_CONTROL_ROOM });
+    this.#singles = new MsgBatch({ slab, capacity: MAX_BATCH, controlRoom: TOS_CONTROL_ROOM });
     this.#writable.add(-1, POLLOUT);
   }
 

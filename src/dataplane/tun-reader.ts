@@ -20,7 +20,7 @@ import { VIRTIO_NET_HDR } from "../linux/abi.ts";
 import type { IoUring } from "../linux/io-uring.ts";
 import { IoVectors } from "../linux/io-vectors.ts";
 import * as libc from "../linux/libc.ts";
-import { type Arena, MAX_PACKET, OUTBOUND_AREA, OUTBOUND_BATCH, outboundRoom, PARK } from "./arena.ts";
+import { type Arena, MAX_BATCH, MAX_PACKET, OUTBOUND_AREA, outboundRoom, PARK } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 import { ReadAhead } from "./read-ahead.ts";
@@ -72,7 +72,7 @@ export class TunReader {
     this.#arena = arena;
     this.#slab = arena.slab;
     this.#tables = tables;
-    this.#iovecs = new IoVectors(arena.memory, OUTBOUND_BATCH + 1);
+    this.#iovecs = new IoVectors(arena.memory, MAX_BATCH + 1);
     this.#segmenter = new Segmenter(arena.slab, arena.sum);
   }
 

@@ -12,7 +12,7 @@ import { type IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { IoVectors } from "../linux/io-vectors.ts";
 import * as libc from "../linux/libc.ts";
 import type { Memory } from "../linux/memory.ts";
-import { INBOUND_BATCH } from "./arena.ts";
+import { MAX_BATCH } from "./arena.ts";
 import { Coalescer } from "./coalesce.ts";
 import type { InboundBatch } from "./inbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
@@ -40,8 +40,8 @@ export class TunWriter {
     this.#tables = tables;
     this.#worker = worker;
     this.#memory = slab;
-    this.#pieces = new IoVectors(slab, INBOUND_BATCH);
-    this.#groups = new Coalescer(slab.bytes, INBOUND_BATCH, sum);
+    this.#pieces = new IoVectors(slab, MAX_BATCH);
+    this.#groups = new Coalescer(slab.bytes, MAX_BATCH, sum);
     this.#ring = ring;
   }
 

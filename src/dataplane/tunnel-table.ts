@@ -5,6 +5,9 @@
  * A tunnel has one queue a worker, or one for all; the worker of that one is its home. Each worker sends on a pair of SAs
  * of its own; one that has none leaves packets to the fallback, a worker that has (RFC 9611 §3). Control names a fallback
  * after it gave that worker a pair and before it takes it away, so who is named can send.
+ *
+ * A pair that the peer may not have yet is a candidate: its worker sends on it from the first packet that came in on it, so
+ * that what answers that packet already takes the same way back.
  */
 import { Df } from "../ipsec/outer-header.ts";
 import { MAX_WORKERS } from "./worker-board.ts";
@@ -13,7 +16,10 @@ export const MAX_TUNNELS = 1024;
 
 const FDS = 16;
 const CURRENT = FDS + MAX_WORKERS;
-const ROW = CURRENT + MAX_WORKERS;
+const CANDIDATE = CURRENT + MAX_WORKERS;
+const ROW = CANDIDATE + MAX_WORKERS;
+/** Of a candidate, beside its slot: its peer has it. */
+const PROVEN = 1 << 30;
 const STATE = 0;
 const HOME = 1;
 const READER = 2;
@@ -28,6 +34,7 @@ const TRAPS = 9;
 const WANTED = 10;
 const BYPASS_IPV4 = 11;
 const BYPASS_IPV6 = 12;
+const ERRORS = 13;
 /** READER of a child whose packets are read from the queues of another: all read theirs, but those. */
 const ALL = -1;
 const NOBODY = -2;
@@ -93,10 +100,12 @@ export class TunnelTable {
     for (let worker = 0; worker < MAX_WORKERS; worker++) {
       this.#words[at + FDS + worker] = (fds.length === 1 ? fds[0] : fds[worker]) ?? -1;
       Atomics.store(this.#words, at + CURRENT + worker, -1);
+      Atomics.store(this.#words, at + CANDIDATE + worker, -1);
     }
     Atomics.store(this.#words, at + FALLBACK, -1);
     this.setMss(tunnel, 0, 0);
     this.setDf(tunnel, Df.copy);
+    this.setErrors(tunnel, true);
     for (let tos = 0; tos < TOS_VALUES; tos++) this.#tos[tunnel * TOS_VALUES + tos] = tos;
     Atomics.store(this.#words, at + STATE, 1);
   }
@@ -108,6 +117,11 @@ export class TunnelTable {
   /** `slot` -1: the worker has no pair. */
   setCurrent(tunnel: number, worker: number, slot: number): void {
     Atomics.store(this.#words, tunnel * ROW + CURRENT + worker, slot);
+  }
+
+  /** `slot`: of a pair that the worker may send on once its peer has, while it has no other; -1: none. */
+  setCandidate(tunnel: number, worker: number, slot: number): void {
+    Atomics.store(this.#words, tunnel * ROW + CANDIDATE + worker, slot);
   }
 
   /** `worker` -1: no worker has a pair. */
@@ -136,7 +150,16 @@ export class TunnelTable {
     Atomics.store(this.#words, tunnel * ROW + DF, df);
   }
 
+  /** Whether ICMP errors pass for what they quote. Until then they do. */
+  setErrors(tunnel: number, pass: boolean): void {
+    Atomics.store(this.#words, tunnel * ROW + ERRORS, pass ? 1 : 0);
+  }
+
   // Workers
+
+  takesErrors(tunnel: number): boolean {
+    return this.#words[tunnel * ROW + ERRORS] === 1;
+  }
 
   /** A packet of this tunnel is there, and no SA: control is told where it traps. Returns whether it does. */
   want(tunnel: number): boolean {
@@ -193,7 +216,16 @@ export class TunnelTable {
 
   /** Slot of the pair that carries what this worker takes out of the tunnel, or -1: then see `fallback`. */
   current(tunnel: number): number {
-    return Atomics.load(this.#words, tunnel * ROW + CURRENT + this.#worker);
+    const slot = Atomics.load(this.#words, tunnel * ROW + CURRENT + this.#worker);
+    if (slot >= 0) return slot;
+    const candidate = Atomics.load(this.#words, tunnel * ROW + CANDIDATE + this.#worker);
+    return candidate >= PROVEN ? candidate - PROVEN : -1;
+  }
+
+  /** The peer has sent on this worker's pair. */
+  prove(tunnel: number, slot: number): void {
+    // Unless control has another candidate now, or none.
+    Atomics.compareExchange(this.#words, tunnel * ROW + CANDIDATE + this.#worker, slot, slot + PROVEN);
   }
 
   /** The worker that sends for those without a pair, or -1: then nothing leaves. */

@@ -64,7 +64,7 @@ export class WaitingPackets {
 
   /**
    * Fill `batch`, over the outbound area of the arena, with those that can be sent now, and those that have waited for
-   * too long. False: all wait on.
+   * too long, as many as it holds. False: all wait on.
    */
   take(batch: OutboundBatch, arena: Arena): boolean {
     const { blocks, tunnels } = this.#tables;
@@ -80,12 +80,13 @@ export class WaitingPackets {
       const length = this.#length[n]!;
       const gone = this.#gone[n] === 1;
       const slot = gone ? -1 : tunnels.current(child);
-      if (!gone && slot < 0 && tunnels.fallback(child) < 0 && now < this.#until[n]!) {
+      const waits = !gone && slot < 0 && tunnels.fallback(child) < 0 && now < this.#until[n]!;
+      if (waits || batch.count === batch.capacity) {
         this.#place[left] = place;
         this.#length[left] = length;
         this.#child[left] = child;
         this.#until[left] = this.#until[n]!;
-        this.#gone[left++] = 0;
+        this.#gone[left++] = gone ? 1 : 0;
         continue;
       }
       const row = batch.count++;

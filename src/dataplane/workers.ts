@@ -52,6 +52,7 @@ export interface WorkersOptions {
   readonly memory: PlaneMemory;
   readonly inThread: boolean;
   readonly poll: PollStrategyName;
+  readonly batch: number;
   /** CPU of worker i mod length; empty: any. */
   readonly affinity: readonly number[];
 }
@@ -72,9 +73,9 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const initOf = (options: WorkersOptions, worker: number, wakeFds: readonly number[]): ThreadInit => {
-  const { engine, memory, poll, affinity } = options;
+  const { engine, memory, poll, batch, affinity } = options;
   const cpu = affinity.length === 0 ? -1 : affinity[worker % affinity.length]!;
-  return { worker, engine, memory: memory.shared, wakeFds, poll, cpu };
+  return { worker, engine, memory: memory.shared, wakeFds, poll, batch, cpu };
 };
 
 /** Before a worker gets a successor: put right what it may have left half done. */

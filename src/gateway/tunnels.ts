@@ -101,12 +101,18 @@ export class Tunnels {
     return tunnel;
   }
 
-  #keep(plane: Plane, { name }: Connection, { name: child, dscp, ecn, df }: ChildSettings, place: Place): void {
+  #keep(
+    plane: Plane,
+    { name }: Connection,
+    { name: child, dscp, ecn, df, icmpErrors }: ChildSettings,
+    place: Place,
+  ): void {
     this.#byChild.set(keyOf(name, child), place);
     this.#byId.set(place.id, { connection: name, child });
     place.tunnel.ids.push(place.id);
     plane.setOuterTos(place.id, outerTosTable(dscp, ecn));
     plane.setDf(place.id, df);
+    plane.setIcmpErrors(place.id, icmpErrors);
   }
 
   #addRules(): void {

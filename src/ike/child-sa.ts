@@ -5,6 +5,7 @@
  *       │            └──> installed                      the rekey was refused: try again later
  *       └──> replaced ──> (deleting) ──> removed         the peer rekeyed it and is to delete it; a guard does where not
  */
+import { Postponed } from "./backoff.ts";
 import type { ChildSaParams } from "./child-sa-params.ts";
 import type { ChildConfig } from "./connection.ts";
 import type { Task } from "./task.ts";
@@ -62,10 +63,11 @@ export class ChildSa {
   carried: Volume & { readonly at: number };
   /** The pair that took its place, also when it is gone itself. */
   successor: ChildSa | undefined;
-  /** How often its rekey was put off. */
-  postponed = 0;
-  /** What the data plane had received when we last asked. */
+  /** Its rekey, as the peer puts it off. */
+  readonly postponed = new Postponed();
+  /** What the data plane had received and sent when we last asked. */
   packetsIn = 0;
+  packetsOut = 0;
   #state: ChildSaState;
 
   constructor(config: ChildConfig, facts: ChildSaFacts, options: Beginning) {

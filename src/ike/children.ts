@@ -58,7 +58,7 @@ export const installChild = (turn: Turn, sa: IkeSa, installing: Installing): Chi
     expiresAt: turn.now + config.lifetime * 1.1,
     limits: volumeLimits((amount, share) => turn.jittered(amount, share), config, suite.esn),
   });
-  sa.children.set(spiIn, child);
+  turn.core.hold(sa, child);
   if (hasVolumeLimit(child.limits)) sa.usageAt = Math.min(sa.usageAt, turn.now + seldom(config));
   turn.effects.push({
     kind: "install",
@@ -117,7 +117,7 @@ export const removeChild = (turn: Turn, sa: IkeSa, child: ChildSa, why: string):
   }
   child.become({ name: "removed" });
   child.inUse = false;
-  sa.children.delete(child.spiIn);
+  turn.core.dismiss(child);
   turn.effects.push({ kind: "remove", spiIn: child.spiIn });
   const fields = { child: child.config.name, spiIn: spiText(child.spiIn), spiOut: spiText(child.spiOut) };
   turn.log("info", "child-sa-removed", sa, `child ${child.config.name}: ${why}`, fields);

@@ -4,7 +4,7 @@ import type { ChildSa } from "./child-sa.ts";
 import { CookieJar } from "./cookie.ts";
 import type { IkeEnvironment } from "./environment.ts";
 import { HalfOpen } from "./half-open.ts";
-import { type Identity, normalIdentity } from "./identity.ts";
+import { type Identity, identityKey } from "./identity.ts";
 import type { IkeOptions } from "./ike-options.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { KeyWorks } from "./key-works.ts";
@@ -17,21 +17,16 @@ import { Wakes } from "./wakes.ts";
 
 const NOBODY: ReadonlySet<IkeSa> = new Set();
 
-/** The same for equal identities. */
-const keyOf = (identity: Identity): string => {
-  const { type, data } = normalIdentity(identity);
-  return `${type} ${toHex(data)}`;
-};
-
 export class Core {
   readonly env: IkeEnvironment;
   readonly options: IkeOptions;
   readonly peerings: Peerings;
-  /** IKE SAs that are up, by their peers. */
   /** By our own SPI, in hex: an address says nothing about whose message it is (RFC 7296 §2.6). */
   readonly sas = new Map<string, IkeSa>();
   /** Those whose peer is known, by its identity. */
   readonly #kin = new Map<string, Set<IkeSa>>();
+  /** Which of them has a pair, by the SPI that we receive on. */
+  readonly #holders = new Map<number, IkeSa>();
   readonly counters: Record<string, number> = {};
   readonly cookies: CookieJar;
   /** Cookies are asked for until then, ms; see `admit`. */
@@ -66,7 +61,7 @@ export class Core {
 
   /** The peer of `sa` has proven that it is `peerId`. */
   recognize(sa: IkeSa, peerId: Identity): void {
-    const key = keyOf(peerId);
+    const key = identityKey(peerId);
     const kin = this.#kin.get(key) ?? new Set();
     this.#kin.set(key, kin.add(sa));
     sa.peerId = peerId;
@@ -75,7 +70,7 @@ export class Core {
 
   /** IKE SAs whose peer has proven that it is `peerId`, of whatever connection; the newest last. */
   kinOf(peerId: Identity): ReadonlySet<IkeSa> {
-    return this.#kin.get(keyOf(peerId)) ?? NOBODY;
+    return this.#kin.get(identityKey(peerId)) ?? NOBODY;
   }
 
   remove(sa: IkeSa): void {
@@ -84,7 +79,7 @@ export class Core {
     sa.peering?.sas.delete(sa);
     this.wakes.touch(sa); // it has nothing to do any more
     if (sa.peerId === undefined) return;
-    const key = keyOf(sa.peerId);
+    const key = identityKey(sa.peerId);
     const kin = this.#kin.get(key);
     kin?.delete(sa);
     if (kin?.size === 0) this.#kin.delete(key);
@@ -104,12 +99,23 @@ export class Core {
     this.wakes.touch(sa);
   }
 
+  /** This pair belongs to `sa` from now on. */
+  hold(sa: IkeSa, child: ChildSa): void {
+    this.#holders.get(child.spiIn)?.children.delete(child.spiIn);
+    this.#holders.set(child.spiIn, sa);
+    sa.children.set(child.spiIn, child);
+  }
+
+  /** It is gone. */
+  dismiss({ spiIn }: ChildSa): void {
+    this.#holders.get(spiIn)?.children.delete(spiIn);
+    this.#holders.delete(spiIn);
+  }
+
   /** The pair that we receive on by this SPI, and the IKE SA that it belongs to. */
   findChild(spiIn: number): { sa: IkeSa; child: ChildSa } | undefined {
-    for (const sa of this.sas.values()) {
-      const child = sa.children.get(spiIn);
-      if (child !== undefined) return { sa, child };
-    }
-    return undefined;
+    const sa = this.#holders.get(spiIn);
+    const child = sa?.children.get(spiIn);
+    return sa === undefined || child === undefined ? undefined : { sa, child };
   }
 }

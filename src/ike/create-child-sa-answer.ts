@@ -20,7 +20,7 @@ import { Protocol, spiBytes } from "./proposal.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
-import { livePairs, noRoom, noteResources, resourceFor, resourcePayloads } from "./resources.ts";
+import { isFull, livePairs, noRoom, noteResources, resourceFor, resourcePayloads } from "./resources.ts";
 import type { Turn } from "./turn.ts";
 import { wantChildrenLater } from "./want-children.ts";
 
@@ -79,7 +79,7 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
     const chosen = chooseChild(payloads, children, { withKe: true, path, encap, pairsOf, mayBeSeveral });
     const resource = old === undefined ? resourceFor(sa, chosen.config, mayBeSeveral) : old.resource;
     const exchanged = exchange(turn, chosen, payloads);
-    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
+    const spiIn = isFull(sa) ? 0 : turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
     if (spiIn === 0) throw noRoom(sa, chosen.config, mayBeSeveral);
     const nr = turn.random(NONCE_LENGTH);
     noteResources(sa, chosen.config, payloads);

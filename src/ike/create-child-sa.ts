@@ -9,7 +9,6 @@
  */
 import { generateKeyPair, type KexMethod, type KeyPair, kexById } from "../crypto/kex.ts";
 import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
-import { postponement } from "./backoff.ts";
 import { childFailed, noteProblem } from "./child-failure.ts";
 import { firstGroup, groupsOf, offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { type ChildSa, spiText } from "./child-sa.ts";
@@ -18,7 +17,7 @@ import type { ChildConfig } from "./connection.ts";
 import { DeleteUninstalled, deleteChild } from "./delete-child-sa.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
-import { deleteIkeSa } from "./ike-sa-end.ts";
+import { beginAnew } from "./ike-sa-end.ts";
 import { losesTo, lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
@@ -153,6 +152,11 @@ export class CreateChild implements Task {
     if (old !== undefined && this.#owns(old)) postpone(turn, old);
   }
 
+  putOff(turn: Turn, sa: IkeSa): void {
+    this.abandon(turn, sa);
+    if (this.#old === undefined) this.#giveUp(turn, sa);
+  }
+
   #install(turn: Turn, sa: IkeSa, sent: Sent, agreed: AgreedChild, payloads: readonly Payload[]): void {
     const keys = sa.keys;
     const nonce = find(payloads, "Nonce");
@@ -196,13 +200,15 @@ export class CreateChild implements Task {
       }
       case Notify.TEMPORARY_FAILURE:
         turn.log("debug", "child-sa-postponed", sa, `child ${offer.config.name}: the peer asks to wait`);
-        if (old !== undefined && this.#owns(old)) postpone(turn, old);
+        if (old?.postponed.isEnough(turn.now))
+          beginAnew(turn, sa, "the peer puts the rekey of a child off without end");
+        else if (old !== undefined && this.#owns(old)) postpone(turn, old);
         else this.#giveUp(turn, sa);
         return;
       case Notify.CHILD_SA_NOT_FOUND:
         if (old === undefined || old.state.name === "removed") break;
-        removeChild(turn, sa, old, "the peer does not know it"); // RFC 7296 §2.25.1
-        if (sa.peering?.wish === "no" && sa.children.size === 0) deleteIkeSa(turn, sa, "it has no Child SA left");
+        removeChild(turn, sa, old, "the peer does not know it"); // without a word, RFC 7296 §2.25
+        if (sa.children.size === 0) beginAnew(turn, sa, "the peer does not know its only Child SA");
         else wantChild(turn, sa, offer.config, old.resource);
         return;
       case Notify.TS_MAX_QUEUE:
@@ -258,7 +264,7 @@ export class CreateChild implements Task {
 }
 
 const postpone = (turn: Turn, child: ChildSa): void => {
-  const wait = postponement(turn, child.postponed++, child.expiresAt - turn.now);
+  const wait = child.postponed.next(turn, child.expiresAt - turn.now);
   child.become({ name: "installed", rekeyAt: turn.now + wait });
 };
 

@@ -19,6 +19,8 @@ export interface IkeOptions {
   readonly decryptFailures: number;
   /** Rekeys that a peer may ask for on one IKE SA in a second; all its Child SAs at once in any case. */
   readonly rekeyRate: number;
+  /** Requests of ours that may wait for their turn on one IKE SA; deletions and a rekey of the IKE SA come beside them. */
+  readonly queueLimit: number;
   /** Key exchange methods, by transform ID, that are not computed here but asked for as `key-work`. */
   readonly slowKeyExchanges: ReadonlySet<number>;
   /** Key exchanges that others have asked for and that are being computed: what needs more is dropped. */
@@ -35,6 +37,7 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   lastMessageId: 2 ** 32 - 1,
   decryptFailures: 30,
   rekeyRate: 5,
+  queueLimit: 20,
   slowKeyExchanges: new Set(),
   keyWorkLimit: 128,
 };

@@ -57,6 +57,20 @@ export const deleteIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
   }
 };
 
+/**
+ * End it with a Delete, since the two ends do not know the same any more (RFC 7296 §2.25); its connection is begun again at once
+ * where somebody wants it.
+ */
+export const beginAnew = (turn: Turn, sa: IkeSa, why: string): void => {
+  const { peering } = sa;
+  const wish = peering?.wish ?? "no";
+  deleteIkeSa(turn, sa, why);
+  if (peering === undefined || wish === "no" || peering.isAlive) return;
+  peering.wish = wish;
+  peering.retryAt = turn.now;
+  turn.touch(peering);
+};
+
 /** A last Delete that nobody waits for: the gateway stops. */
 export const sayGoodbye = (turn: Turn, sa: IkeSa): void => {
   const isUp = sa.state.name === "established" || sa.state.name === "replaced";

@@ -31,7 +31,6 @@ import type { Peering } from "./peering.ts";
 import { acceptIke, describeProposals, offerIke } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
-/** What is offered now. SPI and nonce stay the same through all retries. */
 /** A peer, or whoever pretends to be one, cannot make us begin again more often. */
 const MOST_RESTARTS = 6;
 const NO_SPI = new Uint8Array(8);

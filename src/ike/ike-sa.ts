@@ -11,6 +11,7 @@
 import { toHex } from "../bytes.ts";
 import { formatEndpoint } from "../ip-address.ts";
 import type { ChildOffer } from "./agreed-child.ts";
+import { Postponed } from "./backoff.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { Path } from "./child-sa-params.ts";
 import type { ConnectionConfig } from "./connection.ts";
@@ -138,8 +139,8 @@ export class IkeSa {
   readonly requests: Requests;
   /** How many requests the peer takes at a time. */
   peerWindow = 1;
-  /** How often its rekey was put off. */
-  postponed = 0;
+  /** Its rekey, as the peer puts it off. */
+  readonly postponed = new Postponed();
   /** Message ID that the peer's next request must have. */
   expectedId = 0;
   lastAnswered: Answered | undefined;

@@ -2,8 +2,7 @@
  * Shared keys by peer: of all entries that match, the closest one (RFC 4301 §4.4.3.2). A key may be one for both
  * directions, or one that proves us and one that the peer must prove.
  */
-import { toHex } from "../bytes.ts";
-import { addressIdentity, type Identity, normalIdentity } from "./identity.ts";
+import { addressIdentity, type Identity, identityKey } from "./identity.ts";
 import { closenessOf, exactId, isExpected, type PeerId } from "./peer-id.ts";
 
 export interface Psk {
@@ -32,7 +31,7 @@ export class Keyring {
     for (const entry of entries) {
       const identity = exactId(entry.id);
       if (identity === undefined) patterns.push(entry);
-      else if (!this.#exact.has(nameOf(identity))) this.#exact.set(nameOf(identity), entry.psk);
+      else if (!this.#exact.has(identityKey(identity))) this.#exact.set(identityKey(identity), entry.psk);
     }
     this.#patterns = patterns.sort((a, b) => closenessOf(b.id) - closenessOf(a.id));
   }
@@ -43,12 +42,7 @@ export class Keyring {
   }
 
   #closest(identity: Identity): Psk | undefined {
-    const exact = this.#exact.get(nameOf(identity));
+    const exact = this.#exact.get(identityKey(identity));
     return exact ?? this.#patterns.find(({ id }) => isExpected(id, identity))?.psk;
   }
 }
-
-const nameOf = (identity: Identity): string => {
-  const { type, data } = normalIdentity(identity);
-  return `${type} ${toHex(data)}`;
-};

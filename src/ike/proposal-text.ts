@@ -27,6 +27,9 @@ const PRF_OF_INTEG = new Map([
   [14, 7],
 ]);
 
+/** The cipher that does not encrypt (RFC 2410). */
+const NULL = "null";
+
 const refuse = (text: string, why: string, remedy: string): EspalierError =>
   new EspalierError("ESPALIER_CONFIG", `proposal "${text}": ${why}`, { remedy });
 
@@ -75,6 +78,12 @@ const parseWords = (text: string, types: readonly number[], sa: "IKE" | "ESP"): 
       throw refuse(text, `"${word}" is for ESP alone`, `for the IKE SA use ${row.espOnly}`);
     if (!types.includes(row.type))
       throw refuse(text, `"${word}" has no place in ESP`, "a PRF is negotiated for the IKE SA alone");
+    if (rows.includes(row) && word === NULL)
+      throw refuse(
+        text,
+        "null for both is refused, it does not protect",
+        "use null-sha256, or an AEAD such as aes256gcm16",
+      );
     if (rows.includes(row)) throw refuse(text, `"${word}" is there twice`, "write it once");
     rows.push(row);
   }

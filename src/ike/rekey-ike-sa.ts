@@ -7,13 +7,12 @@
  */
 import { toHex } from "../bytes.ts";
 import { generateKeyPair, type KexMethod, type KeyPair, kexById } from "../crypto/kex.ts";
-import { postponement } from "./backoff.ts";
 import { firstGroup, groupsOf } from "./child-offer.ts";
 import { DELETE_GUARD } from "./child-sa.ts";
 import { samePeer } from "./children.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
-import { deleteIkeSa } from "./ike-sa-end.ts";
+import { beginAnew, deleteIkeSa } from "./ike-sa-end.ts";
 import { establishedState, startTimers } from "./ike-sa-established.ts";
 import { deriveRekeyedIkeKeys, type IkeKeys } from "./keymat.ts";
 import { losesTo, lowest } from "./lowest-nonce.ts";
@@ -147,9 +146,11 @@ export class RekeyIkeSa implements Task {
   #failed(turn: Turn, sa: IkeSa, { proposals }: Sent, { notify, message, context }: IkeError): void {
     if (sa.state.name !== "established") return;
     const isSoon = notify === Notify.TEMPORARY_FAILURE;
-    const wait = isSoon
-      ? postponement(turn, sa.postponed++, sa.state.expiresAt - turn.now)
-      : turn.jittered(REFUSED, 0.5);
+    if (isSoon && sa.postponed.isEnough(turn.now)) {
+      beginAnew(turn, sa, "the peer puts its rekey off without end");
+      return;
+    }
+    const wait = isSoon ? sa.postponed.next(turn, sa.state.expiresAt - turn.now) : turn.jittered(REFUSED, 0.5);
     const rekeyAt = turn.now + wait;
     sa.become({ ...sa.state, rekeyAt });
     const text = `${message} (${context ?? `offered ${describeProposals(proposals)}`})`;
@@ -213,6 +214,7 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
   sa.origin = old.origin;
   sa.nat = old.nat;
   sa.fragments = old.fragments; // RFC 7383 §2.3
+  sa.rekeys = old.rekeys; // a chain of rekeys is no way around their limit
   turn.core.add(sa);
   startTimers(turn, sa);
   turn.log("info", "ike-sa-rekeyed", sa, `IKE SA with ${sa.remoteText} has new keys`, {
@@ -227,8 +229,7 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
 /** The heir takes over: children outlive the IKE SA that made them (RFC 7296 §2.8). The old one waits for its Delete. */
 export const replaceBy = (turn: Turn, sa: IkeSa, heir: IkeSa): void => {
   if (sa.state.name !== "established") return;
-  for (const [spiIn, child] of sa.children) heir.children.set(spiIn, child);
-  sa.children.clear();
+  for (const child of [...sa.children.values()]) turn.core.hold(heir, child);
   heir.usageAt = Math.min(heir.usageAt, sa.usageAt);
   turn.touch(heir);
   turn.touch(sa);

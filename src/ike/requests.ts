@@ -9,7 +9,7 @@ import { begin, isExhausted, type Pending, resend } from "./exchange.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { isSlow } from "./key-works.ts";
 import { cutSmaller, type Outgoing, seal } from "./outgoing.ts";
-import type { Task } from "./task.ts";
+import { mayBePutOff, type Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
 
 /** A request is cut smaller once it has gone out so often without an answer (RFC 7383 §2.5.2). */
@@ -56,7 +56,14 @@ export class Requests {
     if (this.#pending !== undefined) this.sent(turn, sa, this.#pending.exchange, request);
   }
 
+  /** It waits for its turn, unless as many wait as may. */
   add(turn: Turn, sa: IkeSa, task: Task): void {
+    if (mayBePutOff(task) && this.#queue.length >= turn.core.options.queueLimit) {
+      turn.count("queue-limit");
+      if (task.putOff !== undefined) task.putOff(turn, sa);
+      else task.abandon(turn, sa);
+      return;
+    }
     this.#queue.push(task);
     this.pump(turn, sa);
   }

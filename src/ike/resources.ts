@@ -59,6 +59,15 @@ export const resourceFor = (sa: IkeSa, child: ChildConfig, isOneOfSeveral: boole
   return resource;
 };
 
+/** Pairs that an IKE SA may have beyond twice those that are configured. */
+const SPARE = 64;
+
+/** Whether the peer has made so many pairs that it gets no more: the room is that of all peers. */
+export const isFull = ({ children, peering }: IkeSa): boolean => {
+  const configured = peering?.config.children.reduce((sum, { sas }) => sum + sas, 0) ?? 0;
+  return children.size >= SPARE + 2 * configured;
+};
+
 /** There is no SPI. Never NO_ADDITIONAL_SAS for a further pair: a peer would take it for all its children (RFC 9611 §6). */
 export const noRoom = (sa: IkeSa, child: ChildConfig, isOneOfSeveral: boolean): IkeError =>
   isOneOfSeveral && livePairs(sa, child).length > 0

@@ -41,7 +41,13 @@ export interface Task {
   answer(turn: Turn, sa: IkeSa, payloads: readonly Payload[]): void;
   /** There will be no answer, or none is wanted: give back what the request took. May be called without a request. */
   abandon(turn: Turn, sa: IkeSa): void;
+  /** Too much waits already: it is not asked now, and later where somebody wants it still. Else it is abandoned. */
+  putOff?(turn: Turn, sa: IkeSa): void;
 }
+
+/** What is put off where too much waits already: all but what there is once for an IKE SA or for a pair that it has. */
+export const mayBePutOff = ({ kind }: Task): boolean =>
+  kind === "create-child-sa" || kind === "rekey-child-sa" || kind === "liveness" || kind === "report";
 
 /** Kinds that RFC 7296 §2.25.2 names: while one is on its way, the peer may not rekey the IKE SA. */
 export const concernsChild = ({ kind }: Task): boolean =>

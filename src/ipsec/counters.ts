@@ -7,7 +7,10 @@
  * Every packet is counted once with its worker, and once more with its SA; or, going out without one, with its tunnel. So
  * what workers sent is the sum over tunnels (but for dummies, which their SA alone counts), and what they received is that and the packets that name no SA of theirs.
  */
+import { FIRST_LINE, LINE_SPARE } from "./cache-line.ts";
 import { VERDICTS, Verdict, type VerdictName } from "./verdict.ts";
+
+const { PASS } = Verdict; // to V8 what a module imports is no constant
 
 /**
  * Float64 words: what every packet counts, PASS, which is verdict 0, and its octets, is a pair for each block, and all pairs lie
@@ -37,21 +40,18 @@ export interface Tally {
 export class Counters {
   readonly memory: SharedArrayBuffer;
   readonly #words: Float64Array;
-  /** The same memory, for who only looks. */
-  readonly #halves: Int32Array;
   /** Where the other verdicts begin. */
   readonly #others: number;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
-    this.#words = new Float64Array(memory);
-    this.#halves = new Int32Array(memory);
-    this.#others = (this.#words.length / (PAIR + BLOCK)) * PAIR;
+    this.#words = new Float64Array(memory, FIRST_LINE);
+    this.#others = Math.trunc(this.#words.length / (PAIR + BLOCK)) * PAIR;
   }
 
   static create(blocks: number): Counters {
     const tiles = Math.ceil(blocks / TILE);
-    return new Counters(new SharedArrayBuffer(tiles * TILE * (PAIR + BLOCK) * 8));
+    return new Counters(new SharedArrayBuffer(LINE_SPARE + tiles * TILE * (PAIR + BLOCK) * 8));
   }
 
   #pairAt(block: number): number {
@@ -59,7 +59,7 @@ export class Counters {
   }
 
   #wordAt(block: number, verdict: number): number {
-    return verdict === Verdict.PASS ? this.#pairAt(block) : this.#others + block * BLOCK + verdict;
+    return verdict === PASS ? this.#pairAt(block) : this.#others + block * BLOCK + verdict;
   }
 
   /** Count one packet of `block`. `bytes` are its inner octets, counted when it passed. */
@@ -72,12 +72,7 @@ export class Counters {
     const words = this.#words;
     const at = this.#wordAt(block, verdict);
     words[at] = words[at]! + packets;
-    if (verdict === Verdict.PASS) words[at + BYTES] = words[at + BYTES]! + bytes;
-  }
-
-  /** Load the line of `block` that packets which pass count in, so that those of a batch arrive together. */
-  touch(block: number): number {
-    return this.#halves[this.#pairAt(block) * 2]!;
+    if (verdict === PASS) words[at + BYTES] = words[at + BYTES]! + bytes;
   }
 
   /** Packets of `block` that got this verdict. */

@@ -58,6 +58,8 @@ export class Fields {
   sourceAt = 0;
   destinationAt = 0;
   protocol = 0;
+  /** Where the header of that protocol begins, or would. */
+  transportAt = 0;
   /** Ports, or -1 when the packet does not show them: a later fragment, or cut short (RFC 4301 §7). */
   sourcePort = -1;
   destinationPort = -1;
@@ -103,6 +105,7 @@ export const readFields = (view: DataView, at: number, length: number, into: Fie
 
 const readPorts = (view: DataView, at: number, left: number, protocol: number, into: Fields): void => {
   into.protocol = protocol;
+  into.transportAt = at;
   into.sourcePort = -1;
   into.destinationPort = -1;
   if (left < 4) return;

@@ -8,8 +8,9 @@
  *        top - window + 1 ............ top
  *   old |  seen or not, a bit each         | new: authenticate it, then slide
  *
- * A ring of n words, n a power of two, serves windows up to 32 (n - 1): the spare word is the one being cleared. A ring has
- * far fewer than 2^27 words, so the low 32 bits of a number tell its word.
+ * A ring of n words, n a power of two, serves windows up to 32 (n - 1): the spare word is the newest one, which has `top` in it.
+ * That lies apart, beside `top`, and goes into the ring when it is full: so packets in order touch the ring once in 32. A ring
+ * has far fewer than 2^27 words, so the low 32 bits of a number tell its word.
  */
 
 /** Instead of a window: none, every authentic packet is taken (RFC 4303 §3.4.3). */
@@ -41,9 +42,13 @@ export const inferSeq = (top: number, window: number, low: number): number => {
   return left + ((low - left) >>> 0);
 };
 
+/** Whether two numbers, less than 2^32 apart, are in one word. */
+const areInOneWord = (a: number, b: number): boolean => a >>> 5 === b >>> 5;
+
 /** True when `seq` may be fresh; without a window always. Ask before paying for the ICV: a bad packet changes nothing. */
 export const isFresh = (
   words: Uint32Array,
+  newestAt: number,
   ringAt: number,
   ringWords: number,
   window: number,
@@ -52,30 +57,56 @@ export const isFresh = (
 ): boolean => {
   if (seq > top || window === NO_WINDOW) return true;
   if (seq < 1 || seq <= top - window) return false; // the first packet of an SA is number 1 (RFC 4303 §3.3.3)
-  return (words[ringAt + ((seq >>> 5) & (ringWords - 1))]! & (1 << (seq & 31))) === 0;
+  const at = areInOneWord(seq, top) ? newestAt : ringAt + ((seq >>> 5) & (ringWords - 1));
+  return (words[at]! & (1 << (seq & 31))) === 0;
 };
 
 /** Record an authenticated `seq` and return the new top. Call only after a good ICV and a second `isFresh`. */
-export const accept = (words: Uint32Array, ringAt: number, ringWords: number, top: number, seq: number): number => {
-  const mask = ringWords - 1;
-  if (seq === top + 1) {
-    if ((seq & 31) === 0) words[ringAt + ((seq >>> 5) & mask)] = 0; // the first of its word
-  } else if (seq > top) {
-    const from = Math.floor(top / 32);
-    let stale = Math.floor(seq / 32) - from;
-    if (stale > ringWords) stale = ringWords; // a jump over the ring clears it all, once
-    for (let i = 1; i <= stale; i++) words[ringAt + ((from + i) & mask)] = 0;
-  }
-  const at = ringAt + ((seq >>> 5) & mask);
+export const accept = (
+  words: Uint32Array,
+  newestAt: number,
+  ringAt: number,
+  ringWords: number,
+  top: number,
+  seq: number,
+): number => {
+  let at = newestAt;
+  if (seq > top) {
+    if (!areInOneWord(seq, top) || seq - top >= 32) slide(words, newestAt, ringAt, ringWords, top, seq);
+  } else if (!areInOneWord(seq, top)) at = ringAt + ((seq >>> 5) & (ringWords - 1)); // without a window it may be any
   words[at] = words[at]! | (1 << (seq & 31));
   return Math.max(seq, top);
+};
+
+/** Begin the word of `seq`, which is not the newest one any more: that one goes into the ring, those between are empty. */
+const slide = (
+  words: Uint32Array,
+  newestAt: number,
+  ringAt: number,
+  ringWords: number,
+  top: number,
+  seq: number,
+): void => {
+  const mask = ringWords - 1;
+  const from = Math.floor(top / 32);
+  let passed = Math.floor(seq / 32) - from;
+  if (passed > ringWords) passed = ringWords + 1; // a jump over the ring clears it all, once
+  words[ringAt + (from & mask)] = words[newestAt]!;
+  for (let i = 1; i < passed; i++) words[ringAt + ((from + i) & mask)] = 0;
+  words[newestAt] = 0;
 };
 
 /**
  * Count every number up to `top` as seen, whatever the ring says: its writer died, perhaps in the middle of `accept`. Late
  * packets are lost by it, but none is ever accepted twice.
  */
-export const closeWindow = (words: Uint32Array, ringAt: number, ringWords: number, top: number): void => {
+export const closeWindow = (
+  words: Uint32Array,
+  newestAt: number,
+  ringAt: number,
+  ringWords: number,
+  top: number,
+): void => {
   words.fill(0xffff_ffff, ringAt, ringAt + ringWords);
-  words[ringAt + (Math.floor(top / 32) & (ringWords - 1))] = 0xffff_ffff >>> (31 - (top % 32));
+  words[newestAt] = 0xffff_ffff >>> (31 - (top % 32));
 };

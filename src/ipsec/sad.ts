@@ -4,16 +4,17 @@
  *
  * A slot holds a pair of SAs: record `slot` the inbound one, record `capacity + slot` the outbound one installed with it.
  * The receiver picks its SPI (RFC 4303 §2.1), so it picks one whose low bits are the slot: lookup needs no hash table.
- * All records lie before all rings, and these before all counters; only inbound SAs have a ring. Words of a record, four
+ * All records lie before all rings, and these before all live rows; only inbound SAs have a ring. Words of a record, four
  * cache lines:
  *
- *   0 .. 15    fixed while the SA lives, written by control (but path and size): what is looked at for every packet
+ *   0 .. 15    fixed while the SA lives, written by control (but path and size): what workers look at
  *   16 .. 31   live: events; written by the SA's worker alone
  *   32 .. 63   fixed: key and addresses (but path and size, see `move` and `setSize`)
  *
- * The counter, which every packet moves, is a double among those of all records: those of ten thousand SAs stay in a cache.
- * A cache line has the counters of records that are 64 apart, and 64 lines follow one another: so neighbours, which different
- * workers own, share no line, and where workers are a power of two all in one line are one worker's.
+ * What every packet asks of shared memory, the counter, a double, STATE and the newest word of the window, is a live row of 16 octets among those of all
+ * records: those of ten thousand SAs stay in a cache. A cache line has the rows of records that are 64 apart, and 64 lines
+ * follow one another: so neighbours, which different workers own, share no line, and where workers are a power of two all in
+ * one line are one worker's.
  *
  * STATE is published last and withdrawn first, so a worker sees a whole record or none. Its value is the record's
  * generation: odd while live. The key is wiped on removal; a slot is used again only once every worker has finished a
@@ -22,10 +23,10 @@
  * Sequence numbers are doubles, exact to 2^53: an extended counter ends there and not at 2^64.
  */
 import type { Suite } from "../crypto/suites.ts";
+import { FIRST_LINE, LINE_SPARE } from "./cache-line.ts";
 import { closeWindow, MAX_RING_WORDS, ringWordsFor } from "./replay.ts";
 
 const RECORD = 64;
-const STATE = 0;
 const SPI = 1;
 const SUITE = 2;
 const FLAGS = 3;
@@ -48,9 +49,12 @@ const TFC = 58;
 const OVERSIZE = 59;
 const REMOTE = 60; // 4 words
 const RING = MAX_RING_WORDS;
-// Counters come in tiles of 64 lines of 8.
-const TILE = 512;
-const TILE_OCTETS = TILE * 8;
+// Live rows come in tiles of 64 lines of 4. Doubles of a row: the counter, then two words.
+const TILE = 256;
+const LIVE = 2;
+const TILE_OCTETS = TILE * LIVE * 8;
+const STATE = 2;
+const NEWEST = 3;
 
 /** Octets of KEYMAT a record has room for. */
 export const MAX_KEY = 100;
@@ -136,26 +140,28 @@ export class Sad {
   readonly #state: Int32Array;
   readonly #doubles: Float64Array;
   readonly #bytes: Uint8Array;
-  /** Where the rings begin, in words, and the counters, in doubles. */
+  /** Where the rings begin, in words, and the live rows, in doubles. */
   readonly #rings: number;
-  readonly #tops: number;
+  readonly #live: number;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
-    // Counters are far less than half of the rest, and a whole tile at least: the power of two is exact.
-    this.capacity = 2 ** Math.floor(Math.log2((memory.byteLength - TILE_OCTETS) / 4 / (RECORD * 2 + RING)));
+    // Live rows are far less than half of the rest, and a whole tile at least: the power of two is exact. As a shift it is a
+    // small integer to V8, where `**` would make it a double, and every address that is reckoned from it.
+    this.capacity =
+      1 << Math.floor(Math.log2((memory.byteLength - LINE_SPARE - TILE_OCTETS) / 4 / (RECORD * 2 + RING)));
     this.#rings = this.capacity * 2 * RECORD;
-    this.#tops = (this.capacity * (2 * RECORD + RING)) / 2;
-    this.words = new Uint32Array(memory);
-    this.#state = new Int32Array(memory);
-    this.#doubles = new Float64Array(memory);
-    this.#bytes = new Uint8Array(memory);
+    this.#live = (this.capacity * (2 * RECORD + RING)) >> 1;
+    this.words = new Uint32Array(memory, FIRST_LINE);
+    this.#state = new Int32Array(memory, FIRST_LINE);
+    this.#doubles = new Float64Array(memory, FIRST_LINE);
+    this.#bytes = new Uint8Array(memory, FIRST_LINE);
   }
 
   /** `capacity`: a power of two. */
   static create(capacity: number): Sad {
     const tiles = Math.ceil((2 * capacity) / TILE);
-    return new Sad(new SharedArrayBuffer(capacity * (RECORD * 2 + RING) * 4 + tiles * TILE_OCTETS));
+    return new Sad(new SharedArrayBuffer(LINE_SPARE + capacity * (RECORD * 2 + RING) * 4 + tiles * TILE_OCTETS));
   }
 
   /** The record of the outbound SA that lies in `slot`. */
@@ -168,7 +174,8 @@ export class Sad {
   /** Write a record that is not live, then publish it. */
   publish(record: number, sa: SaRecord): void {
     const at = record * RECORD;
-    this.words.fill(0, at + 1, at + RECORD);
+    this.words.fill(0, at, at + RECORD);
+    this.words[this.newestAt(record)] = 0;
     if (record < this.capacity) this.words.fill(0, this.ringAt(record), this.ringAt(record) + RING);
     this.words[at + SPI] = sa.spi;
     this.words[at + SUITE] = sa.suite.id;
@@ -181,15 +188,16 @@ export class Sad {
     this.#writePath(at, sa.path);
     this.setSize(record, sa.size ?? ANY_SIZE);
     this.#bytes.set(sa.key, (at + KEY) * 4);
-    Atomics.add(this.#state, at + STATE, 1); // odd: live
+    Atomics.add(this.#state, this.#stateAt(record), 1); // odd: live
   }
 
   /** Withdraw a live record and wipe its key. Counter and events stay readable until the slot is used again. */
   withdraw(record: number): void {
-    const at = record * RECORD;
-    if ((Atomics.load(this.#state, at + STATE) & 1) === 0) return;
-    Atomics.add(this.#state, at + STATE, 1); // even: gone
-    this.words.fill(0, at + KEY, at + KEY + MAX_KEY / 4);
+    const state = this.#stateAt(record);
+    if ((Atomics.load(this.#state, state) & 1) === 0) return;
+    Atomics.add(this.#state, state, 1); // even: gone
+    const key = record * RECORD + KEY;
+    this.words.fill(0, key, key + MAX_KEY / 4);
   }
 
   /** Give a live record another path. A reader that meets the change half-way tries again. */
@@ -207,7 +215,8 @@ export class Sad {
     this.words[at + MTU] = mtu;
     this.words[at + TFC] = tfc;
     this.words[at + OVERSIZE] = oversize;
-    this.words[at + LIMIT] = tfc > 0 ? 0 : asTheyAre;
+    const looksAtAll = tfc > 0 || (this.words[at + FLAGS]! & SaFlag.TRANSPORT) !== 0; // fragments are short, too
+    this.words[at + LIMIT] = looksAtAll ? 0 : asTheyAre;
   }
 
   #writePath(at: number, path: SaPath): void {
@@ -243,7 +252,7 @@ export class Sad {
     if (this.generation(slot) === 0) return;
     const at = slot * RECORD;
     if ((Atomics.load(this.#state, at + SEEN_VERSION) & 1) === 1) Atomics.add(this.#state, at + SEEN_VERSION, 1);
-    closeWindow(this.words, this.ringAt(slot), this.words[at + RING_WORDS]!, this.top(slot));
+    closeWindow(this.words, this.newestAt(slot), this.ringAt(slot), this.words[at + RING_WORDS]!, this.top(slot));
   }
 
   // Workers, once an SA
@@ -267,6 +276,11 @@ export class Sad {
   /** Where the ring of the inbound SA in `slot` begins, in words. */
   ringAt(slot: number): number {
     return this.#rings + slot * RING;
+  }
+
+  /** Where the newest word of its window is, in words. */
+  newestAt(slot: number): number {
+    return this.#topAt(slot) * 2 + NEWEST;
   }
 
   /** A view of the key: copy nothing from it but into an engine. */
@@ -301,8 +315,7 @@ export class Sad {
   /** Slot of the live inbound SA with this SPI, or -1. */
   find(spi: number): number {
     const slot = spi & (this.capacity - 1);
-    const at = slot * RECORD;
-    return (this.words[at + STATE]! & 1) === 1 && this.words[at + SPI] === spi ? slot : -1;
+    return (this.state(slot) & 1) === 1 && this.words[slot * RECORD + SPI] === spi ? slot : -1;
   }
 
   /**
@@ -310,23 +323,12 @@ export class Sad {
    * has shown before: it is used for another SA only once every worker has begun a batch after it was withdrawn.
    */
   state(record: number): number {
-    return this.#state[record * RECORD + STATE]!;
-  }
-
-  /** Load the lines that a packet of this record needs, so that those of a batch arrive together. The number means nothing. */
-  touch(record: number): number {
-    return this.#state[record * RECORD + STATE]! ^ this.#state[this.#topAt(record) * 2]!;
-  }
-
-  /** `touch` of an inbound SA, and the line of the ring that the number with these low 32 bits is in. */
-  touchInbound(slot: number, low: number): number {
-    const ringWords = this.words[slot * RECORD + RING_WORDS]!;
-    return this.touch(slot) ^ this.#state[this.ringAt(slot) + ((low >>> 5) & (ringWords - 1) & (RING - 1))]!;
+    return this.#state[this.#stateAt(record)]!;
   }
 
   /** Zero when the record is not live; otherwise another number for every SA it has held, so it keys caches. */
   generation(record: number): number {
-    const state = Atomics.load(this.#state, record * RECORD + STATE);
+    const state = Atomics.load(this.#state, this.#stateAt(record));
     return (state & 1) === 1 ? state : 0;
   }
 
@@ -366,7 +368,11 @@ export class Sad {
   }
 
   #topAt(record: number): number {
-    return this.#tops + (record & -TILE) + ((record & 63) << 3) + ((record >> 6) & 7);
+    return this.#live + ((record & -TILE) + ((record & 63) << 2) + ((record >> 6) & 3)) * LIVE;
+  }
+
+  #stateAt(record: number): number {
+    return this.#topAt(record) * 2 + STATE;
   }
 
   raise(record: number, event: number): void {

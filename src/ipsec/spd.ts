@@ -4,10 +4,11 @@
  * were negotiated for each pair of SAs. Outbound, a packet must match the selectors of the SA that would carry it; inbound, the
  * decrypted packet must match those of the SA that carried it (RFC 4301 §5.2 step 4). What matches none is dropped.
  * Which SA is to carry it, and what bypasses, is said by a list of policies where there are several (`policy.ts`).
+ * An ICMP error that matches by itself no selectors is judged by the packet that it quotes (RFC 4301 §6.2), unless the slot says not to.
  *
- * A slot has up to 32 local and 32 remote selectors. The first two of each side lie in the slot, and what IPv4 asks of the
- * first ones in its first cache line; the others in blocks of a pool that all slots share, a chain for each slot that needs
- * one. Addresses are kept as numbers, so that a comparison is one of words.
+ * A slot has up to 32 local and 32 remote selectors. The first two of each side lie in the slot, the others in blocks of a
+ * pool that all slots share, a chain for each slot that needs one. Addresses are kept as numbers, so that a comparison is one
+ * of words. What decides about most packets is five words of it, which workers keep beside the rest of an SA: `copyFront`.
  *
  *   words of a slot    0 flags  1 counts  2 chain  3 -  4 local  8 remote  12 local  16 remote  20 tails of IPv6, 6 words each
  *   of a selector      protocol << 16 | side << 8 | octets of an address; ports; first address; last address
@@ -15,6 +16,7 @@
 import { EspalierError } from "../errors.ts";
 import { Fields, readFields } from "./ip.ts";
 import { isAnyPort, MAX_SELECTORS, type TrafficSelector } from "./selector.ts";
+import { readTriggering } from "./triggering-packet.ts";
 
 // Words of the memory: a head, the slots, the pool.
 const HEAD = 16;
@@ -36,6 +38,10 @@ const PORTS = 1;
 const FIRST = 2;
 const LAST = 3;
 
+// Octets of an IPv4 header.
+const IPV4_SOURCE = 12;
+const IPV4_DESTINATION = 16;
+
 // Words of a block of the pool: the next one, then selectors with their tails.
 const BLOCK = 48;
 const IN_BLOCK = 4;
@@ -46,9 +52,16 @@ const ANY_IPV4 = 1;
 const ANY_IPV6 = 2;
 /** Addresses alone decide. */
 const ADDRESSES_ONLY = 4;
+/** ICMP errors are judged by what they quote, too. */
+const ICMP_ERRORS = 8;
 
 const LOCAL = 0;
 const REMOTE = 1;
+
+/** Words that `copyFront` writes: flags, then first and last address of a local and a remote selector. */
+export const SPD_FRONT = 5;
+const FRONT_LOCAL = 1;
+const FRONT_REMOTE = 3;
 
 /** Blocks of the pool for so many slots: twenty selectors a slot on the average. */
 const blocksFor = (slots: number): number => 4 * slots + 64;
@@ -75,16 +88,24 @@ export class Spd {
   // Control
 
   /**
-   * Set the selectors of a slot that no worker uses yet. Throws ESPALIER_USAGE when they are more than it can hold, or more
-   * than are left for all slots.
+   * Set the selectors of a slot that no worker uses yet. `icmpErrors`: an ICMP error passes when what it quotes came by this pair.
+   * Throws ESPALIER_USAGE when the selectors are more than it can hold, or more than are left for all slots.
    */
-  set(slot: number, local: readonly TrafficSelector[], remote: readonly TrafficSelector[]): void {
+  set(
+    slot: number,
+    local: readonly TrafficSelector[],
+    remote: readonly TrafficSelector[],
+    icmpErrors: boolean = true,
+  ): void {
     if (local.length > MAX_SELECTORS || remote.length > MAX_SELECTORS)
       throw new EspalierError("ESPALIER_USAGE", `more than ${MAX_SELECTORS} traffic selectors on one side`); // cold
     this.clear(slot);
     const words = this.#words;
     const at = HEAD + slot * SLOT;
-    words[at + FLAGS] = (coversAll(local) & coversAll(remote)) | (addressesOnly(local) & addressesOnly(remote));
+    words[at + FLAGS] =
+      (coversAll(local) & coversAll(remote)) |
+      (addressesOnly(local) & addressesOnly(remote)) |
+      (icmpErrors ? ICMP_ERRORS : 0);
     words[at + COUNTS] = (Math.min(local.length, INLINE) << 16) | Math.min(remote.length, INLINE);
     [local, remote].forEach((selectors, side) => {
       selectors.forEach((selector, i) => {
@@ -150,9 +171,20 @@ export class Spd {
 
   // Workers
 
-  /** Load the lines that a packet of this slot needs, so that those of a batch arrive together. */
-  touch(slot: number): number {
-    return this.#words[HEAD + slot * SLOT]! | 0;
+  /**
+   * Write SPD_FRONT words to `to[at]`: those that `passesFront` asks. They are true as long as the slot is not set again.
+   */
+  copyFront(slot: number, to: Uint32Array, at: number): void {
+    const words = this.#words;
+    const from = HEAD + slot * SLOT;
+    const local = from + FRONT;
+    const remote = local + SHORT;
+    const arePairOfIpv4 = (words[local]! & 0xff) === 4 && (words[remote]! & 0xff) === 4;
+    to[at] = words[from + FLAGS]! & (arePairOfIpv4 ? ~0 : ~ADDRESSES_ONLY);
+    to[at + FRONT_LOCAL] = words[local + FIRST]!;
+    to[at + FRONT_LOCAL + 1] = words[local + LAST]!;
+    to[at + FRONT_REMOTE] = words[remote + FIRST]!;
+    to[at + FRONT_REMOTE + 1] = words[remote + LAST]!;
   }
 
   /** Whether the slot's selectors let out the packet of `version` that fills `length` octets: its source is local. */
@@ -170,27 +202,17 @@ export class Spd {
     const from = HEAD + slot * SLOT;
     const flags = words[from + FLAGS]!;
     if ((flags & (version === 4 ? ANY_IPV4 : ANY_IPV6)) !== 0) return true;
-    if (version === 4 && (flags & ADDRESSES_ONLY) !== 0) {
-      const source = view.getUint32(at + 12);
-      const destination = view.getUint32(at + 16);
-      const local = from + FRONT + sourceSide * SHORT;
-      const remote = from + FRONT + SHORT - sourceSide * SHORT;
-      const first =
-        (words[local]! & 0xff) === 4 &&
-        source >= words[local + FIRST]! &&
-        source <= words[local + LAST]! &&
-        (words[remote]! & 0xff) === 4 &&
-        destination >= words[remote + FIRST]! &&
-        destination <= words[remote + LAST]!;
-      if (first) return true;
-    }
-    return this.#isSelected(from, view, at, length, sourceSide);
-  }
-
-  /** The same, whatever the selectors say: apart, so that the compiler takes the common case into its callers. */
-  #isSelected(from: number, view: DataView, at: number, length: number, sourceSide: number): boolean {
     const fields = this.#fields;
     readFields(view, at, length, fields);
+    if (this.#matchBoth(from, view, fields, sourceSide)) return true;
+    return (
+      (this.#words[from + FLAGS]! & ICMP_ERRORS) !== 0 &&
+      readTriggering(view, at, length, fields) &&
+      this.#matchBoth(from, view, fields, sourceSide)
+    );
+  }
+
+  #matchBoth(from: number, view: DataView, fields: Fields, sourceSide: number): boolean {
     return (
       this.#matches(from, sourceSide, view, fields, fields.sourceAt, fields.sourcePort) &&
       this.#matches(from, 1 - sourceSide, view, fields, fields.destinationAt, fields.destinationPort)
@@ -240,6 +262,43 @@ export class Spd {
     );
   }
 }
+
+/**
+ * True when the words that `copyFront` wrote let the packet out whose header is at `at`; where they do not, the slot's other
+ * selectors may.
+ */
+export const passesFrontOut = (
+  front: Uint32Array,
+  from: number,
+  view: DataView,
+  at: number,
+  version: number,
+): boolean => passesFront(front, from, view, version, at + IPV4_SOURCE, at + IPV4_DESTINATION);
+
+/** The same of a decrypted packet, inbound. */
+export const passesFrontIn = (front: Uint32Array, from: number, view: DataView, at: number, version: number): boolean =>
+  passesFront(front, from, view, version, at + IPV4_DESTINATION, at + IPV4_SOURCE);
+
+const passesFront = (
+  front: Uint32Array,
+  from: number,
+  view: DataView,
+  version: number,
+  localAt: number,
+  remoteAt: number,
+): boolean => {
+  const flags = front[from]!;
+  if ((flags & (version === 4 ? ANY_IPV4 : ANY_IPV6)) !== 0) return true;
+  if (version !== 4 || (flags & ADDRESSES_ONLY) === 0) return false;
+  const local = view.getUint32(localAt);
+  const remote = view.getUint32(remoteAt);
+  return (
+    local >= front[from + FRONT_LOCAL]! &&
+    local <= front[from + FRONT_LOCAL + 1]! &&
+    remote >= front[from + FRONT_REMOTE]! &&
+    remote <= front[from + FRONT_REMOTE + 1]!
+  );
+};
 
 const noRoom = (): EspalierError =>
   new EspalierError("ESPALIER_USAGE", "no room for more traffic selectors", {

@@ -7,7 +7,7 @@
  *   | IP | TCP or GRE ... |   ->   | IP | ESP, IV | TCP or GRE ... | padding, length, next header | ICV |
  *
  * So only what such a header can say is carried: no IPv4 options, no extension headers, and no fragments, which transport
- * mode never carries (RFC 4301 §7). The hop limit begins anew.
+ * mode never carries (RFC 4301 §7): `dataplane/datagrams.ts` makes whole packets of them before. The hop limit begins anew.
  */
 import { IPV4_HEADER, IPV6_HEADER } from "./ip.ts";
 

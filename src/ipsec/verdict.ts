@@ -78,7 +78,7 @@ const ROWS = {
   UNSUP_TRANSPORT: {
     number: 30,
     name: "unsup-transport",
-    text: "a fragment, or with options or extension headers, or in UDP: transport mode takes none",
+    text: "a fragment without its datagram, or with options or extension headers, or in UDP: not for transport mode",
   },
 } as const satisfies Record<string, Row>;
 

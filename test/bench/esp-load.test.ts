@@ -5,7 +5,7 @@ import type { EngineName } from "../../src/crypto/engine.ts";
 import { suitesDoneBy } from "../../src/crypto/select-engine.ts";
 import { SUITES } from "../../src/crypto/suites.ts";
 
-const make = ({ suite = SUITES[0]!, sas = 1, esn = false, size = 100, engine = "node" as EngineName }) => {
+const make = ({ suite = SUITES[0]!, sas = 1, esn = false, size = 100, engine = "node" as EngineName, batch = 64 }) => {
   const tables = tablesOf({ suite, esn, window: 64, pairs: sas });
   const load = new EspLoad({
     memory: tables.shared,
@@ -16,9 +16,18 @@ const make = ({ suite = SUITES[0]!, sas = 1, esn = false, size = 100, engine = "
     suite,
     esn,
     size,
+    batch,
   });
   return { tables, load };
 };
+
+test.each([1, 65, 256])("batches of %i packets are sealed and opened as they were", (batch) => {
+  const { load } = make({ batch, size: 1400 });
+  load.check();
+  load.open();
+  load.checkOpened();
+  expect(load.opened()).toEqual({ packets: 2 * batch, drops: 0 });
+});
 
 test("every opened packet is a fresh one, and all are counted", () => {
   const { tables, load } = make({ sas: 3 });

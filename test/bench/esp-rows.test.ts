@@ -15,6 +15,7 @@ test("without options: three suites, two sizes, both directions, one worker", ()
     engine: "auto",
     esn: false,
     window: 1024,
+    batch: 64,
     seconds: 1,
   });
 });
@@ -34,9 +35,10 @@ test("lists are combined, each with each", () => {
     sas: [1, 10],
     engines: ["node", "noble"],
     windows: [64, 4096],
+    batches: [1, 256],
     esn: true,
   });
-  expect(tasks).toHaveLength(2 * 3 * 2 * 2 * 2 * 2);
+  expect(tasks).toHaveLength(2 * 3 * 2 * 2 * 2 * 2 * 2);
   expect(new Set(tasks.map((task) => JSON.stringify(task))).size).toBe(tasks.length);
 });
 
@@ -51,6 +53,9 @@ const WRONG: readonly (readonly [EspBenchOptions, RegExp])[] = [
   [{ sas: [0] }, /sas/],
   [{ sas: [1, 40_000], workers: [1, 2] }, /80000 SAs are too many/],
   [{ windows: [31] }, /window: expected a whole number from 32 to 4096/],
+  [{ batches: [0] }, /batch: expected a whole number from 1 to 256/],
+  [{ batches: [257] }, /batch/],
+  [{ batches: [64, 256], sizes: [64, 9000] }, /do not fit a worker's memory/],
   [{ seconds: 0 }, /seconds: expected 0.01 to 600/],
   [{ seconds: Number.NaN }, /seconds/],
   [{ suites: [] }, /leaves nothing to measure/],

@@ -67,7 +67,7 @@ describe("wrong options end with status 2 and say what is right", () => {
 });
 
 const KEYS =
-  "suite direction size workers sas engine esn window seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples".split(
+  "suite direction size workers sas engine esn window batch seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples".split(
     " ",
   );
 
@@ -111,7 +111,7 @@ test.skipIf(!isBuilt)(`without it a table, the load and the machine are shown${r
   expect(status).toBe(0);
   const lines = out.trimEnd().split("\n");
   expect(lines.filter((line) => !line.startsWith("beware: "))).toHaveLength(7);
-  expect(lines[0]).toMatch(/^suite +direction +engine +size +workers +SAs +ESN +window +packets\/s +Gbit\/s/);
+  expect(lines[0]).toMatch(/^suite +direction +engine +size +workers +SAs +ESN +window +batch +packets\/s +Gbit\/s/);
   expect(lines[1]).toMatch(/^aes256gcm16 +seal/);
   expect(lines[6]).toMatch(/^load \d+\.\d\d, then \d+\.\d\d; .*, Node v/);
 });
@@ -125,6 +125,7 @@ const ROW: EspBenchRow = {
   engine: "node",
   esn: true,
   window: 64,
+  batch: 128,
   seconds: 1.001,
   packets: 1_001_000,
   pps: 1_000_000,
@@ -145,11 +146,15 @@ test("a table of rows", () => {
   const rows = [ROW, { ...ROW, direction: "seal", esn: false, cpuNsPerPacket: null, drops: 64 } as const];
   expect(espBenchTable(rows, { colour: false })).toBe(
     [
-      "suite        direction  engine  size  workers  SAs  ESN  window  packets/s  Gbit/s  CPU ns/packet  drops  of the engine  of the ceiling",
-      "aes256gcm16  open       node    1400        2   10  yes      64     1.00 M   11.20            999      0              -               -",
-      "aes256gcm16  seal       node    1400        2   10  no       64     1.00 M   11.20              -     64              -               -",
+      "suite        direction  engine  size  workers  SAs  ESN  window  batch  packets/s  Gbit/s  CPU ns/packet  drops  of the engine  of the ceiling",
+      "aes256gcm16  open       node    1400        2   10  yes      64    128     1.00 M   11.20            999      0              -               -",
+      "aes256gcm16  seal       node    1400        2   10  no       64    128     1.00 M   11.20              -     64              -               -",
     ].join("\n"),
   );
+  const counted = espBenchTable([{ ...ROW, cyclesPerPacket: 2995.6 }, ROW], { colour: false }).split("\n");
+  expect(counted[0]).toMatch(/CPU ns\/packet +cycles\/packet +drops/);
+  expect(counted[1]).toMatch(/ 999 +2996 +0 /);
+  expect(counted[2]).toMatch(/ 999 +- +0 /);
   const beside = { ...ROW, ceiling: "a loop", ceilingPps: 4_000_000, share: 0.25 };
   expect(espBenchTable([beside], { colour: false })).toMatch(/25 % of 4\.00 M\n\nthe ceiling: a loop$/);
 });
@@ -173,6 +178,7 @@ const TUNNEL: TunnelBenchResult = {
   curves: { latencyMs: [] },
   samples: [2.345],
   poll: "adaptive",
+  batch: 128,
   ping: { averageMs: 0.6 },
   retransmits: 3,
   suite: "aes256gcm16",

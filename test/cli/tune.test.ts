@@ -6,8 +6,9 @@ import type { TuneResult } from "../../src/index.ts";
 const sample = (gbps: number) => ({ gbps, lostShare: 0.001, lateShare: 0, cores: 1.5 });
 
 const best = {
-  candidate: { workers: 2, sas: "auto", poll: "adaptive", engine: "ipsec-mb" },
+  candidate: { workers: 2, sas: "auto", batch: 64, poll: "adaptive", engine: "ipsec-mb" },
   samples: [sample(5), sample(5.2), sample(4.9)],
+  scores: [4.95, 5.15, 4.85],
   score: 4.95,
   isFinalist: true,
 };
@@ -24,24 +25,27 @@ const RESULT: TuneResult = {
   whyMemory: null,
   processors: 2,
   suite: "aes256gcm16",
-  settings: { workers: 2, poll: "adaptive", engine: "ipsec-mb", sas: "auto" },
+  settings: { workers: 2, batch: 64, poll: "adaptive", engine: "ipsec-mb", sas: "auto" },
   reasons: ["workers 2; the best with 4, more than the 2 processors: -21 %"],
 };
 
 test("the table, the reasons and what is to be pasted", () => {
   const lines = tuneText(RESULT, { colour: false }).split("\n");
   expect(lines[0]).toMatch(
-    /^workers +sas +poll +engine +times +Gbit\/s +from - to +sent again +late +processors +score/,
+    /^workers +sas +batch +poll +engine +times +Gbit\/s +from - to +sent again +late +processors +score/,
   );
-  expect(lines[1]).toMatch(/^ +2 +auto +adaptive +ipsec-mb +3 +5\.00 +4\.90 - 5\.20 +0\.10 % +0 +1\.50 +4\.95 +chosen/);
-  expect(lines[2]).toMatch(/^ +4 +auto +adaptive +ipsec-mb +1 +4\.00 /);
+  expect(lines[1]).toMatch(
+    /^ +2 +auto +64 +adaptive +ipsec-mb +3 +5\.00 +4\.90 - 5\.20 +0\.10 % +0 +1\.50 +4\.95 +chosen/,
+  );
+  expect(lines[2]).toMatch(/^ +4 +auto +64 +adaptive +ipsec-mb +1 +4\.00 /);
   expect(lines).toContain("- workers 2; the best with 4, more than the 2 processors: -21 %");
   expect(lines).toContain(
     "the time was over before all was measured; a longer --budget knows more; what differs by less than 3 % is noise.",
   );
   const at = lines.indexOf("Settings:");
-  expect(lines.slice(at + 1, at + 9)).toEqual([
+  expect(lines.slice(at + 1, at + 10)).toEqual([
     "  workers: 2",
+    "  batch: 64",
     "  poll: adaptive",
     "  engine: ipsec-mb",
     "  connections:",
@@ -60,6 +64,11 @@ test("in memory alone, it says why", () => {
 test.each([
   [["--budget", "soon"], /Expected a time such as 60s or 5m/],
   [["-c", "/nonexistent.yaml"], /nonexistent/],
+  [["--batch", "257"], /batch: expected whole numbers from 1 to 256, not 257/],
+  [["--poll", "sleep,run"], /poll: expected sleep, spin, adaptive, not run/],
+  [["--engine", "rot13"], /engine: expected .*, not rot13/],
+  [["--batch", ""], /Expected words/],
+  [["--sas", "auto,x"], /Expected whole numbers/],
 ])("%j is a mistake", async (words, said) => {
   let err = "";
   const terminal = {

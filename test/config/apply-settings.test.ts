@@ -18,9 +18,9 @@ connections:
 `;
 
 test("only the settings change: the rest stays octet for octet", () => {
-  const text = applySettings(FILE, { workers: 4, poll: "spin", engine: "ipsec-mb", sas: 4 });
+  const text = applySettings(FILE, { workers: 4, poll: "spin", batch: 64, engine: "ipsec-mb", sas: 4 });
   expect(text).toBe(
-    FILE.replace("workers: 1 #", "engine: ipsec-mb\npoll: spin\nworkers: 4 #")
+    FILE.replace("workers: 1 #", "engine: ipsec-mb\nbatch: 64\npoll: spin\nworkers: 4 #")
       .replace("        local", "        sas: 4\n        local")
       .replace("sas: 1", "sas: 4")
       .replace("{local:", "{ sas: 4,local:"),
@@ -28,6 +28,7 @@ test("only the settings change: the rest stays octet for octet", () => {
   expect(parse(text)).toMatchObject({
     workers: 4,
     poll: "spin",
+    batch: 64,
     engine: "ipsec-mb",
     connections: {
       branch: { children: { net: { sas: 4 }, lab: { sas: 4 }, yard: { sas: 4, local: ["10.3.0.0/24"] } } },

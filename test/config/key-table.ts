@@ -4,14 +4,14 @@ import { unwrapped } from "../../src/config/complaints.ts";
 import { metas } from "../../src/config/leaf.ts";
 import { settings } from "../../src/config/schema.ts";
 
-interface Row {
+export interface KeyRow {
   readonly key: string;
   readonly expected: string;
   readonly fallback: string;
   readonly about: string;
 }
 
-const rowsOf = (schema: z.core.$ZodType, key: string, fallback = ""): Row[] => {
+const rowsOf = (schema: z.core.$ZodType, key: string, fallback = ""): KeyRow[] => {
   const inside = unwrapped(schema);
   const given = schema instanceof z.ZodPrefault ? shown(schema.def.defaultValue) : fallback;
   if (inside instanceof z.ZodObject)
@@ -32,12 +32,15 @@ const shown = (value: unknown): string => {
 
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
+/** Every key of a configuration: `connections.NAME.lifetime`, and `[]` behind lists. */
+export const keyRows = (): KeyRow[] => rowsOf(settings, "");
+
 /** In Markdown. Throws when a key has no description. */
 export const keyTable = (): string =>
   [
     "| key | expected | default | what it is |",
     "| --- | --- | --- | --- |",
-    ...rowsOf(settings, "").map(
+    ...keyRows().map(
       ({ key, expected, fallback, about }) => `| \`${key}\` | ${cell(expected)} | ${cell(fallback)} | ${cell(about)} |`,
     ),
   ].join("\n");

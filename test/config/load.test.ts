@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { toConnections } from "../../src/config/connections.ts";
-import { ConfigError, loadConfig, parseConfig } from "../../src/config/load.ts";
+import { loadConfig, parseConfig } from "../../src/config/load.ts";
 import { parseIdentity } from "../../src/ike/identity.ts";
 
 const SMALLEST = `
@@ -39,6 +40,7 @@ test("the defaults of the smallest configuration", () => {
   expect(parseConfig(SMALLEST, "/etc/espalier/gw.yaml")).toMatchInlineSnapshot(`
     {
       "affinity": [],
+      "batch": 128,
       "connections": [
         {
           "childless": "allow",
@@ -52,6 +54,7 @@ test("the defaults of the smallest configuration", () => {
               "ecn": "normal",
               "esn": "either",
               "fragment": "before",
+              "icmpErrors": true,
               "interface": {
                 "addresses": [],
                 "mss": "auto",
@@ -94,7 +97,7 @@ test("the defaults of the smallest configuration", () => {
           "lifetime": 86400000,
           "liveness": {
             "interval": 30000,
-            "mode": "on-demand",
+            "mode": "silence",
             "retry": undefined,
           },
           "local": {
@@ -136,6 +139,7 @@ test("the defaults of the smallest configuration", () => {
         "halfOpenOutLimit": 400,
         "halfOpenPerSource": 10,
         "halfOpenTimeout": 60000,
+        "queueLimit": 20,
         "rekeyRate": 5,
       },
       "interfaces": [],
@@ -181,11 +185,13 @@ describe("complaints name file, line, path and what was expected", () => {
   test.each([
     ["workers: 0", "gw.yaml:10: workers: expected a whole number from 1 to 64, found 0"],
     ["workers: many", 'gw.yaml:10: workers: expected a whole number from 1 to 64, found "many"'],
+    ["batch: 0", "gw.yaml:10: batch: expected a whole number from 1 to 256, found 0"],
+    ["batch: 257", "gw.yaml:10: batch: expected a whole number from 1 to 256, found 257"],
     ["engine: fast", 'gw.yaml:10: engine: expected one of auto, ipsec-mb, openssl, node, noble, found "fast"'],
     ["engin: auto", "gw.yaml:10: engin: expected a known key: did you mean engine?"],
     [
       "banana: 1",
-      "gw.yaml:10: banana: expected one of workers, affinity, poll, engine, control, log, ports, ike, mark, interfaces, keyrings, connections",
+      "gw.yaml:10: banana: expected one of workers, affinity, poll, batch, engine, control, log, ports, ike, mark, interfaces, keyrings, connections",
     ],
     ["log: loud", "gw.yaml:10: log: expected a mapping, found text"],
     ["log:\n  level: loud", 'gw.yaml:11: log.level: expected one of debug, info, warn, error, found "loud"'],
@@ -582,7 +588,14 @@ test("what holds for all IKE SAs has defaults and limits", () => {
     halfOpenLimit: 100,
     halfOpenTimeout: 1_800_000,
   });
-  for (const wrong of ["dscp: 64", "cookie_threshold: 1001", "decrypt_failures: 0", "rekey_rate: 51"])
+  for (const wrong of [
+    "dscp: 64",
+    "cookie_threshold: 1001",
+    "decrypt_failures: 0",
+    "rekey_rate: 51",
+    "queue: 0",
+    "queue: 51",
+  ])
     expect(complaintsOf(`${SMALLEST}ike: { ${wrong} }\n`)).toEqual([
       expect.stringContaining("expected a whole number"),
     ]);

@@ -1,7 +1,8 @@
 import { inspect } from "node:util";
 import { expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { describeConfig } from "../../src/config/describe.ts";
-import { ConfigError, parseConfig } from "../../src/config/load.ts";
+import { parseConfig } from "../../src/config/load.ts";
 
 const KEY = `0x${"0123456789abcdef".repeat(4)}01020304`;
 const OTHER = `0x${"fedcba9876543210".repeat(4)}05060708`;
@@ -60,7 +61,13 @@ test.each([
     RIGHT.replace("0x1001", "255"),
     /in\.spi: expected a whole number from 256 to 4294967295/,
   ],
-  ["a suite that there is not", RIGHT.replace("aes256gcm16", "des"), /suite: expected an ESP suite such as/],
+  [
+    "a suite that there is not",
+    RIGHT.replace("aes256gcm16", "aes256gcm16-ecp256"),
+    /suite: expected an ESP suite such as/,
+  ],
+  ["a weak suite", RIGHT.replace("aes256gcm16", "3des-sha256"), /suite: .*"3des" is refused, it is weak/],
+  ["a suite that protects nothing", RIGHT.replace("aes256gcm16", "null-null"), /suite: .*it does not protect/],
   ["a key of another length", RIGHT.replace(KEY, "0x0102"), /in\.key: expected 36 octets for aes256gcm16, found 2/],
   ["no key", RIGHT.replace(/, key: "0xfe[0-9a-f]*"/, ""), /out\.key: expected a key/],
   ["no SPI", RIGHT.replace("spi: 4098, ", ""), /out\.spi: expected an SPI/],

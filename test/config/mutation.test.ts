@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ConfigError, parseConfig } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/config/config-error.ts";
+import { parseConfig } from "../../src/config/load.ts";
 
 const FOLDER = join(import.meta.dirname, "fixtures");
 const KEY = "kX7qPw3ZtR9mVb2NcY8sLf5Hj";

@@ -1,7 +1,8 @@
 /** Interfaces that several children share, their policies, and the mark. */
 import { expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { describeConfig } from "../../src/config/describe.ts";
-import { ConfigError, parseConfig } from "../../src/config/load.ts";
+import { parseConfig } from "../../src/config/load.ts";
 
 const text = (policies: string, { head = "mark: 4711\n", data = "", encap = "auto" } = {}): string => `
 ${head}interfaces:

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { describeConfig } from "../../src/config/describe.ts";
-import { ConfigError, parseConfig } from "../../src/config/load.ts";
+import { parseConfig } from "../../src/config/load.ts";
 
 const withChild = (settings: string): string => `
 connections:
@@ -21,6 +22,7 @@ test("packets are neither padded nor hidden among dummies unless a child says so
     tfc: { kind: "none" },
     dummies: undefined,
     refuseTfc: false,
+    icmpErrors: true,
   });
 });
 
@@ -32,6 +34,7 @@ test.each([
   ["dummies: 40ms, ", { dummies: 40 }],
   ["dummies: 1h, ", { dummies: 3_600_000 }],
   ["refuse_tfc: yes, ", { refuseTfc: true }],
+  ["icmp_errors: no, ", { icmpErrors: false }],
 ])("%s", (settings, expected) => {
   expect(child(settings)).toMatchObject(expected);
 });
@@ -43,6 +46,7 @@ test.each([
   ["tfc: 9473, ", "expected none, mtu or a whole number from 2 to 9472, found 9473"],
   ["dummies: 39ms, ", 'expected off or a duration from 40ms to 1h such as 30s, found "39ms"'],
   ["refuse_tfc: perhaps, ", 'expected yes or no, found "perhaps"'],
+  ["icmp_errors: some, ", 'expected yes or no, found "some"'],
 ])("%s is refused with what is allowed", (settings, message) => {
   expect(() => child(settings)).toThrow(ConfigError);
   expect(() => child(settings)).toThrow(message);
@@ -54,5 +58,9 @@ test("check says what a child's packets look like", () => {
   expect(text).toContain("DF set");
   expect(text).toContain(
     "fragmented before sealing, padded to multiples of 256 octets, a dummy each 1s, the peer is to pad none",
+  );
+  expect(text).not.toContain("ICMP");
+  expect(describeConfig(parseConfig(withChild("icmp_errors: no, ")))).toContain(
+    "ICMP errors only within the selectors",
   );
 });

@@ -7,10 +7,8 @@ import { JOURNAL } from "../../src/dataplane/worker-board.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 
-const running: MemorySite[] = [];
-afterEach(async () => {
+afterEach(() => {
   vi.restoreAllMocks();
-  for (const site of running.splice(0)) await site.stop();
 });
 
 const connected = async () => {
@@ -18,7 +16,6 @@ const connected = async () => {
     await MemorySite.start("127.0.0.2", { workers: 2, slots: 4096 }),
     await MemorySite.start("127.0.0.3", { workers: 2, slots: 4096 }),
   ];
-  running.push(a, b);
   const [atA, atB] = [a.addTunnel(), b.addTunnel()];
   const pair = installPair([a, atA.id], [b, atB.id]);
   a.plane.use(pair.spiA);

@@ -3,7 +3,7 @@
  * process alone: needs root.
  */
 import koffi from "koffi";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DfPolicy } from "../../src/ipsec/outer-header.ts";
 import { ANY_SIZE, Oversize } from "../../src/ipsec/sad.ts";
 import * as libc from "../../src/linux/libc.ts";
@@ -38,12 +38,6 @@ afterAll(() => {
   for (const fd of [tap, tap6]) if (fd >= 0) libc.close(fd);
 });
 
-const running: MemorySite[] = [];
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
-
 /** IPv4 packets on the device since the last call, or those of IPv6. */
 const seen = (fd = tap): Uint8Array[] => {
   const packets: Uint8Array[] = [];
@@ -62,7 +56,6 @@ const idOf = (packet: Uint8Array): number => packet[4]! * 256 + packet[5]!;
 const connected = async (encap: boolean, [atA, atB] = ["127.0.0.2", "127.0.0.3"] as readonly [string, string]) => {
   const a = await MemorySite.start(atA, { raw: !encap });
   const b = await MemorySite.start(atB, { raw: !encap });
-  running.push(a, b);
   const [tunnelA, tunnelB] = [a.addTunnel(), b.addTunnel()];
   const { spiA } = installPair([a, tunnelA.id], [b, tunnelB.id], { encap });
   a.plane.use(spiA);

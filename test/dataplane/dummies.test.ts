@@ -1,20 +1,13 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { suitesDoneBy } from "../../src/crypto/select-engine.ts";
 import { SUITES } from "../../src/crypto/suites.ts";
 import { EspalierError } from "../../src/errors.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 
-const running: MemorySite[] = [];
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
-
 const connected = async (options: Parameters<typeof installPair>[2] = {}, workers = 1) => {
   const a = await MemorySite.start("127.0.0.2", { workers });
   const b = await MemorySite.start("127.0.0.3", { workers });
-  running.push(a, b);
   const [tunnelA, tunnelB] = [a.addTunnel(), b.addTunnel()];
   const pair = installPair([a, tunnelA.id], [b, tunnelB.id], options);
   return { a, b, tunnelA, tunnelB, ...pair };

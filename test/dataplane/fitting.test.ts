@@ -1,5 +1,5 @@
 /** Packets that are larger than their SA's path takes, and padded ones, through whole planes: from TUN to TUN over loopback. */
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ANY_SIZE, Oversize, type SaSize } from "../../src/ipsec/sad.ts";
 import { parseSelector } from "../../src/ipsec/selector.ts";
 import { isChecksummed } from "../support/internet-checksum.ts";
@@ -9,17 +9,7 @@ import { installPair, MemorySite, type PairOptions, settle } from "../support/me
 import { reassemble } from "../support/reassembly.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 
-const running: MemorySite[] = [];
-
-const start = async (address: string): Promise<MemorySite> => {
-  const site = await MemorySite.start(address);
-  running.push(site);
-  return site;
-};
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
+const start = (address: string): Promise<MemorySite> => MemorySite.start(address);
 
 const connected = async (size: Partial<SaSize>, options: PairOptions & { vnetHdr?: boolean } = {}) => {
   const { vnetHdr = false } = options;
@@ -164,6 +154,6 @@ test("any mix of sizes, more than a batch holds: all arrive in order, or are cou
     expect(whole.every((payload, i) => Buffer.compare(payload, expected[i]!.subarray(20)) === 0)).toBe(true);
     expect(a.plane.counters(spiA)?.packetsOut).toBe(expected.length);
     expect(a.plane.totals().out.drops["mtu-exceeded"] ?? 0).toBe(told);
-    for (const site of running.splice(0)) await site.stop();
+    await MemorySite.stopAll();
   }
 });

@@ -1,19 +1,13 @@
 /** Segments of a flow through two planes: they go in as they come, they come out as one, and they are counted each. */
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { ERRNO } from "../../src/linux/errno.ts";
 import { IoVectors } from "../../src/linux/io-vectors.ts";
 import * as libc from "../../src/linux/libc.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 import { cutUp, segment } from "../support/segments.ts";
 
-const running: MemorySite[] = [];
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
-
 const connected = async ({ workers = 1, vnetHdr = true } = {}) => {
   const [a, b] = [await MemorySite.start("127.0.0.6", { workers }), await MemorySite.start("127.0.0.7", { workers })];
-  running.push(a, b);
   const [tunnelA, tunnelB] = [a.addTunnel(0, { vnetHdr: true }), b.addTunnel(0, { vnetHdr })];
   const { spiA, spiB } = installPair([a, tunnelA.id], [b, tunnelB.id]);
   a.plane.use(spiA);

@@ -36,7 +36,7 @@ const workerOf = (worker: number) => {
   }
   const arena = new Arena();
   const engine = noble.open(arena.slab, BATCH);
-  const owned = new OwnedSas(sad, engine);
+  const owned = new OwnedSas(sad, spd, engine);
   const { ops } = arena;
   const inbound = new Inbound({ sad, spd, counters, owned, engine, ops, worker, workers: 2, block: BLOCK });
   const batch = new InboundBatch(BATCH, new Uint8Array(0));

@@ -1,19 +1,9 @@
 /** TCP handshakes through whole planes: what both hosts hear of the other's segment size fits the tunnel. */
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 import { ACK, SYN, tcpOf, tcpPacket } from "../support/tcp-packets.ts";
 
-const running: MemorySite[] = [];
-
-const start = async (address: string): Promise<MemorySite> => {
-  const site = await MemorySite.start(address);
-  running.push(site);
-  return site;
-};
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
+const start = (address: string): Promise<MemorySite> => MemorySite.start(address);
 
 const mss = (value: number): number[] => [2, 4, value >> 8, value & 255];
 const syn = (version: 4 | 6, value: number): Uint8Array => tcpPacket(version, tcpOf(SYN, mss(value)));

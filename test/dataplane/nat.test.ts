@@ -1,21 +1,11 @@
 /** Peers behind address translation, as the data plane meets them (RFC 3948, RFC 7296 §2.23). */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 
-const running: MemorySite[] = [];
-
-const start = async (address: string): Promise<MemorySite> => {
-  const site = await MemorySite.start(address);
-  running.push(site);
-  return site;
-};
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
+const start = (address: string): Promise<MemorySite> => MemorySite.start(address);
 
 const PACKET = ipPacket({ version: 4 });
 

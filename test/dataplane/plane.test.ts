@@ -1,6 +1,6 @@
 /** Whole planes: packets from TUN to TUN over real sockets, SAs that come, move and go, and counters that add up. */
 import { createSocket } from "node:dgram";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { EngineName } from "../../src/crypto/engine.ts";
 import { suitesDoneBy } from "../../src/crypto/select-engine.ts";
 import { SUITES } from "../../src/crypto/suites.ts";
@@ -10,17 +10,9 @@ import { parseSelector } from "../../src/ipsec/selector-text.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 
-const running: MemorySite[] = [];
-
 const start = async (address: string, options: Parameters<typeof MemorySite.start>[1] = {}): Promise<MemorySite> => {
-  const site = await MemorySite.start(address, options);
-  running.push(site);
-  return site;
+  return MemorySite.start(address, options);
 };
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
 
 /** Two sites with a tunnel and a pair of SAs in use at both ends. */
 const connected = async (

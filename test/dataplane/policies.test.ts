@@ -1,6 +1,6 @@
 /** Interfaces with ordered policies (RFC 4301 §4.4.1, §5): the whole way of a packet against a model that asks one after the other. */
 import fc from "fast-check";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { PlanePolicy, TunnelCounters } from "../../src/dataplane/plane.ts";
 import { addressBytes } from "../../src/ip-address.ts";
 import { PolicyAction } from "../../src/ipsec/policy.ts";
@@ -9,17 +9,7 @@ import { firstMatch } from "../support/first-match.ts";
 import { ipPacket, type PacketOptions } from "../support/ip-packets.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 
-const running: MemorySite[] = [];
-
-const start = async (address: string, workers = 1): Promise<MemorySite> => {
-  const site = await MemorySite.start(address, { workers });
-  running.push(site);
-  return site;
-};
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
+const start = (address: string, workers = 1): Promise<MemorySite> => MemorySite.start(address, { workers });
 
 const sel = (text: string): TrafficSelector => parseSelector(text)!;
 
@@ -395,7 +385,6 @@ test("policies that name no child of the interface, and more than there is room 
   a.plane.setPolicies(atA.id, []);
   await a.plane.removeTunnel(named);
   const small = await MemorySite.start("127.0.0.4", { policyOctets: 512 });
-  running.push(small);
   const tunnel = small.addTunnel(undefined, { hasChildren: true });
   const list = Array.from({ length: 100 }, (_, i): PlanePolicy => {
     return { action: "discard", local: [sel(`10.0.${i}.0/24`)], remote: anySelectors };

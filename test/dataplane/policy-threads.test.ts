@@ -1,7 +1,7 @@
 /** Policies that change while worker threads carry packets: they run the build in dist/, so this needs `npm run build` first. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type * as PlaneModule from "../../src/dataplane/plane.ts";
 import type { PlanePolicy } from "../../src/dataplane/plane.ts";
 import { anySelectors, parseSelector } from "../../src/ipsec/selector.ts";
@@ -12,11 +12,6 @@ const BUILT = resolve(import.meta.dirname, "../../dist/dataplane/plane.js");
 const isBuilt = existsSync(BUILT);
 const reason = isBuilt ? "" : " (skipped: dist/ is not built)";
 
-const running: MemorySite[] = [];
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
-
 const pause = (): Promise<void> => new Promise((wake) => setTimeout(wake, 2));
 
 test.skipIf(!isBuilt)(
@@ -25,9 +20,7 @@ test.skipIf(!isBuilt)(
     const { Plane } = (await import(BUILT)) as typeof PlaneModule;
     const start = async (address: string): Promise<MemorySite> => {
       const plane = await Plane.start({ workers: 2, slots: 64, engine: "node", policyOctets: 1 << 18 });
-      const site = await MemorySite.start(address, { plane, workers: 2 });
-      running.push(site);
-      return site;
+      return MemorySite.start(address, { plane, workers: 2 });
     };
     const [a, b] = [await start("127.0.0.8"), await start("127.0.0.9")];
     const atA = a.addTunnel(undefined, { hasChildren: true, queues: 2 });

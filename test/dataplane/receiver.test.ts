@@ -1,6 +1,6 @@
 /** Trains of datagrams from a real socket: cut where they lie, none lost, none divided without need. */
 import { afterEach, expect, test } from "vitest";
-import { Arena, INBOUND_BATCH } from "../../src/dataplane/arena.ts";
+import { Arena, DEFAULT_BATCH } from "../../src/dataplane/arena.ts";
 import { InboundBatch } from "../../src/dataplane/inbound.ts";
 import { Receiver, SocketKind } from "../../src/dataplane/receiver.ts";
 import * as libc from "../../src/linux/libc.ts";
@@ -27,14 +27,14 @@ const bound = (): { fd: number; port: number } => {
   return { fd, port: boundEndpoint(fd).port };
 };
 
-const setUp = ({ trains = true } = {}) => {
+const setUp = ({ trains = true, size = DEFAULT_BATCH } = {}) => {
   const to = bound();
   const from = bound();
   if (trains) expect(enableUdpGro(to.fd)).toBe(0);
   expect(enableTos(to.fd, 4)).toBe(0);
   const arena = new Arena(MAX_TRAIN);
-  const receiver = new Receiver(arena);
-  const batch = new InboundBatch(INBOUND_BATCH, receiver.sources);
+  const receiver = new Receiver(arena, size);
+  const batch = new InboundBatch(size, receiver.sources);
   const slab = Memory.allocate(65536);
   const out = new MsgBatch({ slab, capacity: 1, controlRoom: 48 });
   out.setPeer(0, AF_INET, LOOPBACK, 0, to.port);
@@ -90,6 +90,19 @@ test("trains and single datagrams share a batch; a train that does not fit begin
   send(60 * 1000, 1000, 4);
   send(40 * 1000, 1000, 5);
   expect(receive().map((packets) => packets.length)).toEqual([102, 40]);
+});
+
+test("a batch that is shorter than a train takes it in parts, in order", () => {
+  const { send, receive } = setUp({ size: 3 });
+  send(10 * 100, 100, 1);
+  send(700, 700, 50);
+  expect(receive()).toEqual([
+    ...[1, 4, 7].map((from) => [0, 1, 2].map((i) => [from + i, 100])),
+    [
+      [10, 100],
+      [50, 700],
+    ],
+  ]);
 });
 
 test("without trains every datagram comes alone, as many as there are", () => {

@@ -7,15 +7,12 @@ import { Sad } from "../../src/ipsec/sad.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 
-const running: MemorySite[] = [];
-afterEach(async () => {
+afterEach(() => {
   vi.restoreAllMocks();
-  for (const site of running.splice(0)) await site.stop();
 });
 
 const connected = async (workers = 1) => {
   const [a, b] = [await MemorySite.start("127.0.0.2", { workers }), await MemorySite.start("127.0.0.3", { workers })];
-  running.push(a, b);
   const tunnels = Array.from({ length: workers }, (_, worker) => {
     const [atA, atB] = [a.addTunnel(worker), b.addTunnel(worker)];
     const pair = installPair([a, atA.id], [b, atB.id]);

@@ -3,7 +3,7 @@
  * process alone, with a loopback of 1400 octets and a TAP whose neighbours never answer: needs root.
  */
 import koffi from "koffi";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { addAddress } from "../../src/linux/address.ts";
 import { setMtu, setUp } from "../../src/linux/link.ts";
 import { SO_SNDBUF, SOL_SOCKET, setOption } from "../../src/linux/socket.ts";
@@ -28,17 +28,10 @@ beforeAll(() => {
   setUp("lo", true);
 });
 
-const running: MemorySite[] = [];
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
-
 /** A site that sends to `remote`, and where its packets would arrive if that is 127.0.0.3 or ::1. */
 const sending = async (address: string, remote: string) => {
   const a = await MemorySite.start(address);
   const b = await MemorySite.start(remote === "::1" ? remote : "127.0.0.3");
-  running.push(a, b);
   const [tunnelA, tunnelB] = [a.addTunnel(), b.addTunnel()];
   const { spiA } = installPair([a, tunnelA.id], [b, tunnelB.id]);
   a.plane.use(spiA);

@@ -1,17 +1,11 @@
 /** The end of 32-bit sequence numbers: nothing is sent beyond it (RFC 4303 §3.3.3), and IKE is told by numbers, not by packets. */
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { suiteByName } from "../../src/crypto/suites.ts";
 import { LAST_SEQUENCE, REKEY_AT } from "../../src/ike/volume.ts";
 import { ANY_SIZE } from "../../src/ipsec/sad.ts";
 import { anySelectors } from "../../src/ipsec/selector.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { MemorySite, settle } from "../support/memory-sites.ts";
-
-const running: MemorySite[] = [];
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
 
 const SUITE = suiteByName("aes256gcm16")!;
 const key = (first: number): Uint8Array => new Uint8Array(SUITE.keyLength).fill(first);
@@ -20,7 +14,6 @@ const key = (first: number): Uint8Array => new Uint8Array(SUITE.keyLength).fill(
 const from = async (sequence: number, esn: boolean) => {
   const a = await MemorySite.start("127.0.0.2");
   const b = await MemorySite.start("127.0.0.3");
-  running.push(a, b);
   const [tunnelA, tunnelB] = [a.addTunnel(), b.addTunnel()];
   const [spiA, spiB] = [a.plane.reserveSpi(tunnelA.id), b.plane.reserveSpi(tunnelB.id)];
   const [atA, atB] = [a, b].map(({ address, udp }) => ({ address, port: udp.port })) as [never, never];

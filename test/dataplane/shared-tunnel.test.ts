@@ -19,10 +19,8 @@ import {
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, type MemoryTunnel, settle } from "../support/memory-sites.ts";
 
-const running: MemorySite[] = [];
-afterEach(async () => {
+afterEach(() => {
   vi.restoreAllMocks();
-  for (const site of running.splice(0)) await site.stop();
 });
 
 const WORKERS = 3;
@@ -34,7 +32,6 @@ const connected = async (resources: readonly number[]) => {
     await MemorySite.start("127.0.0.2", { workers: WORKERS, slots: 256 }),
     await MemorySite.start("127.0.0.3", { workers: WORKERS, slots: 256 }),
   ];
-  running.push(a, b);
   const tunnelA = a.addTunnel(1, { queues: WORKERS });
   const tunnelB = b.addTunnel(2, { queues: WORKERS });
   const pairs = resources.map((resource) => {
@@ -132,6 +129,26 @@ test("when pairs go, the lowest resource left is the fallback; without any nothi
   expect(a.plane.tunnelCounters(tunnelA.id).out).toMatchObject({ packets: 120, drops: { "no-sa": 30 } });
   expect(a.plane.totals().out).toMatchObject({ packets: 120, drops: { "no-sa": 30 } });
   expect(delivered(tunnelB).flat()).toHaveLength(120);
+});
+
+test("a pair that is not in use yet carries answers from its first packet on, so that a flow has one pair both ways", async () => {
+  const { a, b, tunnelA, tunnelB } = await connected([0]);
+  const further = installPair([a, tunnelA.id], [b, tunnelB.id], { resource: 1 });
+  a.plane.use(further.spiA); // b, who answered, waits until a has shown that it has the pair
+  const queueAt = { a: a.plane.workerOf(further.spiA), b: b.plane.workerOf(further.spiB) };
+  inject(tunnelB, queueAt.b, numbered(5)); // by the fallback
+  settle(a, b);
+  expect(b.plane.counters(further.spiB)).toMatchObject({ packetsIn: 0, packetsOut: 0 });
+  inject(tunnelA, queueAt.a, numbered(5));
+  for (const site of [a, b]) site.plane.step(); // and control has not yet looked
+  inject(tunnelB, queueAt.b, numbered(7));
+  settle(a, b);
+  expect(b.plane.counters(further.spiB)).toMatchObject({ packetsIn: 5, packetsOut: 7 });
+  expect(delivered(tunnelA)[queueAt.a]).toHaveLength(7);
+  b.plane.rest(further.spiB); // what rests is sent on no more, whoever found it
+  inject(tunnelB, queueAt.b, numbered(9));
+  settle(a, b);
+  expect(b.plane.counters(further.spiB)).toMatchObject({ packetsOut: 7 });
 });
 
 test("rekeying one of several pairs changes only its worker", async () => {

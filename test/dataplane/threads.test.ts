@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Worker } from "node:worker_threads";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import type * as PlaneModule from "../../src/dataplane/plane.ts";
 import { MAX_CPUS, usableCpus } from "../../src/linux/affinity.ts";
 import { ipPacket } from "../support/ip-packets.ts";
@@ -14,12 +14,6 @@ const reason = isBuilt ? "" : " (skipped: dist/ is not built)";
 const builtPlane = async () => ((await import(BUILT)) as typeof PlaneModule).Plane;
 
 vi.setConfig({ testTimeout: 120_000 }); // threads want processors, which others may have
-
-const running: MemorySite[] = [];
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
 
 const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await new Promise((wake) => setTimeout(wake, 2));
@@ -35,7 +29,6 @@ test.skipIf(!isBuilt)(`two planes of two threads each carry packets, and account
       workers: 2,
       plane: await Plane.start({ workers: 2, slots: 64, engine: "node" }),
     });
-    running.push(site);
     return site;
   };
   const [a, b] = [await start("127.0.0.4"), await start("127.0.0.5")];
@@ -75,9 +68,7 @@ test.skipIf(!isBuilt)(`a hundred rekeyings under load lose nothing, through slot
   const [a, b] = await Promise.all(
     ["127.0.0.4", "127.0.0.5"].map(async (address) => {
       const plane = await Plane.start({ workers: 1, slots: 64, engine: "node" });
-      const site = await MemorySite.start(address, { plane });
-      running.push(site);
-      return site;
+      return MemorySite.start(address, { plane });
     }),
   );
   const [atA, atB] = [a!.addTunnel(), b!.addTunnel()];
@@ -164,9 +155,7 @@ test.skipIf(!isBuilt)(`a worker that sleeps is woken for what another hands it, 
   const Plane = await builtPlane();
   const start = async (address: string): Promise<MemorySite> => {
     const plane = await Plane.start({ workers: 2, slots: 64, engine: "node" });
-    const site = await MemorySite.start(address, { workers: 2, plane });
-    running.push(site);
-    return site;
+    return MemorySite.start(address, { workers: 2, plane });
   };
   const [a, b] = [await start("127.0.0.4"), await start("127.0.0.5")];
   const [atA, atB] = [a.addTunnel(0, { queues: 2 }), b.addTunnel(0, { queues: 2 })];
@@ -196,9 +185,7 @@ test.skipIf(!isBuilt)(`a thread that dies under traffic is replaced, and its SAs
   const Plane = await builtPlane();
   const start = async (address: string): Promise<MemorySite> => {
     const plane = await Plane.start({ workers: 2, slots: 64, engine: "node" });
-    const site = await MemorySite.start(address, { workers: 2, plane });
-    running.push(site);
-    return site;
+    return MemorySite.start(address, { workers: 2, plane });
   };
   const a = await start("127.0.0.4");
   const ofA = threads.splice(0);

@@ -1,6 +1,6 @@
 /** Transport mode (RFC 4303 §3.1.1): what goes behind the hosts' own header, and the header that comes back. */
 import fc from "fast-check";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { SUITES, type Suite } from "../../src/crypto/suites.ts";
 import { EspSession, type EspSessionOptions } from "../../src/dataplane/esp-session.ts";
 import { addressBytes } from "../../src/ip-address.ts";
@@ -124,17 +124,11 @@ test("both ends are needed, and UDP is refused", () => {
   expect(() => EspSession.open({ ...options, tunnel: { local: "::1", remote: "::2" }, encap: true })).toThrow(/UDP/);
 });
 
-const running: MemorySite[] = [];
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
-
 test.skipIf(process.getuid?.() !== 0)("two planes carry it as IP protocol 50 (needs root)", async () => {
   const [a, b] = [
     await MemorySite.start("127.0.0.2", { raw: true }),
     await MemorySite.start("127.0.0.3", { raw: true }),
   ];
-  running.push(a, b);
   const [atA, atB] = [a.addTunnel(), b.addTunnel(undefined, { vnetHdr: true })];
   const host = (address: string): TrafficSelector[] => [parseSelector(address)!];
   const pair = installPair([a, atA.id], [b, atB.id], {

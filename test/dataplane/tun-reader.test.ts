@@ -1,23 +1,16 @@
 /** Super-packets through whole planes: read, cut, sealed, sent in trains, opened, delivered. The slow model cuts them too. */
 import fc from "fast-check";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { MAX_OUTER_MTU } from "../../src/dataplane/plane.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite } from "../support/memory-sites.ts";
 import type { MemoryTun } from "../support/memory-tun.ts";
 import { cutSlowly, finishPacket, type SuperOptions, superPacket } from "../support/super-packets.ts";
 
-const running: MemorySite[] = [];
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
-
 /** Tunnels whose packets begin with a virtio header at one end only. */
 const connected = async (tunnels = 1) => {
   const a = await MemorySite.start("127.0.0.2");
   const b = await MemorySite.start("127.0.0.3");
-  running.push(a, b);
   const ends = Array.from({ length: tunnels }, () => {
     const tunnelA = a.addTunnel(undefined, { vnetHdr: true });
     const tunnelB = b.addTunnel();

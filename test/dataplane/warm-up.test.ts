@@ -2,6 +2,7 @@
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { suiteByName } from "../../src/crypto/suites.ts";
+import { MAX_BATCH } from "../../src/dataplane/arena.ts";
 import { PlaneMemory } from "../../src/dataplane/plane-memory.ts";
 import { Rehearsal } from "../../src/dataplane/rehearsal.ts";
 import { rehearsalPackets } from "../../src/dataplane/rehearsal-packets.ts";
@@ -19,7 +20,7 @@ beforeAll(() => {
 afterAll(() => tools.close());
 
 const workerMemory = () =>
-  ({ worker: 0, memory: PlaneMemory.create(64).shared, wakeFds: [-1], poll: "adaptive" }) as const;
+  ({ worker: 0, memory: PlaneMemory.create(64).shared, wakeFds: [-1], poll: "adaptive", batch: MAX_BATCH }) as const;
 
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
@@ -27,9 +28,12 @@ test.each([
   ["the loopback interface", openWire],
   ["a queue in memory", memoryWire],
 ])("every packet comes back over %s, alone and in bursts, through new pairs of SAs", (_, open) => {
-  for (const wakeFds of [[-1], [-1, -1, -1]]) {
+  for (const [wakeFds, batch] of [
+    [[-1], MAX_BATCH],
+    [[-1, -1, -1], 16],
+  ] as const) {
     const before = descriptors();
-    const rehearsal = new Rehearsal({ poll: "adaptive", wakeFds }, tools, suite, open);
+    const rehearsal = new Rehearsal({ poll: "adaptive", batch, wakeFds }, tools, suite, open);
     for (let pair = 0; pair < 5; pair++) {
       for (const [name, packet] of Object.entries(rehearsalPackets)) {
         if (name === "super") continue;

@@ -138,6 +138,7 @@ describe("ESP proposals as text", () => {
   it.each<[string, RegExp]>([
     ["null", /null needs an integrity algorithm/],
     ["null-noauth", /"noauth" is refused, it does not protect/],
+    ["null-null", /null for both is refused, it does not protect/],
     ["des-sha256", /"des" is refused, it is weak/],
     ["3des-sha256", /"3des" is refused, it is weak/],
     ["aes256-md5", /"md5" is refused, it is weak/],

@@ -119,7 +119,7 @@ const script = (): string => {
   return `echo "${lines.join("\n")}" | ip -batch -`;
 };
 
-const lab = testBed(["build", "namespaces", "tun", "uml", "transfer", "capture"], async (bed) => {
+const lab = testBed(["build", "namespaces", "tun", "uml", "transfer", "capture", "nat"], async (bed) => {
   const sites = new Sites({ far: "tap", lanMtu: 1500 });
   bed.defer(() => sites.remove());
   const peer = await Uml.start(bed, sites.internet);
@@ -240,6 +240,46 @@ test.each([
   for (const line of lines) expect(line).not.toContain("bad cksum");
   const ids = lines.map((line) => /id (\d+)/.exec(line)?.[1]);
   if (!seen.test("flags [DF]")) expect(new Set(ids).size).toBe(lines.length); // RFC 6864 §4.3
+});
+
+const TOS = { "not ECT": "0x0", "ECT(0)": "0x2" } as const;
+
+test("a host that knows ECN hears of congestion on the ESP packets to it, and one that does not loses them (RFC 6040)", async () => {
+  const { sites, bed, gateway } = lab();
+  const echo = async (tos: keyof typeof TOS, count: number): Promise<number> => {
+    const command = ["ping", "-q", "-n", "-c", `${count}`, "-i", "0.05", "-W", "1", "-Q", TOS[tos], thereOf(SET)];
+    const { stdout } = await sites.hostA.runAsync(command, { mayFail: true });
+    return Number(/(\d+) received/.exec(stdout)?.[1]);
+  };
+  const spi = `ip[20:4] = 0x${spiOut(SET).toString(16)}`;
+  const outer = await capture(
+    bed,
+    sites.internet,
+    "to-a",
+    spi,
+    async () => expect(await echo("ECT(0)", PINGS)).toBe(PINGS),
+    ["-v"],
+  );
+  for (const line of outer) expect(line).toContain("tos 0x2,ECT(0)");
+  expect(outer.length).toBeGreaterThanOrEqual(PINGS - 1);
+
+  // From here on the router is congested.
+  const rule = `ip daddr ${OUTER[4].a} ip protocol esp ip ecn set ce`;
+  const table = `table ip congested {\n chain forward {\n type filter hook forward priority 0;\n ${rule}\n }\n}\n`;
+  sites.internet.run(["nft", "-f", "-"], { input: table });
+  const inner = await capture(
+    bed,
+    sites.hostA,
+    "eth0",
+    "icmp[icmptype] = icmp-echoreply",
+    async () => expect(await echo("ECT(0)", PINGS)).toBe(PINGS),
+    ["-v"],
+  );
+  for (const line of inner) expect(line).toContain("tos 0x3,CE");
+  expect(inner.length).toBeGreaterThanOrEqual(PINGS - 1);
+  expect(await echo("not ECT", 3)).toBe(0);
+  sites.internet.run(["nft", "delete", "table", "ip", "congested"]);
+  expect((await sasOf(gateway)).get(SET.name)?.dropsIn).toMatchObject({ "ecn-drop": 3 });
 });
 
 test("padded packets and dummies are all of one length, and the kernel drops what is none", async () => {

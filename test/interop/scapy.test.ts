@@ -78,14 +78,13 @@ describe.each(CASES.map((each) => [title(each), each] as const))("%s", (_, { sui
       const header = new DataView(packet.buffer, packet.byteOffset);
       expect(header.getUint32(0)).toBe(SPI);
       expect(header.getUint32(4)).toBe(sequence % WRAP);
-      expect(await scapy.open(sa, sequence, packet)).toEqual(PACKETS[n]);
     }
+    expect(await Promise.all(sealed.map((packet, n) => scapy.open(sa, last + 1 + n, packet)))).toEqual(PACKETS);
   });
 
   test("what scapy seals, we open, each once and unharmed only", async () => {
     const { EspSession, scapy } = lab();
-    const sealed: Uint8Array[] = [];
-    for (const [n, packet] of PACKETS.entries()) sealed.push(await scapy.seal(sa, last + 1 + n, packet));
+    const sealed = await Promise.all(PACKETS.map((packet, n) => scapy.seal(sa, last + 1 + n, packet)));
     const forged = sealed.map((packet) => packet.with(packet.length - 1, packet.at(-1)! ^ 1));
     const session = EspSession.open({ ...options, direction: "open", replayWindow: WINDOW });
     const refused = session.open(forged);
@@ -109,15 +108,18 @@ const hostPacket = (outer: 4 | 6, payloadLength: number): Uint8Array => {
 
 const behindHeader = (packet: Uint8Array, outer: 4 | 6): Uint8Array => packet.slice(outer === 4 ? 20 : 40);
 
-describe.each(
-  ["aes256gcm16", "aes128-sha256", "chacha20poly1305", "null-sha256"].flatMap((name) =>
-    ([4, 6] as const).map((outer) => [`${name} in transport mode over IPv${outer}`, name, outer] as const),
-  ),
-)("%s", (_, name, outer) => {
-  const suite = SUITES.find((each) => each.name === name)!;
+/** Those that differ most in both families, the others in one. */
+const IN_BOTH = ["aes256gcm16", "aes128-sha256", "chacha20poly1305", "null-sha256"];
+const TRANSPORT_CASES = KNOWN.flatMap((suite, i) =>
+  ([4, 6] as const)
+    .filter((outer) => IN_BOTH.includes(suite.name) || (outer === 4) === (i % 2 === 0))
+    .map((outer) => [`${suite.name} in transport mode over IPv${outer}`, suite, outer] as const),
+);
+
+describe.each(TRANSPORT_CASES)("%s", (_, suite, outer) => {
   const key = Uint8Array.from({ length: suite.keyLength }, (_, n) => (n * 37 + 11) & 0xff);
-  const sa: ScapySa = { suite: name, spi: SPI, key, esn: false, outer, mode: "transport" };
-  const options = { suite: name, spi: SPI, key, mode: "transport" } as const;
+  const sa: ScapySa = { suite: suite.name, spi: SPI, key, esn: false, outer, mode: "transport" };
+  const options = { suite: suite.name, spi: SPI, key, mode: "transport" } as const;
   const packets = [0, 1, 2, 3, 13, 17, 1300].map((length) => hostPacket(outer, length));
 
   test("what we seal, scapy opens, and what it seals, we open", async () => {

@@ -48,6 +48,7 @@ describe.each([4, 6] as const)("two gateways of ours, IPv%i", (outer) => {
     const seen = await capture(bed, sites.internet, "to-a", IN_CLEAR, async () => {
       expect(await ping(sites.gatewayA, b)).toEqual(allOf(10));
       expect(await ping(sites.gatewayB, a, { size: 1200 })).toEqual(allOf(10));
+      expect(await ping(sites.gatewayA, b, { size: 8000 })).toEqual(allOf(10)); // in fragments, on either side of ESP
       const file = join(bed.directory, `file-${outer}`);
       writeFileSync(file, new Uint8Array(3_000_000).fill(7));
       const listener = sites.gatewayB.runAsync([
@@ -127,6 +128,7 @@ describe("a Linux kernel", () => {
       const seen = await capture(bed, sites.internet, "to-a", `icmp or proto 47`, async () => {
         expect(await ping(sites.gatewayA, OUTER[4].b)).toEqual(allOf(10));
         expect(await ping(peer, OUTER[4].a, { size: 1200 })).toEqual(allOf(10));
+        expect(await ping(sites.gatewayA, OUTER[4].b, { size: 4000 })).toEqual(allOf(10));
       });
       expect(seen).toEqual([]);
       if (who === "the peer initiates") return;

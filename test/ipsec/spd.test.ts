@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { addressBytes } from "../../src/ip-address.ts";
 import { containsPacket, MAX_SELECTORS, type TrafficSelector } from "../../src/ipsec/selector.ts";
-import { Spd } from "../../src/ipsec/spd.ts";
+import { passesFrontIn, passesFrontOut, SPD_FRONT, Spd } from "../../src/ipsec/spd.ts";
 import { ipPacket, type PacketOptions } from "../support/ip-packets.ts";
 
 const range = (first: string, last: string, more: Partial<TrafficSelector> = {}): TrafficSelector => ({
@@ -16,16 +16,28 @@ const range = (first: string, last: string, more: Partial<TrafficSelector> = {})
 const ANY4 = range("0.0.0.0", "255.255.255.255");
 const ANY6 = range("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
 
-const verdicts = (local: TrafficSelector[], remote: TrafficSelector[], options: PacketOptions) => {
+const judged = (local: TrafficSelector[], remote: TrafficSelector[], options: PacketOptions) => {
   const spd = Spd.create(4);
   spd.set(2, local, remote);
   const packet = ipPacket(options);
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-  return {
+  const words = new Uint32Array(1 + SPD_FRONT);
+  spd.copyFront(2, words, 1);
+  const passes = {
     out: spd.passesOutbound(2, view, 0, packet.length, options.version),
     in: spd.passesInbound(2, view, 0, packet.length, options.version),
   };
+  const front = {
+    out: passesFrontOut(words, 1, view, 0, options.version),
+    in: passesFrontIn(words, 1, view, 0, options.version),
+  };
+  // The front lets nothing through that the slot does not.
+  expect({ out: front.out && !passes.out, in: front.in && !passes.in }).toEqual({ out: false, in: false });
+  return { passes, front };
 };
+
+const verdicts = (local: TrafficSelector[], remote: TrafficSelector[], options: PacketOptions) =>
+  judged(local, remote, options).passes;
 
 const NET_A = range("10.1.0.0", "10.1.255.255");
 const NET_B = range("10.2.0.0", "10.2.0.255");
@@ -35,6 +47,16 @@ const B_TO_A = { version: 4, source: "10.2.0.7", destination: "10.1.3.4" } as co
 test("outbound the source is local, inbound it is remote", () => {
   expect(verdicts([NET_A], [NET_B], A_TO_B)).toMatchObject({ out: true, in: false });
   expect(verdicts([NET_A], [NET_B], B_TO_A)).toMatchObject({ out: false, in: true });
+});
+
+test("the front of a slot decides alone where addresses of IPv4, or nothing, are asked for", () => {
+  expect(judged([NET_A], [NET_B], A_TO_B).front).toEqual({ out: true, in: false });
+  expect(judged([NET_A], [NET_B], B_TO_A).front).toEqual({ out: false, in: true });
+  for (const version of [4, 6] as const)
+    expect(judged([ANY4, ANY6], [ANY4, ANY6], { version }).front).toEqual({ out: true, in: true });
+  const udp = range("10.1.0.0", "10.1.255.255", { protocol: 17 });
+  expect(judged([udp], [NET_B], A_TO_B).front.out).toBe(false);
+  expect(judged([ANY6], [NET_B], A_TO_B).front.out).toBe(false);
 });
 
 test("the first and the last address of a range belong to it, their neighbours do not", () => {

@@ -1,7 +1,9 @@
 /**
- * A fuzzer of the packet path, in this process: two planes with a worker each, and somebody between them.
+ * A fuzzer of the packet path, in this process: two planes with a worker or several, and somebody between them.
  *
  *   any octets -> TUN of A -> worker of A -> the wire: loses, doubles, changes, invents -> worker of B -> TUN of B
+ *
+ * Several workers have a queue of each TUN and a socket each; packets come to any of them, whoever has their SA.
  *
  * A seed repeats everything. `fuzzEsp` throws when something throws, or when what came in is not what passed and what was
  * dropped, for a worker, its tunnels and its SAs; or when a datagram passes that nobody sealed, or one does not that was.
@@ -27,8 +29,10 @@ import { SeededRandom } from "./seeded-random.ts";
 
 export interface FuzzOptions {
   readonly seed: number;
-  /** Judged by both workers together, at least. */
+  /** Judged by both planes together, at least. */
   readonly packets: number;
+  /** Of each plane; default 1. */
+  readonly workers?: number;
 }
 
 export interface FuzzReport {
@@ -37,6 +41,8 @@ export interface FuzzReport {
   readonly injected: number;
   readonly sent: number;
   readonly genuine: number;
+  /** Of the genuine ones: that came to another worker than that of their SA. */
+  readonly astray: number;
   /** ICMP errors that A answered with. */
   readonly answers: number;
   readonly out: Tally;
@@ -135,8 +141,8 @@ const inventory = (random: SeededRandom): Uint8Array[] => {
   return made;
 };
 
-export const fuzzEsp = async ({ seed, packets }: FuzzOptions): Promise<FuzzReport> => {
-  const fuzzer = await Fuzzer.start(seed);
+export const fuzzEsp = async ({ seed, packets, workers = 1 }: FuzzOptions): Promise<FuzzReport> => {
+  const fuzzer = await Fuzzer.start(seed, workers);
   try {
     return fuzzer.run(packets);
   } finally {
@@ -151,9 +157,11 @@ class Fuzzer {
   readonly #b: Plane;
   readonly #fds: readonly number[];
   readonly #wire: number;
-  readonly #target: Endpoint;
-  readonly #tunsA: readonly MemoryTun[];
-  readonly #tunsB: readonly MemoryTun[];
+  /** Of B, a socket of each worker. */
+  readonly #targets: readonly Endpoint[];
+  /** By tunnel: a queue of each worker. */
+  readonly #tunsA: readonly (readonly MemoryTun[])[];
+  readonly #tunsB: readonly (readonly MemoryTun[])[];
   readonly #idsA: readonly number[];
   readonly #idsB: readonly number[];
   readonly #pairs: readonly Pair[];
@@ -163,10 +171,13 @@ class Fuzzer {
   readonly #sending = new MsgBatch({ slab: Memory.allocate(BATCH * ROOM), capacity: BATCH });
   readonly #kept: Uint8Array[] = [];
   #queued = 0;
+  /** Worker of B whose socket gets what is queued: of one SA all in order, or their windows would be too small. */
+  #to = 0;
   #injected = 0;
   #seen = 0;
   #sent = 0;
   #genuine = 0;
+  #astray = 0;
   #delivered = 0;
   #deliveredOctets = 0;
   #answers = 0;
@@ -178,9 +189,9 @@ class Fuzzer {
   readonly #notePlain = (packet: Uint8Array): void => this.#note(packet, 0);
   readonly #noteFramed = (packet: Uint8Array): void => this.#note(packet, VNET_HDR);
 
-  static async start(seed: number): Promise<Fuzzer> {
+  static async start(seed: number, workers: number): Promise<Fuzzer> {
     const engine = engineFor();
-    const plane = (): Promise<Plane> => Plane.start({ workers: 1, slots: 64, engine, inThread: true });
+    const plane = (): Promise<Plane> => Plane.start({ workers, slots: 64, engine, inThread: true });
     return new Fuzzer(seed, engine, await plane(), await plane());
   }
 
@@ -189,23 +200,25 @@ class Fuzzer {
     this.#random = new SeededRandom(seed);
     this.#a = a;
     this.#b = b;
-    const [atA, between, atB] = [udp("127.0.0.2"), udp("127.0.0.4"), udp("127.0.0.3")] as const;
-    this.#fds = [atA.fd, between.fd, atB.fd];
+    const each = <T>(make: () => T): T[] => Array.from({ length: a.workers }, make);
+    const between = udp("127.0.0.4");
+    const [atA, atB] = [each(() => udp("127.0.0.2")), each(() => udp("127.0.0.3"))];
+    this.#fds = [...atA, between, ...atB].map(({ fd }) => fd);
     this.#wire = between.fd;
-    this.#target = atB.endpoint;
-    a.addSockets({ address: atA.endpoint.address, udp: [atA.fd], raw: [] });
-    b.addSockets({ address: atB.endpoint.address, udp: [atB.fd], raw: [] });
-    this.#tunsA = Array.from({ length: TUNNELS }, () => new MemoryTun());
-    this.#tunsB = Array.from({ length: TUNNELS }, () => new MemoryTun());
-    const add = (to: Plane, tuns: readonly MemoryTun[]): number[] =>
-      tuns.map(({ planeFd }, i) => to.addTunnel({ tunFds: [planeFd], vnetHdr: i % 2 === 1 }));
+    this.#targets = atB.map(({ endpoint }) => endpoint);
+    a.addSockets({ address: atA[0]!.endpoint.address, udp: atA.map(({ fd }) => fd), raw: [] });
+    b.addSockets({ address: atB[0]!.endpoint.address, udp: atB.map(({ fd }) => fd), raw: [] });
+    this.#tunsA = Array.from({ length: TUNNELS }, () => each(() => new MemoryTun()));
+    this.#tunsB = Array.from({ length: TUNNELS }, () => each(() => new MemoryTun()));
+    const add = (to: Plane, tuns: readonly (readonly MemoryTun[])[]): number[] =>
+      tuns.map((queues, i) => to.addTunnel({ tunFds: queues.map(({ planeFd }) => planeFd), vnetHdr: i % 2 === 1 }));
     this.#idsA = add(a, this.#tunsA);
     this.#idsB = add(b, this.#tunsB);
     for (const id of this.#idsA) a.setMss(id, 1300, 1280);
     const done = suitesDoneBy(engine);
     const suiteOf = (name: string): Suite => done.find((suite) => suite.name === name) ?? suiteByName("aes256gcm16")!;
     this.#pairs = KINDS.map((kind, i) =>
-      this.#install(kind, suiteOf(kind.suite), i >> 1, [atA.endpoint, between.endpoint, atB.endpoint]),
+      this.#install(kind, suiteOf(kind.suite), i, [atA[0]!.endpoint, between.endpoint, atB[0]!.endpoint]),
     );
     this.#windowless = new Set(this.#pairs.filter(({ hasWindow }) => !hasWindow).map(({ spiB }) => spiB));
     this.#inventory = inventory(this.#random);
@@ -214,12 +227,15 @@ class Fuzzer {
   #install(
     { esn = false, window = 1024, size = {}, selectors }: Kind,
     suite: Suite,
-    tunnel: number,
+    index: number,
     [atA, between, atB]: readonly [Endpoint, Endpoint, Endpoint],
   ): Pair {
+    const tunnel = index >> 1;
     const [idA, idB] = [this.#idsA[tunnel]!, this.#idsB[tunnel]!];
-    const spiA = this.#a.reserveSpi(idA);
-    const spiB = this.#b.reserveSpi(idB);
+    // The pairs of every other tunnel are of two workers, where there are several: both are in use then.
+    const resource = tunnel % 2 === 1 ? index % 2 : 0;
+    const spiA = this.#a.reserveSpi(idA, resource);
+    const spiB = this.#b.reserveSpi(idB, resource);
     const [keyIn, keyOut] = [this.#random.bytes(suite.keyLength), this.#random.bytes(suite.keyLength)];
     const local = selectorsOf(selectors?.[0]);
     const remote = selectorsOf(selectors?.[1]);
@@ -270,6 +286,7 @@ class Fuzzer {
       injected: this.#injected,
       sent: this.#sent,
       genuine: this.#genuine,
+      astray: this.#astray,
       answers: this.#answers,
       out: this.#a.totals().out,
       in: this.#b.totals().in,
@@ -279,7 +296,7 @@ class Fuzzer {
   async stop(): Promise<void> {
     await this.#a.stop();
     await this.#b.stop();
-    for (const tun of [...this.#tunsA, ...this.#tunsB]) tun.close();
+    for (const tun of [...this.#tunsA, ...this.#tunsB].flat()) tun.close();
     for (const fd of this.#fds) libc.close(fd);
   }
 
@@ -293,7 +310,7 @@ class Fuzzer {
     const count = 1 + random.integer(3 * BATCH);
     for (let i = 0; i < count; i++) this.#inject();
     settle(this.#a);
-    for (const tun of this.#tunsA) tun.drain(this.#noteAnswer);
+    for (const queues of this.#tunsA) for (const tun of queues) tun.drain(this.#noteAnswer);
     const batch = this.#received;
     for (;;) {
       for (let i = 0; i < BATCH; i++) batch.setBuffer(i, i * ROOM, ROOM);
@@ -322,7 +339,9 @@ class Fuzzer {
     }
     if (packet.length > 0 && random.chance(0.05))
       framed[header + random.integer(Math.min(60, packet.length))]! ^= 1 << random.integer(8);
-    this.#tunsA[tunnel]!.inject(random.chance(0.01) ? framed.subarray(0, random.integer(framed.length + 1)) : framed);
+    random
+      .pick(this.#tunsA[tunnel]!)
+      .inject(random.chance(0.01) ? framed.subarray(0, random.integer(framed.length + 1)) : framed);
     this.#injected++;
   }
 
@@ -384,8 +403,11 @@ class Fuzzer {
     const i = this.#queued++;
     batch.slab.bytes.set(octets, i * ROOM);
     batch.setBuffer(i, i * ROOM, octets.length);
-    batch.setPeer(i, AF_INET, TARGET_ADDRESS, 0, this.#target.port);
-    if (isGenuine) this.#genuine++;
+    batch.setPeer(i, AF_INET, TARGET_ADDRESS, 0, this.#targets[this.#to]!.port);
+    if (isGenuine) {
+      this.#genuine++;
+      if (this.#b.workerOf(batch.slab.view.getUint32(i * ROOM)) !== this.#to) this.#astray++;
+    }
     if (this.#queued === BATCH) this.#flush();
   }
 
@@ -399,9 +421,10 @@ class Fuzzer {
     }
     this.#sent += count;
     settle(this.#b);
-    this.#tunsB.forEach((tun, i) => {
-      tun.drain(i % 2 === 1 ? this.#noteFramed : this.#notePlain);
+    this.#tunsB.forEach((queues, i) => {
+      for (const tun of queues) tun.drain(i % 2 === 1 ? this.#noteFramed : this.#notePlain);
     });
+    this.#to = this.#random.integer(this.#targets.length);
   }
 
   /** What B delivers: groups are as many packets as their segments. */
@@ -440,12 +463,13 @@ class Fuzzer {
       out.packets,
     );
     const ofB = this.#idsB.map((id) => this.#b.tunnelCounters(id));
-    const { "no-sa": strangers = 0, keepalive = 0, runt = 0 } = inbound.drops;
-    const runts = sum(ofB, ({ in: { drops } }) => drops.runt ?? 0);
+    const inB = (reason: "runt" | "too-big"): number => sum(ofB, ({ in: { drops } }) => drops[reason] ?? 0);
+    const { "no-sa": strangers = 0, keepalive = 0, runt = 0, "too-big": tooBig = 0 } = inbound.drops;
+    const ofNoSa = strangers + keepalive + runt - inB("runt") + tooBig - inB("too-big");
     check(
       "packets in the tunnels of B",
       sum(ofB, (tunnel) => sumOf(tunnel.in)),
-      this.#sent - strangers - keepalive - (runt - runts),
+      this.#sent - ofNoSa,
     );
     const sas = this.#pairs.map(({ spiB }) => this.#b.pairTraffic(spiB)!);
     check(

@@ -1,4 +1,5 @@
 /** Two planes in this thread that speak ESP over loopback, each with TUN queues in memory: a site-to-site tunnel in a test. */
+import { afterEach } from "vitest";
 import type { EngineName } from "../../src/crypto/engine.ts";
 import { type Suite, suiteByName } from "../../src/crypto/suites.ts";
 import { type ChildSa, type EspPath, Plane } from "../../src/dataplane/plane.ts";
@@ -15,6 +16,7 @@ export interface SiteOptions {
   readonly slots?: number;
   readonly raw?: boolean;
   readonly policyOctets?: number;
+  readonly batch?: number;
   /** Of as many workers. */
   readonly plane?: Plane;
 }
@@ -32,6 +34,7 @@ export class MemorySite {
   readonly udp: UdpGroup;
   readonly #raw: readonly number[];
   readonly #tuns: MemoryTun[] = [];
+  static readonly #running = new Set<MemorySite>();
 
   private constructor(address: string, plane: Plane, udp: UdpGroup, raw: readonly number[]) {
     this.address = address;
@@ -42,7 +45,7 @@ export class MemorySite {
 
   /** Without a `plane` one whose workers run in this thread. `raw` needs CAP_NET_RAW. */
   static async start(address: string, options: SiteOptions = {}): Promise<MemorySite> {
-    const { workers = 1, slots = 64, raw = false, policyOctets } = options;
+    const { workers = 1, slots = 64, raw = false, policyOctets, batch } = options;
     const plane =
       options.plane ??
       (await Plane.start({
@@ -51,6 +54,7 @@ export class MemorySite {
         engine: options.engine ?? "node",
         inThread: true,
         ...(policyOctets === undefined ? {} : { policyOctets }),
+        ...(batch === undefined ? {} : { batch }),
       }));
     const steering = { workers, slotBits: plane.slotBits };
     const udp = openUdpGroup({ address, port: 0, ...steering });
@@ -58,7 +62,14 @@ export class MemorySite {
       ? Array.from({ length: workers }, (_, worker) => openRawEsp({ address, worker, ...steering }))
       : [];
     plane.addSockets({ address, udp: udp.workers, raw: rawFds });
-    return new MemorySite(address, plane, udp, rawFds);
+    const site = new MemorySite(address, plane, udp, rawFds);
+    MemorySite.#running.add(site);
+    return site;
+  }
+
+  /** All that were started. After each test it is done by itself. */
+  static async stopAll(): Promise<void> {
+    for (const site of MemorySite.#running) await site.stop();
   }
 
   addTunnel(worker?: number, { vnetHdr = false, queues = 1, hasChildren = false } = {}): MemoryTunnel {
@@ -70,6 +81,7 @@ export class MemorySite {
   }
 
   async stop(): Promise<void> {
+    if (!MemorySite.#running.delete(this)) return;
     await this.plane.stop();
     closeUdpGroup(this.udp);
     for (const fd of this.#raw) libc.close(fd);
@@ -77,9 +89,13 @@ export class MemorySite {
   }
 }
 
+afterEach(() => MemorySite.stopAll());
+
 export interface PairOptions {
   readonly suite?: Suite;
   readonly esn?: boolean;
+  /** Packets; default 1024, 0 for none. */
+  readonly window?: number;
   readonly encap?: boolean;
   readonly mode?: "tunnel" | "transport";
   /** RFC 9611: which of the tunnel's pairs; default 0. */
@@ -87,6 +103,10 @@ export interface PairOptions {
   /** As the first site sees them. */
   readonly local?: readonly TrafficSelector[];
   readonly remote?: readonly TrafficSelector[];
+  /** What the second site takes for its own and for the other's, where it is not the same. */
+  readonly atB?: { readonly local: readonly TrafficSelector[]; readonly remote: readonly TrafficSelector[] };
+  /** Sequence numbers that both ways have used up; default 0. */
+  readonly sequence?: number;
 }
 
 const keyOf = (length: number, first: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i * 3 + first);
@@ -108,7 +128,8 @@ export const installPair = (
     local: { address: from.address, port: from.udp.port },
     remote: { address: to.address, port: to.udp.port },
   });
-  const common = { suite, esn: options.esn ?? false, encap: options.encap ?? true, mode: options.mode ?? "tunnel" };
+  const { esn = false, encap = true, mode = "tunnel", window = 1024, sequence = 0 } = options;
+  const common = { suite, esn, encap, mode, replayWindow: window, sequence: { in: sequence, out: sequence } };
   const atA: ChildSa = {
     ...common,
     spiIn: spiA,
@@ -125,8 +146,8 @@ export const installPair = (
     spiOut: spiA,
     keyIn: aToB,
     keyOut: bToA,
-    local: remote,
-    remote: local,
+    local: options.atB?.local ?? remote,
+    remote: options.atB?.remote ?? local,
     path: path(siteB, siteA),
   };
   siteA.plane.install(a, atA);

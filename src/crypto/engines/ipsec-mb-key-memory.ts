@@ -3,7 +3,7 @@
  * other lie one after the other. What the engine itself asks of a key is apart in a short row: the rows of four keys are one
  * cache line, those of ten thousand stay in a cache, and the first who meets a key's own lines is the library, in their order.
  */
-import { highHalf, lowHalf, NativeMemory } from "./ffi.ts";
+import { highHalf, NativeMemory } from "./ffi.ts";
 import { KEY_MEMORY } from "./ipsec-mb-layout.ts";
 
 /** Keys of a piece are 2^PIECE_BITS. What is not used of it takes address space only. */
@@ -21,13 +21,14 @@ export const KEY_HANDLE = 0;
 export const KEY_SHAPE = 1;
 /** Its octets as they lie in memory. */
 export const KEY_SALT = 2;
+/** The low half of the address of the key's own memory. */
+export const KEY_LOW = 3;
 
 const FIRST_ROWS = 64;
 
 export class KeyMemory {
-  /** By piece: its words, and the halves of its address. No piece lies across a multiple of 4 GiB. */
+  /** By piece: its words, and the high half of its address. No piece lies across a multiple of 4 GiB. */
   readonly words: Int32Array[] = [];
-  readonly lows: number[] = [];
   readonly highs: number[] = [];
   /** By place: a row of words. */
   rows = new Int32Array(FIRST_ROWS * KEY_ROW);
@@ -66,7 +67,6 @@ export class KeyMemory {
       piece = new NativeMemory(PIECE * KEY_MEMORY.SIZE); // the other is still there, so this one lies elsewhere
     this.#pieces.push(piece);
     this.words.push(new Int32Array(piece.bytes.buffer, piece.bytes.byteOffset, PIECE * KEY_WORDS));
-    this.lows.push(lowHalf(piece.address));
     this.highs.push(highHalf(piece.address));
   }
 }

@@ -4,8 +4,8 @@
  */
 import { ESP_HEADER, MAX_ESP_PACKET } from "../esp-inputs.ts";
 import { type HmacName, isHmac, SUITES, type Suite } from "../suites.ts";
-import { NativeMemory } from "./ffi.ts";
-import { KEY_HANDLE, KEY_ROW, KEY_SALT, KEY_SHAPE, type KeyMemory } from "./ipsec-mb-key-memory.ts";
+import { lowHalf, NativeMemory } from "./ffi.ts";
+import { KEY_HANDLE, KEY_LOW, KEY_ROW, KEY_SALT, KEY_SHAPE, type KeyMemory } from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, HASH, KEY_MEMORY, MGR } from "./ipsec-mb-layout.ts";
 import type { Manager } from "./ipsec-mb-library.ts";
 import { RingKey } from "./key-ring.ts";
@@ -123,6 +123,7 @@ export class IpsecMbKey extends RingKey {
     for (let i = 0; i < suite.saltLength; i++) salt |= key[encryption.length + i]! << (8 * i);
     memory.rows[place * KEY_ROW + KEY_SALT] = salt;
     memory.rows[place * KEY_ROW + KEY_SHAPE] = shapeId(suite, esn);
+    memory.rows[place * KEY_ROW + KEY_LOW] = lowHalf(address);
     this.#expandMac(manager, address, key.subarray(encryption.length + suite.saltLength));
   }
 

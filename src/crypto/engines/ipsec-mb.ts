@@ -26,7 +26,16 @@ import {
 import { SUITES, type Suite } from "../suites.ts";
 import { addressOf, highHalf, lowHalf, NativeMemory } from "./ffi.ts";
 import { IpsecMbKey, isDone, KEY_SHAPES, type KeyShape, Nonce } from "./ipsec-mb-key.ts";
-import { KEY_HANDLE, KEY_ROW, KEY_SALT, KEY_SHAPE, KEY_WORDS, KeyMemory, PIECE_BITS } from "./ipsec-mb-key-memory.ts";
+import {
+  KEY_HANDLE,
+  KEY_LOW,
+  KEY_ROW,
+  KEY_SALT,
+  KEY_SHAPE,
+  KEY_WORDS,
+  KeyMemory,
+  PIECE_BITS,
+} from "./ipsec-mb-key-memory.ts";
 import { CIPHER_MODE, DIRECTION, JOB, KEY_MEMORY, MGR, ORDER, STATUS_COMPLETED } from "./ipsec-mb-layout.ts";
 import { type IpsecMb, ipsecMbLibrary, Manager } from "./ipsec-mb-library.ts";
 import { checkKeyLength, KeyRing, placeOf, refuseKey } from "./key-ring.ts";
@@ -68,6 +77,21 @@ const NONCE_WORD = 0;
 const SAVED_WORD = 3; // four octets of a received ICV
 const AAD_WORD = 4;
 const TAG_WORD = 8; // the ICV worked out for an opened packet, 32 octets at most
+
+// What a module keeps to itself is a constant to V8; what it imports is looked up and checked for every packet.
+const OF_SHAPE = KEY_SHAPES;
+const ROW = KEY_ROW;
+const HANDLE = KEY_HANDLE;
+const SALT = KEY_SALT;
+const SHAPE = KEY_SHAPE;
+const LOW = KEY_LOW;
+const OF_PIECE = PIECE_BITS;
+const ONE_KEY = KEY_WORDS;
+const { NONE, SALT_AND_IV, CCM } = Nonce;
+const { GCM } = CIPHER_MODE;
+const { INNER, MAC_THIRD: THIRD } = KEY_MEMORY;
+const HEADER = ESP_HEADER;
+const COMPLETED = STATUS_COMPLETED;
 
 class IpsecMbEngine implements Engine {
   readonly name = "ipsec-mb";
@@ -193,9 +217,9 @@ class IpsecMbEngine implements Engine {
       if (handle === last) continue;
       last = handle;
       const place = placeOf(handle);
-      const piece = pieces[place >> PIECE_BITS];
+      const piece = pieces[place >> OF_PIECE];
       if (piece === undefined) continue;
-      const key = (place & IN_PIECE) * KEY_WORDS;
+      const key = (place & IN_PIECE) * ONE_KEY;
       seen ^=
         piece[key]! ^
         piece[key + LINE]! ^
@@ -215,29 +239,34 @@ class IpsecMbEngine implements Engine {
     const aside = this.#aside;
     const shapes = this.#shapes;
     const keyed = this.#keyed;
-    const { rows, lows, highs } = this.#keyMemory;
+    const { rows, highs } = this.#keyMemory;
     const icvWords = this.#icvWords;
     const slabLow = this.#slabLow;
     const turns = this.#slabTurn < slabLength;
     const { keys, headAt, textAt, textLength, seqHigh, ok } = ops;
     let last = 0;
-    let place = 0;
+    let low = 0; // of the key's address, and its high half
+    let high = 0;
     let salt = 0;
-    let shape = KEY_SHAPES[0]!;
+    let shapeId = 0;
+    let shape = OF_SHAPE[0]!;
     let { aead, nonce, esn, headLength, longest, icvLength, odd } = shape;
     let lend = false;
     for (let i = 0; i < count; i++) {
       const n = from + i;
       const handle = keys[n]!;
       if (handle !== last || handle === 0) {
-        place = placeOf(handle);
-        const row = place * KEY_ROW;
-        if (rows[row + KEY_HANDLE] !== handle || handle === 0) return refuseKey(handle);
+        const place = placeOf(handle);
+        const row = place * ROW;
+        if (rows[row + HANDLE] !== handle || handle === 0) return refuseKey(handle);
         last = handle;
-        salt = rows[row + KEY_SALT]!;
-        const next = KEY_SHAPES[rows[row + KEY_SHAPE]!]!;
-        if (next !== shape) {
-          shape = next;
+        salt = rows[row + SALT]!;
+        low = rows[row + LOW]!;
+        high = highs[place >> OF_PIECE]!; // of the whole piece
+        const id = rows[row + SHAPE]!;
+        if (id !== shapeId) {
+          shapeId = id;
+          shape = OF_SHAPE[id]!;
           ({ aead, nonce, esn, headLength, longest, icvLength, odd } = shape);
         }
         lend = lend || (esn && !aead);
@@ -260,26 +289,24 @@ class IpsecMbEngine implements Engine {
       const job = first + i;
       const word = FIRST_JOB + job * JOB_WORDS;
       const own = job * ASIDE_WORDS;
-      const stamp = shape.id * 2 + (seal ? 1 : 0);
+      const stamp = shapeId * 2 + (seal ? 1 : 0);
       if (shapes[job] !== stamp) {
         this.#writeShape(job, shape, seal);
         shapes[job] = stamp;
         keyed[job] = 0;
       }
       if (keyed[job] !== handle) {
-        const low = (lows[place >> PIECE_BITS]! + (place & IN_PIECE) * KEY_MEMORY.SIZE) | 0;
-        const high = highs[place >> PIECE_BITS]!; // of the whole piece
         words[word + ENC_KEYS] = low; // KEY_MEMORY.ENCRYPT is 0
         words[word + ENC_KEYS + 1] = high;
         words[word + DEC_KEYS] = (low + shape.decryptAt) | 0;
         words[word + DEC_KEYS + 1] = high;
-        if (nonce !== Nonce.NONE) aside[own + NONCE_WORD] = salt;
+        if (nonce !== NONE) aside[own + NONCE_WORD] = salt;
         if (!aead) {
-          words[word + MAC_FIRST] = (low + KEY_MEMORY.INNER) | 0; // or MAC_SCHEDULE
+          words[word + MAC_FIRST] = (low + INNER) | 0; // or MAC_SCHEDULE
           words[word + MAC_FIRST + 1] = high;
           words[word + MAC_SECOND] = (low + shape.macSecondAt) | 0;
           words[word + MAC_SECOND + 1] = high;
-          words[word + MAC_THIRD] = (low + KEY_MEMORY.MAC_THIRD) | 0; // HMAC does not look at it
+          words[word + MAC_THIRD] = (low + THIRD) | 0; // HMAC does not look at it
           words[word + MAC_THIRD + 1] = high;
         }
         keyed[job] = handle;
@@ -288,11 +315,11 @@ class IpsecMbEngine implements Engine {
       words[word + DST] = (slabLow + text) | 0;
       words[word + CIPHER_LENGTH] = length;
       if (seal) words[word + TAG] = (slabLow + text + length) | 0;
-      if (nonce === Nonce.SALT_AND_IV) {
+      if (nonce === SALT_AND_IV) {
         const iv = text - SALTED_IV;
         aside[own + NONCE_WORD + 1] = view.getInt32(iv, true); // octets as they lie: RFC 4106 §4, RFC 7634 §2
         aside[own + NONCE_WORD + 2] = view.getInt32(iv + 4, true);
-      } else if (nonce === Nonce.CCM) {
+      } else if (nonce === CCM) {
         const iv = text - SALTED_IV; // behind three octets of salt: RFC 4309 §4
         aside[own + NONCE_WORD] = (aside[own + NONCE_WORD]! & 0xffffff) | (view.getUint8(iv) << 24);
         aside[own + NONCE_WORD + 1] = view.getInt32(iv + 1, true);
@@ -304,10 +331,10 @@ class IpsecMbEngine implements Engine {
           aside[own + AAD_WORD + 1] = swapped(seqHigh[n]!);
           aside[own + AAD_WORD + 2] = view.getInt32(head + 4, true);
         } else words[word + AAD] = (slabLow + head) | 0;
-        if (shape.cipherMode !== CIPHER_MODE.GCM) words[word + HASH_LENGTH] = length;
+        if (shape.cipherMode !== GCM) words[word + HASH_LENGTH] = length;
       } else {
         words[word + HASH_LENGTH] = headLength + length + (esn ? 4 : 0);
-        if (nonce === Nonce.NONE) words[word + IV] = (slabLow + head + ESP_HEADER) | 0;
+        if (nonce === NONE) words[word + IV] = (slabLow + head + HEADER) | 0;
       }
       if (turns) this.#writeHighHalves(word, seal, shape, head, text, length);
     }
@@ -393,7 +420,7 @@ class IpsecMbEngine implements Engine {
     const { words } = this.#manager;
     const { ok } = ops;
     for (let i = 0; i < count; i++)
-      ok[from + i] = words[FIRST_JOB + (SEALING + i) * JOB_WORDS + STATUS] === STATUS_COMPLETED ? 1 : 0;
+      ok[from + i] = words[FIRST_JOB + (SEALING + i) * JOB_WORDS + STATUS] === COMPLETED ? 1 : 0;
   }
 
   #judgeOpened(ops: Ops, from: number, count: number): void {
@@ -408,7 +435,7 @@ class IpsecMbEngine implements Engine {
       const icv = textAt[n]! + textLength[n]!;
       const tag = (OPENING + i) * ASIDE_WORDS + TAG_WORD;
       // In time that depends on the length alone: every word is looked at, whatever the others were.
-      let difference = words[FIRST_JOB + (OPENING + i) * JOB_WORDS + STATUS]! ^ STATUS_COMPLETED;
+      let difference = words[FIRST_JOB + (OPENING + i) * JOB_WORDS + STATUS]! ^ COMPLETED;
       for (let w = 0; w < length; w++) difference |= view.getInt32(icv + 4 * w, true) ^ aside[tag + w]!;
       ok[n] = difference === 0 ? 1 : 0;
     }

@@ -82,13 +82,13 @@ export class AeadKey extends TwoContextsKey {
 /** AES-CCM (RFC 4309): wants the length before all else, works in one go, and judges with the text. */
 export class CcmKey extends TwoContextsKey {
   seal(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
-    const { evp, tag } = this.contexts;
+    const { evp, tag, lengthAt } = this.contexts;
     const context = this.sealing;
     const { icvLength } = this.suite;
     const at = this.contexts.slab.at(text);
     const sealed =
       evp.encryptInit(context, 0, 0, this.nonce(slab, text), 0) === 1 &&
-      evp.cipher(context, 0, 0, length) > 0 &&
+      evp.update(context, 0, lengthAt, 0, length) === 1 &&
       evp.cipher(context, 0, this.aad(slab, head, seqHigh), this.aadLength) > 0 &&
       evp.cipher(context, at, at, length) > 0 &&
       evp.getParameters(context, tag.at(text + length, icvLength)) === 1;
@@ -97,12 +97,12 @@ export class CcmKey extends TwoContextsKey {
   }
 
   open(slab: Memory, head: number, text: number, length: number, seqHigh: number): boolean {
-    const { evp, tag } = this.contexts;
+    const { evp, tag, lengthAt } = this.contexts;
     const context = this.opening;
     const at = this.contexts.slab.at(text);
     const authentic =
       evp.decryptInit(context, 0, 0, this.nonce(slab, text), tag.at(text + length, this.suite.icvLength)) === 1 &&
-      evp.cipher(context, 0, 0, length) > 0 &&
+      evp.update(context, 0, lengthAt, 0, length) === 1 &&
       evp.cipher(context, 0, this.aad(slab, head, seqHigh), this.aadLength) > 0 &&
       evp.cipher(context, at, at, length) > 0; // compares the tags in constant time
     if (!authentic) evp.clearErrors();

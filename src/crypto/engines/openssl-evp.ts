@@ -39,6 +39,14 @@ const open = () => {
       input: Address,
       inputLength: number,
     ) => number,
+    /** Here for the length of the text alone, with `out` and `input` NULL: EVP_Cipher takes that for a final (3.5.8). */
+    update: libcrypto.func("int EVP_CipherUpdate(int64_t, int64_t, int64_t, int64_t, int)") as (
+      context: Address,
+      out: Address,
+      outLength: Address,
+      input: Address,
+      inputLength: number,
+    ) => number,
     encryptFinal: libcrypto.func("int EVP_EncryptFinal_ex(int64_t, int64_t, int64_t)") as Final,
     decryptFinal: libcrypto.func("int EVP_DecryptFinal_ex(int64_t, int64_t, int64_t)") as Final,
     getParameters: libcrypto.func("int EVP_CIPHER_CTX_get_params(int64_t, int64_t)") as (

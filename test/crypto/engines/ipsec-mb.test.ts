@@ -1,6 +1,6 @@
 /** What only the engine `ipsec-mb` has: a library of one known version, and keys in native memory. */
 import { describe, expect, test } from "vitest";
-import { koffi } from "../../../src/crypto/engines/ffi.ts";
+import { highHalf, koffi } from "../../../src/crypto/engines/ffi.ts";
 import { IpsecMbKey, isDone } from "../../../src/crypto/engines/ipsec-mb-key.ts";
 import { KEY_WORDS, KeyMemory, PIECE_BITS } from "../../../src/crypto/engines/ipsec-mb-key-memory.ts";
 import { JOB, KEY_MEMORY, KNOWN_VERSION, MGR } from "../../../src/crypto/engines/ipsec-mb-layout.ts";
@@ -47,9 +47,8 @@ describe("with the library", () => {
       const [piece, of] = [place >> PIECE_BITS, place % 2 ** PIECE_BITS];
       places.bytes(place).fill(place);
       expect(places.words[piece]![of * KEY_WORDS]).toBe(new Int32Array(new Uint8Array(4).fill(place).buffer)[0]);
-      expect((places.lows[piece]! >>> 0) + of * KEY_MEMORY.SIZE + places.highs[piece]! * 2 ** 32).toBe(
-        places.addressOf(place),
-      );
+      expect(places.highs[piece]).toBe(highHalf(places.addressOf(place)));
+      expect(highHalf(places.addressOf(place) + KEY_MEMORY.SIZE - 1)).toBe(places.highs[piece]);
     }
     places.wipe(300);
     expect(places.bytes(300).every((octet) => octet === 0)).toBe(true);

@@ -100,8 +100,9 @@ export class Espalier implements Witness {
     await this.#ask("terminate", name);
   }
 
+  /** Without a process to start, while packets are counted. */
   async rekey(name: string, { ike = false }: { ike?: boolean } = {}): Promise<void> {
-    await this.#ask("rekey", name, ...(ike ? ["--ike"] : []));
+    await callControl(this.controlSocket, "rekey", { name, ike });
   }
 
   /** Waits until the connection is up with a Child SA. */

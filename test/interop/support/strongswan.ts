@@ -93,6 +93,11 @@ export class StrongSwan implements Witness {
     return parseSas(this.swanctl("--list-sas", "--raw").stdout);
   }
 
+  /** Lines of its log about ESP packets that it could not open, or that belong to no SA of its own. */
+  espComplaints(): string[] {
+    return this.log.split("\n").filter((line) => /\[ESP\].*(failed|does not belong)/.test(line));
+  }
+
   async end(): Promise<void> {
     await this.#process.end();
   }

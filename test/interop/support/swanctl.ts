@@ -102,6 +102,7 @@ charon {
       default = 1
       ike = 2
       cfg = 2
+      esp = 2
       flush_line = yes
     }
   }

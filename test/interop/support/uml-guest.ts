@@ -123,6 +123,17 @@ export abstract class UmlGuest implements Witness, Place {
     return (await this.shell("ip -s xfrm state")).stdout;
   }
 
+  /** What its ESP had to drop, by reason: /proc/net/xfrm_stat. */
+  async xfrmErrors(): Promise<Readonly<Record<string, number>>> {
+    const { stdout } = await this.shell("cat /proc/net/xfrm_stat");
+    const rows = stdout.split("\n").flatMap((line) => {
+      const [, name, count] = /^(Xfrm\w+)\s+(\d+)$/.exec(line.trim()) ?? [];
+      return name === undefined ? [] : [[name, Number(count)] as const];
+    });
+    if (rows.length === 0) throw new Error(`/proc/net/xfrm_stat of User-Mode Linux: ${stdout || "nothing"}`);
+    return Object.fromEntries(rows);
+  }
+
   async end(): Promise<void> {
     if (this.#process.isRunning)
       await this.shell("echo o >/proc/sysrq-trigger; poweroff -f", { mayFail: true, timeout: 3_000 });

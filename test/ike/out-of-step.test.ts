@@ -1,0 +1,136 @@
+/** What an honest peer of ours seldom or never says: that it does not know the pair that we rekey, and to wait, without end (RFC 7296 §2.25). */
+import { describe, expect, test } from "vitest";
+import { prfById } from "../../src/crypto/prf.ts";
+import { installChild } from "../../src/ike/children.ts";
+import { Core } from "../../src/ike/core.ts";
+import { CreateChild } from "../../src/ike/create-child-sa.ts";
+import type { Effect } from "../../src/ike/effect.ts";
+import { DEFAULT_OPTIONS } from "../../src/ike/ike-options.ts";
+import { IkeSa } from "../../src/ike/ike-sa.ts";
+import { deriveIkeKeys } from "../../src/ike/keymat.ts";
+import { Notify } from "../../src/ike/notify.ts";
+import { notifyPayload } from "../../src/ike/payloads.ts";
+import { exactId } from "../../src/ike/peer-id.ts";
+import { Peering, type Wish } from "../../src/ike/peering.ts";
+import { chooseEsp, chooseIke, offerEsp, offerIke } from "../../src/ike/proposal.ts";
+import { Turn } from "../../src/ike/turn.ts";
+import { A, B, connection } from "../support/two-peers.ts";
+
+const octets = (length: number): Uint8Array => new Uint8Array(length).fill(7);
+
+/** An IKE SA that is up with one pair for each SPI, and the first of them. */
+const up = (wish: Wish, ...spis: number[]) => {
+  const config = connection("a");
+  const [child] = config.children;
+  const ike = chooseIke(offerIke(config.proposals), config.proposals)?.suite;
+  const prf = prfById(ike?.prf ?? 0);
+  const esp = child && chooseEsp(offerEsp(child.proposals, 999, { withKe: false }), child.proposals, { withKe: false });
+  if (child === undefined || ike === undefined || prf === undefined || esp === undefined) throw new Error("no suite");
+  const peering = new Peering(config);
+  peering.wish = wish;
+  const env = {
+    random: octets,
+    reserveSpi: () => 4711,
+    releaseSpi: () => {},
+    pathMtu: () => undefined,
+    usage: () => undefined,
+  };
+  const core = new Core(env, DEFAULT_OPTIONS, [peering]);
+  const turn = new Turn(core, 0);
+  const [spiI, spiR, ni, nr] = [octets(8), octets(8), octets(32), octets(32)];
+  const keys = deriveIkeKeys({ prf, suite: ike, shared: octets(32), ni, nr, spiI, spiR });
+  const path = { local: { address: A, port: 500 }, remote: { address: B, port: 500 } };
+  const state = {
+    name: "established",
+    keys,
+    suite: ike,
+    since: 0,
+    rekeyAt: 1e9,
+    expiresAt: 2e9,
+    lowestNonce: ni,
+  } as const;
+  const sa = new IkeSa({ role: "initiator", spiI, spiR, path, peering, state, now: 0 });
+  sa.peerId = exactId(config.remote.id);
+  core.add(sa);
+  const [first] = spis.map((spiIn, resource) => {
+    const agreed = {
+      config: child,
+      resource,
+      spiIn,
+      spiOut: spiIn,
+      suite: esp.suite,
+      mode: "tunnel" as const,
+      local: child.local,
+      remote: child.remote,
+      tfcRefused: false,
+    };
+    return installChild(turn, sa, { agreed, keys, ni, nr, weInitiated: true, use: "now" });
+  });
+  if (first === undefined) throw new Error("no pair");
+  turn.effects.length = 0;
+  return { core, sa, peering, child, first, path, turn };
+};
+
+/** The peer refuses to rekey the first pair, at this time. */
+const refuse = ({ core, sa, child, first }: ReturnType<typeof up>, notify: number, now: number): Effect[] => {
+  const turn = new Turn(core, now);
+  const rekey = new CreateChild(child, { resource: 0, old: first });
+  first.become({ name: "rekeying", task: rekey });
+  rekey.request(turn, sa);
+  rekey.answer(turn, sa, [notifyPayload(notify)]);
+  return turn.effects;
+};
+
+const sends = (effects: readonly Effect[]): boolean => effects.some(({ kind }) => kind === "send");
+
+describe("the peer does not know the pair that we rekey", () => {
+  test.each([
+    ["always", 0],
+    ["once", 0],
+    ["no", undefined],
+  ] as const)("and it is the only one: the IKE SA ends with a Delete; wanted %s, it is begun again", (wish, at) => {
+    const { sa, peering, ...rest } = up(wish, 0x1000);
+    const effects = refuse({ sa, peering, ...rest }, Notify.CHILD_SA_NOT_FOUND, 0);
+    expect([sa.state.name, sa.children.size]).toEqual(["closing", 0]);
+    expect(sends(effects)).toBe(true);
+    expect([peering.wish, peering.retryAt]).toEqual([wish, at]);
+  });
+
+  test("and there is another: that one goes on, the pair goes without a Delete and is made anew", () => {
+    const made = up("always", 0x1000, 0x1001);
+    const effects = refuse(made, Notify.CHILD_SA_NOT_FOUND, 0);
+    expect(effects.map(({ kind }) => kind)).toContain("remove");
+    expect(sends(effects)).toBe(false);
+    expect([made.sa.state.name, [...made.sa.children.keys()]]).toEqual(["established", [0x1001]]);
+    expect(made.peering.isChildDue("net", 0)).toBe(true);
+  });
+});
+
+describe("the peer asks to wait, again and again", () => {
+  test("each time longer, and after eight tries in several minutes the IKE SA is begun anew", () => {
+    const made = up("always", 0x1000);
+    const waits: number[] = [];
+    let now = 0;
+    for (let n = 0; n < 8; n++) {
+      refuse(made, Notify.TEMPORARY_FAILURE, now);
+      const { state } = made.first;
+      if (state.name !== "installed") throw new Error(state.name);
+      waits.push(state.rekeyAt - now);
+      now = state.rekeyAt;
+    }
+    for (const [n, wait] of waits.entries())
+      expect(Math.abs(wait / Math.min(5_000 * 2 ** n, 600_000) - 0.97)).toBeLessThan(0.05);
+    expect(made.sa.state.name).toBe("established");
+    refuse(made, Notify.TEMPORARY_FAILURE, now);
+    expect(made.sa.state.name).toBe("closing");
+    expect(made.peering.retryAt).toBe(now);
+  });
+
+  test("but not longer than half of the time that is left", () => {
+    const made = up("always", 0x1000);
+    const now = made.first.expiresAt - 4_000;
+    refuse(made, Notify.TEMPORARY_FAILURE, now);
+    const { state } = made.first;
+    expect(state.name === "installed" && state.rekeyAt - now).toBeLessThanOrEqual(2_000);
+  });
+});
