@@ -1,10 +1,10 @@
 /** `espalier bench ike`: handshakes and rekeys a second, or what idle tunnels cost. */
 import type { Command } from "commander";
 import { benchIke } from "../bench/ike.ts";
-import { benchIdle, type IdleBenchResult, type IdleSide } from "../bench/ike-idle.ts";
+import { benchIdle, type IdleBenchResult, type IdleSide, idleRows } from "../bench/ike-idle.ts";
 import type { IkeBenchOptions, IkeBenchRow, IkeTransport } from "../bench/ike-rows.ts";
 import { loadAverage } from "../bench/machine.ts";
-import { measureRows, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
 import { number, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -39,19 +39,27 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
 };
 
 const measure = async (
-  { json: _, transport, tunnels, idle, ...options }: IkeOptions,
+  { json: _, transport, tunnels, idle, out, runs, ...options }: IkeOptions,
   to: { readonly terminal: Terminal; readonly json: boolean },
 ): Promise<{ result: unknown; table: string }> => {
+  const output = { ...(out === undefined ? {} : { out }), ...(runs === undefined ? {} : { runs }) };
   if (tunnels !== undefined || idle !== undefined) {
-    const kex = options.kex?.[0];
-    const result = await benchIdle({
+    const [kex] = options.kex ?? [];
+    const asked = {
       ...(tunnels === undefined ? {} : { tunnels }),
       ...(idle === undefined ? {} : { idle }),
       ...(kex === undefined ? {} : { kex }),
+    };
+    const results: IdleBenchResult[] = [];
+    await measureRuns("idle", { ...output, ...asked }, async () => {
+      const result = await benchIdle(asked);
+      results.push(result);
+      return idleRows(result);
     });
+    const result = results.at(-1)!;
     return { result, table: idleTable(result) };
   }
-  const settings = { ...options, ...(transport === undefined ? {} : { transports: transport }) };
+  const settings = { ...output, ...options, ...(transport === undefined ? {} : { transports: transport }) };
   const rows = await measureRows("ike", settings, to, (onRow) =>
     benchIke(settings, ({ what, keyExchange }, of) => onRow(`${what} ${keyExchange}`, of)),
   );

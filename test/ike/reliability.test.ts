@@ -53,6 +53,31 @@ describe("liveness", () => {
     expect(drawn(link.sent).filter((line) => line.includes("request"))).toHaveLength(6);
   });
 
+  test("on demand: a peer is asked that is silent though packets go to it, and no other", () => {
+    const { a, connect, link, run } = twoPeers({
+      a: { liveness: { interval: 10_000, mode: "on-demand", retry: 2_000 } },
+    });
+    connect();
+    const [spiIn = 0] = a.data.pairs.keys();
+    const asked = (packetsIn: number, packetsOut: number): number => {
+      link.sent.length = 0;
+      a.data.packets.set(spiIn, { packetsIn, packetsOut });
+      run(10_000);
+      return drawn(link.sent).filter((line) => line.startsWith("a> INFORMATIONAL request")).length;
+    };
+    expect(asked(0, 0)).toBe(0); // idle
+    expect(asked(1, 0)).toBe(0);
+    expect(asked(2, 5)).toBe(0); // answered by ESP
+    expect(asked(2, 6)).toBe(1);
+    expect(asked(2, 6)).toBe(0); // idle again
+    link.meddler = () => [];
+    run(60_000);
+    expect(a.status().state).toBe("up"); // nobody wants anything of it
+    a.data.packets.set(spiIn, { packetsIn: 2, packetsOut: 7 });
+    run(21_000); // 10 s, and five questions of 2 s
+    expect(a.status().state).toBe("down");
+  });
+
   //   INFORMATIONAL {} -->   at 10 s, 12 s, 14 s, 16 s, 18 s; the peer is given up at 20 s
   test("with a retry time: five questions, then the peer is given up", () => {
     const { a, connect, link, run } = twoPeers({ a: { liveness: { interval: 10_000, retry: 2_000 } } });
