@@ -129,7 +129,7 @@ const table = (title: string, { x, lines }: Grouped, figure: string, show = numb
 });
 
 const ESP_LINES = ["suite", "engine", "direction", "file"];
-const ESP_FIXED = ["workers", "sas", "window", "esn"];
+const ESP_FIXED = ["workers", "sas", "window", "esn", "batch"];
 
 const percent = (value: number | null): string => (value === null ? "-" : `${Math.round(value * 100)} %`);
 
@@ -204,7 +204,7 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
   const byWorkers = group(rows, {
     x: "workers",
     by: ["suite", "engine", "direction", "size", "file"],
-    fixed: ["sas", "window", "esn"],
+    fixed: ["sas", "window", "esn", "batch"],
   });
   if (byWorkers !== undefined) {
     figures.push(
@@ -252,7 +252,7 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
   const bySas = group(rows, {
     x: "sas",
     by: ["suite", "engine", "direction", "size", "file"],
-    fixed: ["workers", "window", "esn"],
+    fixed: ["workers", "window", "esn", "batch"],
   });
   if (bySas !== undefined)
     figures.push(
@@ -262,6 +262,23 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
         "Each packet belongs to another SA than the one before: the hardest order for the caches.",
         bySas,
         "SAs of a worker",
+        "cpuNsPerPacket",
+        "CPU ns/packet",
+      ),
+    );
+  const byBatch = group(rows, {
+    x: "batch",
+    by: ["suite", "engine", "direction", "size", "file"],
+    fixed: ["workers", "sas", "window", "esn"],
+  });
+  if (byBatch !== undefined)
+    figures.push(
+      linesOf(
+        "cost-by-batch",
+        "Cost of a packet by batch",
+        "Packets that are sealed or opened at a time: what a batch costs once is shared by its packets.",
+        byBatch,
+        "packets of a batch",
         "cpuNsPerPacket",
         "CPU ns/packet",
       ),

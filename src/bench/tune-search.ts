@@ -1,8 +1,9 @@
 /**
  * The best of many settings, within a budget of time: screens, then finalists.
  *
- * Screening measures each settings once, and looks first where the most is to be had: it begins with what is configured and
- * goes from the best one so far to those that differ from it in one thing, until none of them is new. The finalists,
+ * Screening measures each settings once, and looks first where the most is to be had: it begins with what is configured,
+ * takes one setting after the other, of each the best value so far, and then goes from the best ones to those that differ
+ * from them in one thing, until none of them is new. The finalists,
  * the best few, are then measured in turns for the rest of the time, so that a drift of the machine hits all of them. Of
  * those that are within the noise of the best the cheapest is chosen: fewer workers, less waiting with open eyes.
  */
@@ -24,7 +25,9 @@ export interface TuneSample {
 export interface TuneMeasured {
   readonly candidate: Candidate;
   readonly samples: readonly TuneSample[];
-  /** Median over the samples: Gbit/s, less what loss and disorder take. */
+  /** Of each sample: Gbit/s, less what loss and disorder take. */
+  readonly scores: readonly number[];
+  /** Their median. */
   readonly score: number;
   readonly isFinalist: boolean;
 }
@@ -40,10 +43,12 @@ export interface TuneOutcome {
 }
 
 export interface TuneSpace {
-  /** Of each setting its values, the cheapest first. */
+  /** Of each setting its values, the cheapest first; the settings that decide the most first. */
   readonly values: Readonly<Record<string, readonly (string | number)[]>>;
   /** Where to begin. */
   readonly start: Candidate;
+  /** Settings in the order in which they make a gateway dear; default: that of `values`. */
+  readonly dearest?: readonly string[];
   /** Combinations that make no sense are false. */
   readonly isPossible?: (candidate: Candidate) => boolean;
 }
@@ -84,11 +89,13 @@ export const allCandidates = ({ values, isPossible = () => true }: TuneSpace): C
     )
     .filter(isPossible);
 
+/** With each value of one setting. */
+const variantsOf = (candidate: Candidate, name: string, { values, isPossible = () => true }: TuneSpace): Candidate[] =>
+  (values[name] ?? []).map((value) => ({ ...candidate, [name]: value })).filter(isPossible);
+
 /** That differ from it in one setting: those of the setting that is named first, first. */
-const neighboursOf = (candidate: Candidate, { values, isPossible = () => true }: TuneSpace): Candidate[] =>
-  Object.entries(values)
-    .flatMap(([name, of]) => of.map((value) => ({ ...candidate, [name]: value })))
-    .filter(isPossible);
+const neighboursOf = (candidate: Candidate, space: TuneSpace): Candidate[] =>
+  Object.keys(space.values).flatMap((name) => variantsOf(candidate, name, space));
 
 /** Throws what `measure` throws when it is the first; later, and when it was told to stop, what there is is the outcome. */
 export const searchSettings = async (
@@ -123,7 +130,10 @@ export const searchSettings = async (
   };
   const ranked = () =>
     [...known.values()]
-      .map(({ candidate, samples }) => ({ candidate, samples, score: median(samples.map(scoreOf)) }))
+      .map(({ candidate, samples }) => {
+        const scores = samples.map(scoreOf);
+        return { candidate, samples, scores, score: median(scores) };
+      })
       .sort((a, b) => b.score - a.score);
 
   // Screening.
@@ -134,6 +144,10 @@ export const searchSettings = async (
       if (!known.has(keyOf(candidate)) && !(await sample(candidate, screenUntil, wordsOf(candidate))))
         isComplete = false;
   } else {
+    for (const name of Object.keys(space.values))
+      for (const candidate of variantsOf(ranked()[0]?.candidate ?? space.start, name, space))
+        if (!known.has(keyOf(candidate)) && !(await sample(candidate, screenUntil, wordsOf(candidate))))
+          isComplete = false;
     for (let visited = new Set<string>(); isComplete; ) {
       const from = ranked()
         .slice(0, FINALISTS)
@@ -158,7 +172,7 @@ export const searchSettings = async (
 
   const names = new Set(finalists.map(keyOf));
   const measured = ranked().map((each) => ({ ...each, isFinalist: names.has(keyOf(each.candidate)) }));
-  const noise = noiseOf(measured.filter(({ isFinalist }) => isFinalist).map(({ samples }) => samples.map(scoreOf)));
+  const noise = noiseOf(measured.filter(({ isFinalist }) => isFinalist).map(({ scores }) => scores));
   stopped ||= isAborted();
   return {
     best: cheapest(measured, noise, space),
@@ -177,11 +191,14 @@ const noiseOf = (scores: readonly (readonly number[])[]): number => {
 };
 
 /** Of the finalists that are within the noise of the best one, the one whose settings come first in the space. */
-const cheapest = (measured: readonly TuneMeasured[], noise: number, { values }: TuneSpace): TuneMeasured => {
+const cheapest = (measured: readonly TuneMeasured[], noise: number, { values, dearest }: TuneSpace): TuneMeasured => {
   const finalists = measured.filter(({ isFinalist }) => isFinalist);
   const near = finalists.filter(({ score }) => score >= finalists[0]!.score * (1 - noise));
   const price = ({ candidate }: TuneMeasured): number =>
-    Object.entries(values).reduce((sum, [name, of]) => sum * of.length + of.indexOf(candidate[name]!), 0);
+    (dearest ?? Object.keys(values)).reduce((sum, name) => {
+      const of = values[name] ?? [];
+      return sum * of.length + of.indexOf(candidate[name]!);
+    }, 0);
   return near.reduce((least, each) => (price(each) < price(least) ? each : least));
 };
 

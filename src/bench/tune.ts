@@ -16,10 +16,10 @@ import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
 import { benchEsp } from "./esp.ts";
-import { moveTraffic } from "./iperf.ts";
 import { hasProgram, Processes } from "./processes.ts";
 import { mainProgram, type SelfSettings, startSelf } from "./self-gateways.ts";
 import { Sites } from "./sites.ts";
+import { moveTraffic } from "./traffic.ts";
 import {
   allCandidates,
   type Candidate,
@@ -87,7 +87,7 @@ export const tune = async (options: TuneOptions = {}): Promise<TuneResult> => {
   if (!(budget >= 5 && budget <= 86_400))
     throw new EspalierError("ESPALIER_USAGE", `budget: expected 5 to 86400 seconds, not ${budget}`);
   if (suiteByName(suite) === undefined) throw new EspalierError("ESPALIER_USAGE", `no suite is called ${suite}`);
-  checkValues(options.values);
+  checkValues(options.values, suite);
   mainProgram();
   const whyMemory = noTunnel();
   const outcome =
@@ -113,7 +113,8 @@ export const tune = async (options: TuneOptions = {}): Promise<TuneResult> => {
   };
 };
 
-const checkValues = ({ workers = [], sas = [], batch = [], poll = [], engine = [] }: TuneValues = {}): void => {
+const checkValues = (values: TuneValues | undefined, suite: string): void => {
+  const { workers = [], sas = [], batch = [], poll = [], engine = [] } = values ?? {};
   const wrong = (message: string): never => {
     throw new EspalierError("ESPALIER_USAGE", message);
   };
@@ -125,6 +126,7 @@ const checkValues = ({ workers = [], sas = [], batch = [], poll = [], engine = [
   const among = (name: string, values: readonly string[], all: readonly string[]): void => {
     for (const value of values) if (!all.includes(value)) wrong(`${name}: expected ${all.join(", ")}, not ${value}`);
   };
+  for (const [name, list] of Object.entries(values ?? {})) if (list.length === 0) wrong(`${name}: no value to try`);
   inRange("workers", workers, MAX_WORKERS);
   inRange("sas", sas, MAX_WORKERS);
   inRange("batch", batch, MAX_BATCH);
@@ -134,6 +136,8 @@ const checkValues = ({ workers = [], sas = [], batch = [], poll = [], engine = [
     engine,
     ENGINE_DRIVERS.map(({ name }) => name),
   );
+  for (const name of engine)
+    if (!suitesDoneBy(name).some((each) => each.name === suite)) wrong(`the engine ${name} does not do ${suite} here`);
 };
 
 const NEEDED = ["ip", "nsenter", "iperf3"];
@@ -165,6 +169,9 @@ const chosenFor = (suite: string): EngineName => selectEngine("auto", [suiteByNa
 /** Packets of a batch that are tried: half and a quarter of what is usual, and all that a worker has room for. */
 const BATCHES = [32, 64, DEFAULT_BATCH, MAX_BATCH];
 
+/** More workers cost the most; then those that wait with open eyes. */
+const DEAREST = ["workers", "poll", "sas", "batch", "engine"];
+
 /** What is tried, and what it begins with: what is configured, where that is among what was asked for. */
 const spaceOf = (suite: string, options: TuneOptions): TuneSpace => {
   const { workers = 1, batch = DEFAULT_BATCH, poll = "adaptive", engine = "auto", sas = "auto" } = options;
@@ -174,11 +181,11 @@ const spaceOf = (suite: string, options: TuneOptions): TuneSpace => {
   const counts = only.workers ?? workerCounts(workers);
   const pairs = [...counts].sort((a, b) => a - b).slice(0, -1);
   const values = {
+    engine: only.engine ?? (engines.includes(first) ? engines : [first, ...engines]),
     workers: counts,
     sas: only.sas ?? ["auto", ...new Set([...pairs, ...(sas === "auto" ? [] : [sas])])],
-    batch: only.batch ?? [...new Set([...BATCHES, batch])].sort((a, b) => a - b),
     poll: only.poll ?? ["sleep", "adaptive", "spin"],
-    engine: only.engine ?? (engines.includes(first) ? engines : [first, ...engines]),
+    batch: only.batch ?? [...new Set([...BATCHES, batch])].sort((a, b) => a - b),
   };
   // As many pairs as workers is what auto means.
   const isPossible = (candidate: Candidate): boolean =>
@@ -190,7 +197,7 @@ const spaceOf = (suite: string, options: TuneOptions): TuneSpace => {
       return [name, (of as readonly (string | number)[]).includes(wanted) ? wanted : of[0]!];
     }),
   );
-  const space = { values, start, isPossible };
+  const space = { values, start, isPossible, dearest: DEAREST };
   if (isPossible(start)) return space;
   const [candidate] = allCandidates(space);
   if (candidate === undefined) throw new EspalierError("ESPALIER_USAGE", "of these settings no two go together");
@@ -248,7 +255,8 @@ const MEMORY_SECONDS = 0.3;
 const inMemory = async (suite: string, budget: number, options: TuneOptions): Promise<TuneOutcome> => {
   const { values, start } = spaceOf(suite, options);
   const space: TuneSpace = {
-    values: { workers: values["workers"]!, batch: values["batch"]!, engine: values["engine"]! },
+    values: { engine: values["engine"]!, workers: values["workers"]!, batch: values["batch"]! },
+    dearest: ["workers", "batch", "engine"],
     start: { workers: start["workers"]!, batch: start["batch"]!, engine: start["engine"]! },
   };
   return searchSettings(space, budgetOf(budget, options), async ({ workers, batch, engine }) => {

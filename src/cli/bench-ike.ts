@@ -39,17 +39,17 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
 };
 
 const measure = async (
-  { json: _, transport, tunnels, idle, ...options }: IkeOptions,
+  { json: _, transport, tunnels, idle, out, runs, ...options }: IkeOptions,
   to: { readonly terminal: Terminal; readonly json: boolean },
 ): Promise<{ result: unknown; table: string }> => {
+  const output = { ...(out === undefined ? {} : { out }), ...(runs === undefined ? {} : { runs }) };
   if (tunnels !== undefined || idle !== undefined) {
-    const { out, runs, kex: [kex] = [] } = options;
+    const [kex] = options.kex ?? [];
     const asked = {
       ...(tunnels === undefined ? {} : { tunnels }),
       ...(idle === undefined ? {} : { idle }),
       ...(kex === undefined ? {} : { kex }),
     };
-    const output = { ...(out === undefined ? {} : { out }), ...(runs === undefined ? {} : { runs }) };
     const results: IdleBenchResult[] = [];
     await measureRuns("idle", { ...output, ...asked }, async () => {
       const result = await benchIdle(asked);
@@ -59,7 +59,7 @@ const measure = async (
     const result = results.at(-1)!;
     return { result, table: idleTable(result) };
   }
-  const settings = { ...options, ...(transport === undefined ? {} : { transports: transport }) };
+  const settings = { ...output, ...options, ...(transport === undefined ? {} : { transports: transport }) };
   const rows = await measureRows("ike", settings, to, (onRow) =>
     benchIke(settings, ({ what, keyExchange }, of) => onRow(`${what} ${keyExchange}`, of)),
   );

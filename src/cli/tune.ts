@@ -53,6 +53,7 @@ export const addTune = (program: Command, terminal: Terminal): void => {
       process.once("SIGINT", stop);
       const progress = startProgress(terminal, given.json === true);
       let result: TuneResult | undefined;
+      const notes: string[] = [];
       const { budget, streams, workers, sas, batch, poll, engine } = given;
       const values = Object.fromEntries(
         Object.entries({ workers, sas, batch, poll, engine }).filter(([, list]) => list !== undefined),
@@ -65,8 +66,10 @@ export const addTune = (program: Command, terminal: Terminal): void => {
           { ...settings, runs: 1, ...(given.out === undefined ? {} : { out: given.out }) },
           async () => {
             result = await tune({ ...settings, signal: abort.signal, onProgress: progress.at });
+            notes.push(...notesOf(result));
             return rowsOf(result);
           },
+          notes,
         );
       } finally {
         progress.end();
@@ -111,13 +114,28 @@ const suiteOf = (proposal: string): { readonly name: string } | undefined =>
 
 /** Measured settings as rows of a result. */
 const rowsOf = ({ measured }: TuneResult) =>
-  measured.map(({ candidate, score, samples, isFinalist }) => ({
+  measured.map(({ candidate, score, scores, samples, isFinalist }) => ({
     ...candidate,
     finalist: isFinalist ? 1 : 0,
     score,
     gbps: middle(samples.map(({ gbps }) => gbps)),
-    samples: samples.map(({ gbps }) => gbps),
+    lostShare: middle(samples.map(({ lostShare }) => lostShare)),
+    lateShare: middle(samples.map(({ lateShare }) => lateShare)),
+    cores: middle(samples.map(({ cores }) => cores)),
+    samples: scores,
   }));
+
+/** What of a result is not in its rows. */
+const notesOf = ({ suite, by, whyMemory, ended, noise }: TuneResult): string[] => [
+  `${suite}, ${by === "tunnel" ? "through a tunnel" : `in memory: ${whyMemory}`}; ${END[ended]}`,
+  `samples of the same settings differ by ${(noise * 100).toFixed(1)} %`,
+];
+
+const END: Readonly<Record<TuneResult["ended"], string>> = {
+  all: "all was measured",
+  budget: "the time was over before all was measured; a longer --budget knows more",
+  stopped: "stopped before all was measured",
+};
 
 const middle = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
@@ -156,16 +174,11 @@ export const tuneText = (result: TuneResult, { colour }: { readonly colour: bool
     ];
   });
   const what = by === "tunnel" ? "two gateways, TCP between the hosts behind them" : `in memory alone: ${whyMemory}`;
-  const end = {
-    all: "all was measured",
-    budget: "the time was over before all was measured; a longer --budget knows more",
-    stopped: "stopped before all was measured",
-  }[ended];
   return [
     plainTable(columns, cells, { colour }),
     "",
     `${suite}, ${what}. The score is Gbit/s, less ten times the share sent again and five times the share that came late.`,
-    `${end}; ${known ? `what differs by less than ${(noise * 100).toFixed(0)} % is noise` : "how much samples differ is not known"}.`,
+    `${END[ended]}; ${known ? `what differs by less than ${(noise * 100).toFixed(0)} % is noise` : "how much samples differ is not known"}.`,
     ...reasons.map((reason) => `- ${reason}`),
     "",
     paint.bold("Settings:"),

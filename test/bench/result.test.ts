@@ -37,6 +37,14 @@ test("the published schema is what the code says; after a change: npm run bench:
   expect(published).toEqual(resultJsonSchema());
 });
 
+test("tune leaves a result of the same shape", () => {
+  const settings = { workers: 2, sas: "auto", batch: 128, poll: "spin", engine: "node" };
+  const row = { ...settings, finalist: 1, score: 4.9, gbps: 5, lostShare: 0.002, samples: [4.8, 4.9, 5] };
+  const tuned = beginResult("tune", { budget: 60 }).end([[row]], ["all was measured"]);
+  expect(isResult(tuned), JSON.stringify(isResult.errors)).toBe(true);
+  expect(tuned.rows[0]).toMatchObject({ what: settings, figures: { lostShare: 0.002 }, samples: { metric: "score" } });
+});
+
 test("a result holds against the published schema, and is read again as it was", () => {
   const result = beginResult("esp", { size: [64] }).end([[ESP(100)], [ESP(110)]], ["no cycles: none"]);
   expect(isResult(result), JSON.stringify(isResult.errors)).toBe(true);

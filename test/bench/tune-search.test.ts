@@ -13,12 +13,14 @@ import {
 
 const SPACE: TuneSpace = {
   values: {
+    engine: ["fast", "slow"],
     workers: [1, 2, 4, 8, 16],
     sas: ["auto", 1, 2, 4, 8],
     poll: ["sleep", "adaptive", "spin"],
-    engine: ["fast", "slow"],
+    batch: [32, 64, 128, 256],
   },
-  start: { workers: 1, sas: "auto", poll: "adaptive", engine: "slow" },
+  dearest: ["workers", "poll", "sas", "batch", "engine"],
+  start: { workers: 1, sas: "auto", batch: 128, poll: "adaptive", engine: "slow" },
   isPossible: ({ sas, workers }) => sas === "auto" || Number(sas) < Number(workers),
 };
 
@@ -33,6 +35,9 @@ interface Machine {
   /** What sleeping costs, and what spinning takes from the others. */
   readonly wake: number;
   readonly spin: number;
+  /** What a batch costs once, in packets, and what each packet more of it costs, as parts of a packet: the caches are small. */
+  readonly batchOnce: number;
+  readonly batchEach: number;
 }
 
 const machineOf = (random: () => number): Machine => ({
@@ -43,14 +48,17 @@ const machineOf = (random: () => number): Machine => ({
   disorder: random() < 0.5 ? 0 : 0.02 * random(),
   wake: 0.2 * random(),
   spin: 0.3 * random(),
+  batchOnce: 10 * random(),
+  batchEach: 0.002 * random(),
 });
 
 /** What the machine carries with these settings. */
-const truth = (machine: Machine, { workers, sas, poll, engine }: Candidate): TuneSample => {
+const truth = (machine: Machine, { workers, sas, batch, poll, engine }: Candidate): TuneSample => {
   const threads = Number(workers);
   const pairs = sas === "auto" ? threads : Number(sas); // one a worker
+  const ofBatch = 1 + machine.batchOnce / Number(batch) + machine.batchEach * Number(batch);
   const cost = {
-    packetNs: machine.packetNs * (engine === "fast" ? 1 : 2.5),
+    packetNs: machine.packetNs * ofBatch * (engine === "fast" ? 1 : 2.5),
     interference: machine.interference,
     kernelNs: 0,
   };
@@ -122,9 +130,12 @@ test("two processors, a minute: two workers, and the budget is kept", async () =
     disorder: 0,
     wake: 0.05,
     spin: 0.2,
+    batchOnce: 8,
+    batchEach: 0.0005,
   };
   const { best, spent, ended } = await searched(machine, 1, 0.01, 60);
-  expect(best.candidate).toEqual({ workers: 2, sas: "auto", poll: "adaptive", engine: "fast" });
+  expect(best.candidate).toMatchObject({ workers: 2, sas: "auto", poll: "adaptive", engine: "fast" });
+  expect(scoreOf(truth(machine, best.candidate)) / bestOf(machine)).toBeGreaterThan(0.95);
   expect(spent).toBeLessThanOrEqual(60_000);
   expect(ended).toBe("budget");
 });
@@ -138,6 +149,8 @@ test("more workers than processors lose, and disorder counts: neither wins by ra
     disorder: 2,
     wake: 0.1,
     spin: 0.2,
+    batchOnce: 8,
+    batchEach: 0.0005,
   };
   const { best } = await searched(machine, 1, 0, 600);
   expect(best.candidate).toMatchObject({ workers: 1, sas: "auto" });

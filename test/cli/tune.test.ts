@@ -8,6 +8,7 @@ const sample = (gbps: number) => ({ gbps, lostShare: 0.001, lateShare: 0, cores:
 const best = {
   candidate: { workers: 2, sas: "auto", batch: 64, poll: "adaptive", engine: "ipsec-mb" },
   samples: [sample(5), sample(5.2), sample(4.9)],
+  scores: [4.95, 5.15, 4.85],
   score: 4.95,
   isFinalist: true,
 };
@@ -66,6 +67,7 @@ test.each([
   [["--batch", "257"], /batch: expected whole numbers from 1 to 256, not 257/],
   [["--poll", "sleep,run"], /poll: expected sleep, spin, adaptive, not run/],
   [["--engine", "rot13"], /engine: expected .*, not rot13/],
+  [["--batch", ""], /Expected words/],
   [["--sas", "auto,x"], /Expected whole numbers/],
 ])("%j is a mistake", async (words, said) => {
   let err = "";

@@ -45,6 +45,7 @@ test("it tunes within its budget, says why, and writes what it found into the fi
   const text = readFileSync(file, "utf8");
   expect(text).toContain(`workers: ${result.settings.workers} # for now`);
   expect(text).toContain(`poll: ${result.settings.poll}\n`);
+  expect(text).toContain(`batch: ${result.settings.batch}\n`);
   expect(text).toContain(`        sas: ${result.settings.sas}\n        proposals`);
   expect(text.split("\n").filter((line) => FILE.includes(line)).length).toBeGreaterThan(10);
   expect(existsSync(out)).toBe(true);
@@ -73,5 +74,5 @@ test("without root it measures in memory, and says so", async (context) => {
   const command = new Background([...nobody, process.execPath, MAIN, ...words], join(lab().bed.directory, "nobody"));
   expect(await command.ended(), command.log).toBe(0);
   expect(command.log).toContain("in memory alone: network namespaces take root");
-  expect(command.log).toMatch(/Settings:\n {2}workers: \d+\n {2}engine: /);
+  expect(command.log).toMatch(/Settings:\n {2}workers: \d+\n {2}batch: \d+\n {2}engine: /);
 });
