@@ -261,7 +261,7 @@ export const connectionSettings = z.strictObject({
   proposals: listOf(ikeProposal, 1).prefault([...DEFAULT_IKE_PROPOSALS]),
   lifetime: duration("Time until the IKE SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("24h"),
   liveness: durationOrOff(
-    "Silence after which the peer is asked whether it lives (RFC 7296 §2.4).",
+    "Silence after which the peer is asked whether it lives (RFC 7296 §2.4), by the responder a tenth later.",
     10 * SECOND,
     HOUR,
   ).prefault("30s"),

@@ -41,6 +41,20 @@ describe("liveness", () => {
     expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
   });
 
+  test("where both ends would ask, one question does for both", () => {
+    const both = { liveness: { interval: 10_000 } };
+    const { a, b, connect, link, run } = twoPeers({ a: both, b: both });
+    connect();
+    link.sent.length = 0;
+    run(60_500);
+    const asked = drawn(link.sent).filter((line) => line.includes("request"));
+    expect(asked.map((line) => line.slice(0, 2))).toEqual(Array(6).fill("a>"));
+    link.meddler = ({ from, ...rest }) => (from.address === A ? [] : [{ from, ...rest }]); // a is not heard any more
+    run(11_500);
+    expect(drawn(link.sent).some((line) => line.startsWith("b> INFORMATIONAL request"))).toBe(true);
+    expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
+  });
+
   test("periodic: asked every interval, whatever traffic says", () => {
     const { a, connect, link, run } = twoPeers({ a: { liveness: { interval: 10_000, mode: "periodic" } } });
     connect();
