@@ -267,7 +267,7 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
       linesOf(
         "cost-by-sas",
         "Cost of a packet by SAs",
-        "Each packet belongs to another SA than the one before: the hardest order for the caches.",
+        "Each packet belongs to another SA than the one before, all in turn: nothing of an SA is left near from its last packet.",
         bySas,
         "SAs of a worker",
         "cpuNsPerPacket",
