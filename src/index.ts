@@ -3,7 +3,14 @@ export { type ComparedRow, type Comparison, compareResults } from "./bench/compa
 export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
 export { benchIke } from "./bench/ike.ts";
-export { benchIdle, type IdleBenchOptions, type IdleBenchResult, type IdleSide } from "./bench/ike-idle.ts";
+export {
+  benchIdle,
+  type IdleBenchOptions,
+  type IdleBenchResult,
+  type IdleBenchRow,
+  type IdleSide,
+  idleRows,
+} from "./bench/ike-idle.ts";
 export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork } from "./bench/ike-rows.ts";
 export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";

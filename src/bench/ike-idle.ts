@@ -46,6 +46,22 @@ export interface IdleBenchResult {
   readonly retransmissions: number;
 }
 
+/** One of its sides, flat, as it is kept. */
+export interface IdleBenchRow extends Omit<IdleSide, "tunnels"> {
+  readonly side: "initiator" | "responder";
+  readonly tunnels: number;
+  readonly kex: string;
+  readonly livenessSeconds: number;
+  readonly setUpSeconds: number;
+  readonly seconds: number;
+  readonly retransmissions: number;
+}
+
+export const idleRows = ({ initiator, responder, ...both }: IdleBenchResult): IdleBenchRow[] => [
+  { ...both, ...initiator, side: "initiator" },
+  { ...both, ...responder, side: "responder" },
+];
+
 const RESENT = "retransmissions";
 
 /** Rejects as `benchIke` does, and with ESPALIER_PLATFORM when a tunnel was lost meanwhile. */

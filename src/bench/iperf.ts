@@ -1,37 +1,9 @@
-/** Traffic between the sites, and what came of it: iperf3 moves TCP. */
+/** TCP between the sites, by iperf3, and what came of it. */
 import { z } from "zod";
 import { EspalierError } from "../errors.ts";
-import { moveDatagrams } from "./move-datagrams.ts";
+import type { Carried } from "./carried.ts";
 import type { Processes } from "./processes.ts";
 import { INNER, type Sites } from "./sites.ts";
-
-export interface Traffic {
-  readonly streams: number;
-  /** Octets of UDP payload; undefined: TCP. */
-  readonly udp: number | undefined;
-  /** Datagrams a second, all streams; undefined: as many as the sender can. */
-  readonly rate: number | undefined;
-  readonly seconds: number;
-}
-
-export interface Carried {
-  /** That were measured. */
-  readonly seconds: number;
-  /** Octets of payload that the receiver got. */
-  readonly bytes: number;
-  /** UDP: datagrams that the receiver got. TCP: its octets in segments of the greatest size. */
-  readonly packets: number;
-  /** UDP datagrams that the sender sent. */
-  readonly offered: number | null;
-  /** Of UDP datagrams. */
-  readonly lossPercent: number | null;
-  /** Of TCP segments. */
-  readonly retransmits: number | null;
-  /** Datagrams or segments that came after a later one; null: not known. */
-  readonly outOfOrder: number | null;
-  /** Gbit/s of payload in parts of the time. */
-  readonly samples: readonly number[];
-}
 
 const sum = z.object({ seconds: z.number().positive(), bytes: z.number() });
 const tcpReport = z.object({
@@ -42,13 +14,16 @@ const tcpReport = z.object({
 
 const GRACE = 15; // seconds beyond the test
 
-/** TCP by iperf3, UDP by `moveDatagrams`. */
-export const moveTraffic = (processes: Processes, sites: Sites, traffic: Traffic): Promise<Carried> =>
-  traffic.udp === undefined
-    ? moveStreams(processes, sites, traffic)
-    : moveDatagrams(processes, sites, { ...traffic, octets: traffic.udp });
+export interface StreamLoad {
+  readonly streams: number;
+  readonly seconds: number;
+}
 
-const moveStreams = async (processes: Processes, sites: Sites, { streams, seconds }: Traffic): Promise<Carried> => {
+export const moveStreams = async (
+  processes: Processes,
+  sites: Sites,
+  { streams, seconds }: StreamLoad,
+): Promise<Carried> => {
   const server = processes.start(sites.inside("host-b", ["iperf3", "-s", "-1", "--forceflush"]));
   try {
     await processes.until("iperf3 listens", () => {

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { EspalierError } from "../errors.ts";
-import type { Carried } from "./iperf.ts";
+import type { Carried } from "./carried.ts";
 import type { Processes } from "./processes.ts";
 import { INNER, type Sites } from "./sites.ts";
 

@@ -28,7 +28,7 @@ export const figuresOf = (results: readonly NamedResult[]): ReportFigure[] => {
     ...espFigures(esp),
     ...tunnelFigures(rowsOf(results, "tunnel")),
     ...plainFigures(rowsOf(results, "ike"), "ike", "IKE a second"),
-    ...plainFigures(rowsOf(results, "idle"), "idle", "Processor time of idle tunnels"),
+    ...plainFigures(rowsOf(results, "idle"), "idle", "Of a processor, for tunnels that nobody uses"),
     ...plainFigures(rowsOf(results, "spd"), "spd", "Policy lookups a second"),
     ...plainFigures(rowsOf(results, "sad"), "sad", "SA table operations a second"),
     ...plainFigures(rowsOf(results, "tune"), "tune", "Settings that tune measured"),

@@ -14,7 +14,8 @@ import { median } from "./statistics.ts";
 
 export const RESULT_SCHEMA = "espalier-bench-1";
 
-export const BENCH_KINDS = ["esp", "tunnel", "ike", "sad", "spd", "tune", "idle"] as const;
+/** Of what is measured; all but `idle`, which is `bench ike --tunnels`, are commands. */
+export const BENCH_KINDS = ["esp", "tunnel", "ike", "idle", "sad", "spd", "tune"] as const;
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
@@ -114,12 +115,7 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     unit: "1/s",
     better: "more",
   },
-  idle: {
-    what: ["tunnels", "kex", "livenessSeconds"],
-    metric: "cpuPercent",
-    unit: "% of a processor, both sides",
-    better: "less",
-  },
+  idle: { what: ["side", "tunnels", "kex", "livenessSeconds"], metric: "cpuPercent", unit: "%", better: "less" },
   sad: { what: ["work", "sas"], metric: "perSecond", unit: "1/s", better: "more" },
   spd: { what: ["list", "family", "policies"], metric: "lookupsPerSecond", unit: "lookups/s", better: "more" },
   tune: { what: ["workers", "sas", "batch", "poll", "engine"], metric: "score", unit: "Gbit/s", better: "more" },

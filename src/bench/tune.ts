@@ -16,10 +16,10 @@ import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
 import { benchEsp } from "./esp.ts";
-import { moveTraffic } from "./iperf.ts";
 import { hasProgram, Processes } from "./processes.ts";
 import { mainProgram, type SelfSettings, startSelf } from "./self-gateways.ts";
 import { Sites } from "./sites.ts";
+import { moveTraffic } from "./traffic.ts";
 import {
   allCandidates,
   type Candidate,

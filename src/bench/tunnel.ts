@@ -12,7 +12,7 @@ import { POLL_STRATEGIES } from "../dataplane/poll-strategy.ts";
 import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
-import { type Carried, moveTraffic } from "./iperf.ts";
+import type { Carried } from "./carried.ts";
 import { type Latency, readPings, startPings } from "./latency.ts";
 import { type LossTrial, NDR, PDR, searchLossRates } from "./loss-search.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
@@ -21,6 +21,7 @@ import { searchRate } from "./rate-search.ts";
 import { mainProgram, startSelf } from "./self-gateways.ts";
 import { INNER, INNER_MTU, OUTER, Sites } from "./sites.ts";
 import { startStrongswan, strongswanUnavailable } from "./strongswan-gateways.ts";
+import { moveTraffic } from "./traffic.ts";
 import type { TunnelGateways, TunnelPlace } from "./tunnel-gateways.ts";
 import { startWireguard, wireguardUnavailable } from "./wireguard-gateways.ts";
 

@@ -11,6 +11,9 @@ import { z } from "zod";
 import { EspalierError } from "../errors.ts";
 import { BENCH_KINDS, type BenchKind, type BenchResult, beginResult, type FlatRow, ROW_SHAPES } from "./result.ts";
 
+/** What is a command by itself. */
+const COMMANDS = BENCH_KINDS.filter((kind) => kind !== "idle");
+
 export interface TurnsOptions {
   /** Folders of two builds: repositories with dist/, or packages. */
   readonly a: string;
@@ -47,12 +50,9 @@ export const measureInTurns = async (
   { a, b, words, rounds, signal, onProgress }: TurnsOptions,
   ask: Ask = askBuild,
 ): Promise<readonly [BenchResult, BenchResult]> => {
-  const kind = BENCH_KINDS.find((name) => name === words[0]);
+  const kind = COMMANDS.find((name) => name === words[0]);
   if (kind === undefined)
-    throw new EspalierError(
-      "ESPALIER_USAGE",
-      `expected a command of bench: ${BENCH_KINDS.join(", ")}, not ${words[0]}`,
-    );
+    throw new EspalierError("ESPALIER_USAGE", `expected a command of bench: ${COMMANDS.join(", ")}, not ${words[0]}`);
   if (!(Number.isInteger(rounds) && rounds >= 3 && rounds <= 1000))
     throw new EspalierError("ESPALIER_USAGE", `rounds: expected a whole number from 3 to 1000, not ${rounds}`);
   const settings = { words, turns: randomUUID(), rounds };

@@ -1,7 +1,7 @@
 /** `espalier bench ike`: handshakes and rekeys a second, or what idle tunnels cost. */
 import type { Command } from "commander";
 import { benchIke } from "../bench/ike.ts";
-import { benchIdle, type IdleBenchResult, type IdleSide } from "../bench/ike-idle.ts";
+import { benchIdle, type IdleBenchResult, type IdleSide, idleRows } from "../bench/ike-idle.ts";
 import type { IkeBenchOptions, IkeBenchRow, IkeTransport } from "../bench/ike-rows.ts";
 import { loadAverage } from "../bench/machine.ts";
 import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
@@ -44,16 +44,20 @@ const measure = async (
 ): Promise<{ result: unknown; table: string }> => {
   const output = { ...(out === undefined ? {} : { out }), ...(runs === undefined ? {} : { runs }) };
   if (tunnels !== undefined || idle !== undefined) {
-    const kex = options.kex?.[0];
-    const settings = {
+    const [kex] = options.kex ?? [];
+    const asked = {
       ...(tunnels === undefined ? {} : { tunnels }),
       ...(idle === undefined ? {} : { idle }),
       ...(kex === undefined ? {} : { kex }),
     };
-    const [result] = await measureRuns("idle", { ...output, ...settings }, async () => [
-      withSum(await benchIdle(settings)),
-    ]);
-    return { result, table: idleTable(result!) };
+    const results: IdleBenchResult[] = [];
+    await measureRuns("idle", { ...output, ...asked }, async () => {
+      const result = await benchIdle(asked);
+      results.push(result);
+      return idleRows(result);
+    });
+    const result = results.at(-1)!;
+    return { result, table: idleTable(result) };
   }
   const settings = { ...output, ...options, ...(transport === undefined ? {} : { transports: transport }) };
   const rows = await measureRows("ike", settings, to, (onRow) =>
@@ -61,12 +65,6 @@ const measure = async (
   );
   return { result: rows, table: ikeBenchTable(rows, to.terminal) };
 };
-
-/** With what is compared: both sides' processor time. */
-const withSum = (result: IdleBenchResult): IdleBenchResult & { readonly cpuPercent: number } => ({
-  ...result,
-  cpuPercent: result.initiator.cpuPercent + result.responder.cpuPercent,
-});
 
 const COLUMNS: readonly Column[] = [
   { title: "what" },

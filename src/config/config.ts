@@ -120,7 +120,7 @@ export interface Connection {
 export interface LivenessSettings {
   /** Silence after which the peer is asked, or with `periodic` time after which it is anyway, ms. */
   readonly interval: number;
-  readonly mode: "on-demand" | "periodic";
+  readonly mode: "silence" | "on-demand" | "periodic";
   /** How soon it is asked again, ms; undefined: as for every request. */
   readonly retry: number | undefined;
 }

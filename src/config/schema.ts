@@ -261,14 +261,14 @@ export const connectionSettings = z.strictObject({
   proposals: listOf(ikeProposal, 1).prefault([...DEFAULT_IKE_PROPOSALS]),
   lifetime: duration("Time until the IKE SA is rekeyed, less up to 10 %.", SECOND, 30 * DAY).prefault("24h"),
   liveness: durationOrOff(
-    "Silence after which the peer is asked whether it lives (RFC 7296 §2.4).",
-    SECOND,
+    "Silence after which the peer is asked whether it lives (RFC 7296 §2.4), by the responder a tenth later.",
+    10 * SECOND,
     HOUR,
   ).prefault("30s"),
-  liveness_mode: oneOf("on-demand: only a silent peer is asked; periodic: whatever comes from it.", [
-    "on-demand",
-    "periodic",
-  ]).prefault("on-demand"),
+  liveness_mode: oneOf(
+    "silence: a silent peer is asked; on-demand: one that we have sent packets to meanwhile; periodic: whatever comes from it.",
+    ["silence", "on-demand", "periodic"],
+  ).prefault("silence"),
   liveness_retry: autoOrDuration(
     "How soon the question is asked again, five times in all; auto: like every request.",
     2 * SECOND,

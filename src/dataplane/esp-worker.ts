@@ -9,16 +9,12 @@
  * A packet that comes in is out before the next batch is read (run to completion), unless its SA is another worker's: then
  * it goes into that worker's ring as it is, and is judged and counted there.
  */
-import type { Engine, EngineName } from "../crypto/engine.ts";
-import type { EnginePlan } from "../crypto/engine-plan.ts";
 import { spiOf } from "../ipsec/esp.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { ERRNO } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
-import { IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
-import { MAX_TRAIN } from "../linux/udp-gro.ts";
-import { Arena, MAX_PACKET } from "./arena.ts";
+import { type Arena, MAX_PACKET } from "./arena.ts";
 import { Bypass } from "./bypass.ts";
 import { Dummies } from "./dummies.ts";
 import { Fitting } from "./fitting.ts";
@@ -28,7 +24,6 @@ import { Inbound, InboundBatch } from "./inbound.ts";
 import { InboundPolicy } from "./inbound-policy.ts";
 import { IvPool } from "./iv-pool.ts";
 import { MssClamp } from "./mss-clamp.ts";
-import { openEngine } from "./open-engine.ts";
 import { Outbound, OutboundBatch } from "./outbound.ts";
 import { OutboundPolicy } from "./outbound-policy.ts";
 import { OuterTos } from "./outer-tos.ts";
@@ -44,10 +39,10 @@ import { TunWriter } from "./tun-writer.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
 import { WaitingPackets } from "./waiting-packets.ts";
 import { TABLES_CHANGED, TUN_IO_URING, WorkerStat } from "./worker-board.ts";
+import type { WorkerTools } from "./worker-tools.ts";
 
 export interface WorkerInit {
   readonly worker: number;
-  readonly engine: EngineName | EnginePlan;
   readonly memory: SharedMemory;
   /** An eventfd of each worker: control writes to it when the tables have changed, others when they hand packets over. */
   readonly wakeFds: readonly number[];
@@ -55,8 +50,6 @@ export interface WorkerInit {
   readonly poll: PollStrategyName;
   /** Packets that it takes at a time, at most, 1 to MAX_BATCH. */
   readonly batch: number;
-  /** The only CPU that its thread runs on, -1 for any. */
-  readonly cpu: number;
 }
 
 /** What a watched descriptor is. */
@@ -71,9 +64,7 @@ export class EspWorker {
   readonly #workers: number;
   readonly #wakeFd: number;
   readonly #tables: PlaneMemory;
-  readonly #ring: IoUring | undefined;
   readonly #arena: Arena;
-  readonly #engine: Engine;
   readonly #owned: OwnedSas;
   readonly #inbound: Inbound;
   readonly #outbound: Outbound;
@@ -106,7 +97,8 @@ export class EspWorker {
   #revision = 0;
   #fresh = true;
 
-  constructor({ worker, engine, memory, wakeFds, poll, batch }: WorkerInit) {
+  /** `tools`: this thread's. The caller closes them, after this. */
+  constructor({ worker, memory, wakeFds, poll, batch }: WorkerInit, { arena, engine, ring }: WorkerTools) {
     const workers = wakeFds.length;
     this.#worker = worker;
     this.#workers = workers;
@@ -114,14 +106,12 @@ export class EspWorker {
     this.#strategy = new PollStrategy(poll);
     this.#tables = new PlaneMemory(memory, worker);
     const { sad, spd, counters, blocks, tunnels } = this.#tables;
-    const ring = IoUring.open();
-    this.#ring = typeof ring === "number" ? undefined : ring;
+    const tunIo = typeof ring === "number" ? undefined : ring;
     this.#tables.board.setTunIo(worker, typeof ring === "number" ? ring : TUN_IO_URING);
-    this.#arena = new Arena(MAX_TRAIN, { vectors: true, slots: this.#ring === undefined ? 0 : RING_ENTRIES });
-    const { slab, ops } = this.#arena;
-    this.#engine = openEngine(engine, slab, ops.capacity);
-    this.#owned = new OwnedSas(sad, spd, this.#engine);
-    const shared = { sad, spd, counters, owned: this.#owned, engine: this.#engine, ops };
+    this.#arena = arena;
+    const { slab, ops } = arena;
+    this.#owned = new OwnedSas(sad, spd, engine);
+    const shared = { sad, spd, counters, owned: this.#owned, engine, ops };
     this.#inbound = new Inbound(Object.assign({ worker, workers, tunnels, block: blocks.workerIn(worker) }, shared));
     const out = Object.assign({ ivs: new IvPool(), block: blocks.workerOut(worker) }, shared);
     this.#outbound = new Outbound(out);
@@ -131,9 +121,9 @@ export class EspWorker {
     this.#receiver = new Receiver(this.#arena, batch);
     this.#received = new InboundBatch(batch, this.#receiver.sources);
     this.#read = new OutboundBatch(batch);
-    this.#tunReader = new TunReader(this.#arena, this.#tables, this.#ring);
+    this.#tunReader = new TunReader(arena, this.#tables, tunIo);
     this.#sender = new Sender(packetMemory, this.#tables, this.#owned, worker);
-    this.#tunWriter = new TunWriter(packetMemory, this.#tables, worker, this.#arena.sum, this.#ring);
+    this.#tunWriter = new TunWriter(packetMemory, this.#tables, worker, arena.sum, tunIo);
     this.#clamp = new MssClamp(slab, this.#tables);
     this.#tos = new OuterTos(slab, this.#tables);
     this.#waiting = new WaitingPackets(this.#tables);
@@ -172,12 +162,9 @@ export class EspWorker {
     return ready;
   }
 
-  /** Forget all keys and packets. */
+  /** Forget all keys, and the packets that wait. */
   close(): void {
     this.#owned.close();
-    this.#engine.close();
-    this.#ring?.close();
-    this.#arena.slab.fill(0);
     this.#waiting.close();
     this.#fitting.close();
   }

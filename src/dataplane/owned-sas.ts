@@ -7,10 +7,12 @@ import type { Engine, Key } from "../crypto/engine.ts";
 import { suiteById } from "../crypto/suites.ts";
 import { type Sad, SaFlag, type SaPath } from "../ipsec/sad.ts";
 import { SPD_FRONT, type Spd } from "../ipsec/spd.ts";
+import { Memory } from "../linux/memory.ts";
 import { type SaShape, SHAPES, shapeIndex } from "./sa-shape.ts";
 
 /** Words of a row: a cache line. */
 export const OWNED_ROW = 16;
+const LINE = OWNED_ROW * 4;
 /** The generation of the record that the row is of; 0 for none. It is so as long as `Sad.state` says the same. */
 export const OWNED_GENERATION = 0;
 /** The key's handle. */
@@ -63,8 +65,10 @@ export class OwnedSas {
     this.#engine = engine;
     const records = sad.capacity * 2;
     this.#owned = new Array<OwnedSa | undefined>(records).fill(undefined);
-    this.rows = new Int32Array(records * OWNED_ROW);
-    this.fronts = new Uint32Array(this.rows.buffer);
+    const { bytes, base } = Memory.allocate((records + 1) * LINE);
+    const from = -base & (LINE - 1); // to the first whole line
+    this.rows = new Int32Array(bytes.buffer, from, records * OWNED_ROW);
+    this.fronts = new Uint32Array(bytes.buffer, from, records * OWNED_ROW);
   }
 
   /** The SA in `record`, or undefined when none is live there. */

@@ -13,9 +13,12 @@ import { EspalierError } from "../errors.ts";
 import { openEventfd, wake } from "../linux/eventfd.ts";
 import { close } from "../linux/libc.ts";
 import { Deaths } from "./deaths.ts";
-import { EspWorker, type WorkerInit } from "./esp-worker.ts";
+import { EspWorker } from "./esp-worker.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
+import type { PollStrategyName } from "./poll-strategy.ts";
+import type { ThreadInit } from "./worker.ts";
 import { WorkerStatus } from "./worker-board.ts";
+import { WorkerTools } from "./worker-tools.ts";
 
 export interface WorkerDeath {
   /** `failed`: it died too often, and is gone for good. */
@@ -48,7 +51,7 @@ export interface WorkersOptions {
   readonly engine: EngineName | EnginePlan;
   readonly memory: PlaneMemory;
   readonly inThread: boolean;
-  readonly poll: WorkerInit["poll"];
+  readonly poll: PollStrategyName;
   readonly batch: number;
   /** CPU of worker i mod length; empty: any. */
   readonly affinity: readonly number[];
@@ -69,7 +72,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-const initOf = (options: WorkersOptions, worker: number, wakeFds: readonly number[]): WorkerInit => {
+const initOf = (options: WorkersOptions, worker: number, wakeFds: readonly number[]): ThreadInit => {
   const { engine, memory, poll, batch, affinity } = options;
   const cpu = affinity.length === 0 ? -1 : affinity[worker % affinity.length]!;
   return { worker, engine, memory: memory.shared, wakeFds, poll, batch, cpu };
@@ -93,7 +96,7 @@ class Threads implements Workers {
   readonly #deaths: WorkerDeath[] = [];
   #started = false;
 
-  private constructor(memory: PlaneMemory, pool: Piscina, inits: readonly WorkerInit[]) {
+  private constructor(memory: PlaneMemory, pool: Piscina, inits: readonly ThreadInit[]) {
     this.#memory = memory;
     this.#pool = pool;
     this.wakeFds = inits[0]!.wakeFds;
@@ -127,7 +130,7 @@ class Threads implements Workers {
   }
 
   /** As long as the plane lives: a thread, and its successors. */
-  async #run(init: WorkerInit): Promise<void> {
+  async #run(init: ThreadInit): Promise<void> {
     const { worker, wakeFds } = init;
     const { board } = this.#memory;
     for (;;) {
@@ -143,7 +146,7 @@ class Threads implements Workers {
   }
 
   /** Resolves with why it ended. */
-  async #runOnce(init: WorkerInit): Promise<string> {
+  async #runOnce(init: ThreadInit): Promise<string> {
     try {
       await this.#pool.run(init, { filename: WORKER });
       return "it ended without being asked to";
@@ -207,7 +210,7 @@ class Threads implements Workers {
 class InThread implements Workers {
   readonly #options: WorkersOptions;
   readonly wakeFds: readonly number[];
-  readonly #workers: EspWorker[];
+  readonly #workers: { readonly worker: EspWorker; readonly tools: WorkerTools }[];
   readonly #history: Deaths;
   readonly #deaths: WorkerDeath[] = [];
 
@@ -222,11 +225,18 @@ class InThread implements Workers {
     return new InThread(options);
   }
 
-  #begin(worker: number): EspWorker {
-    const { memory } = this.#options;
-    const begun = new EspWorker(initOf(this.#options, worker, this.wakeFds));
-    memory.board.setStatus(worker, WorkerStatus.RUNNING);
-    return begun;
+  #begin(number: number): { readonly worker: EspWorker; readonly tools: WorkerTools } {
+    const { engine, memory } = this.#options;
+    const tools = new WorkerTools(engine);
+    const worker = new EspWorker(initOf(this.#options, number, this.wakeFds), tools);
+    memory.board.setStatus(number, WorkerStatus.RUNNING);
+    return { worker, tools };
+  }
+
+  #end(number: number): void {
+    const { worker, tools } = this.#workers[number]!;
+    worker.close();
+    tools.close();
   }
 
   wake(): void {
@@ -251,7 +261,7 @@ class InThread implements Workers {
     this.#workers.forEach((each, worker) => {
       if (board.status(worker) !== WorkerStatus.RUNNING) return;
       try {
-        packets += each.round(0);
+        packets += each.worker.round(0);
       } catch (error) {
         this.#bury(worker, messageOf(error));
       }
@@ -265,7 +275,7 @@ class InThread implements Workers {
     this.#deaths.push({ kind: replace ? "replaced" : "failed", worker, message });
     memory.board.setStatus(worker, WorkerStatus.FAILED);
     if (!replace) return;
-    this.#workers[worker]!.close();
+    this.#end(worker);
     recover(memory, worker, workers);
     this.#workers[worker] = this.#begin(worker);
   }
@@ -276,8 +286,8 @@ class InThread implements Workers {
 
   async stop(): Promise<void> {
     this.step(); // wipes the keys of SAs that are gone
-    this.#workers.forEach((each, worker) => {
-      each.close();
+    this.#workers.forEach((_, worker) => {
+      this.#end(worker);
       this.#options.memory.board.setStatus(worker, WorkerStatus.STOPPED);
     });
     for (const fd of this.wakeFds) close(fd);

@@ -65,8 +65,9 @@ export class ChildSa {
   successor: ChildSa | undefined;
   /** Its rekey, as the peer puts it off. */
   readonly postponed = new Postponed();
-  /** What the data plane had received when we last asked. */
+  /** What the data plane had received and sent when we last asked. */
   packetsIn = 0;
+  packetsOut = 0;
   #state: ChildSaState;
 
   constructor(config: ChildConfig, facts: ChildSaFacts, options: Beginning) {

@@ -161,6 +161,12 @@ const siblings = (sa: IkeSa, child: ChildSa): ChildSa[] =>
 
 /** The IKE SAs of this connection with the peer of `sa`, itself too, and last. */
 export const samePeer = (sa: IkeSa): IkeSa[] => {
-  const others = [...(sa.kin ?? [])].filter((other) => other !== sa && other.peering === sa.peering);
-  return [...others, sa];
+  const { kin, peering } = sa;
+  if (kin === undefined || peering === undefined) return [sa];
+  // A connection may be that of thousands of peers, and a peer may be that of thousands of connections.
+  const others =
+    kin.size <= peering.sas.size
+      ? [...kin].filter((other) => other.peering === peering)
+      : [...peering.sas].filter((other) => other.kin === kin);
+  return [...others.filter((other) => other !== sa), sa];
 };

@@ -79,8 +79,11 @@ export interface ChildConfig {
 
 export interface Liveness {
   readonly interval: number;
-  /** Default `on-demand`: a peer that was heard from within `interval`, by IKE or by ESP, is not asked. */
-  readonly mode?: "on-demand" | "periodic";
+  /**
+   * Default `silence`: a peer that was heard from within `interval`, by IKE or by ESP, is not asked. `on-demand`: nor is one to
+   * whom no ESP was sent since. `periodic`: it is asked in any case.
+   */
+  readonly mode?: "silence" | "on-demand" | "periodic";
   /** An unanswered question is sent again so often, five times in all; undefined: as all requests are. */
   readonly retry?: number;
   /** How long an unanswered question may stay so; undefined: until it was sent often enough. */

@@ -153,8 +153,8 @@ export class CreateChild implements Task {
   }
 
   putOff(turn: Turn, sa: IkeSa): void {
+    this.abandon(turn, sa);
     if (this.#old === undefined) this.#giveUp(turn, sa);
-    else this.abandon(turn, sa);
   }
 
   #install(turn: Turn, sa: IkeSa, sent: Sent, agreed: AgreedChild, payloads: readonly Payload[]): void {

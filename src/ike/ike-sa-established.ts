@@ -46,10 +46,15 @@ export const startTimers = (turn: Turn, sa: IkeSa): void => {
   if (sa.nat.local) sa.keepaliveAt = turn.now + KEEPALIVE;
 };
 
+/** The responder listens so much longer: where both ends would ask after the same silence, one question does for both. */
+const RESPONDER_LISTENS = 1.1;
+
 /** When to ask next whether the peer lives: an interval from now. */
 export const startListening = (turn: Turn, sa: IkeSa): void => {
-  const interval = sa.peering?.config.liveness?.interval;
-  if (interval !== undefined) sa.livenessAt = turn.now + interval;
+  const liveness = sa.peering?.config.liveness;
+  if (liveness === undefined) return;
+  const isPatient = sa.role === "responder" && liveness.mode !== "periodic";
+  sa.livenessAt = turn.now + liveness.interval * (isPatient ? RESPONDER_LISTENS : 1);
 };
 
 /** The peer lives: an authentic message of it came. */

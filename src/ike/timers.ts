@@ -105,7 +105,7 @@ const forgetPieces = (turn: Turn, pieces: Reassembly): void => {
 
 const resend = (turn: Turn, sa: IkeSa): void => {
   if (sa.requests.retry(turn, sa)) return;
-  if (sa.requests.task?.kind === "liveness" && hasReceived(turn, sa)) {
+  if (sa.requests.task?.kind === "liveness" && espSince(turn, sa).hasReceived) {
     sa.requests.renew(turn, sa); // ESP says that the peer lives, though its answers are lost
     return;
   }
@@ -133,25 +133,28 @@ const expire = (turn: Turn, sa: IkeSa): void => {
   deleteIkeSa(turn, sa, why);
 };
 
-/** RFC 7296 §2.4. On demand: ESP from the peer says that it lives, only silence asks. */
+/** RFC 7296 §2.4. ESP from the peer says that it lives, unless it is to be asked periodically. */
 const askWhetherAlive = (turn: Turn, sa: IkeSa): void => {
   const liveness = sa.peering?.config.liveness;
   startListening(turn, sa); // whatever comes of it, look again after another interval
-  const received = hasReceived(turn, sa);
-  if (liveness === undefined || (received && liveness.mode !== "periodic")) return;
+  const { hasReceived, hasSent } = espSince(turn, sa);
+  if (liveness === undefined || (hasReceived && liveness.mode !== "periodic")) return;
+  if (liveness.mode === "on-demand" && !hasSent) return; // nobody waits for it
   if (sa.requests.pending !== undefined) return; // a request on its way asks the same
   sa.requests.add(turn, sa, new Liveness(liveness));
 };
 
-/** Whether ESP has come since this was asked last. */
-const hasReceived = (turn: Turn, sa: IkeSa): boolean => {
-  let received = false;
+/** Whether ESP has come, and gone, since this was asked last. */
+const espSince = (turn: Turn, sa: IkeSa): { readonly hasReceived: boolean; readonly hasSent: boolean } => {
+  let [hasReceived, hasSent] = [false, false];
   for (const child of sa.children.values()) {
-    const packetsIn = turn.core.env.usage(child.spiIn)?.packetsIn ?? 0;
-    if (packetsIn > child.packetsIn) received = true;
+    const { packetsIn = 0, packetsOut = 0 } = turn.core.env.usage(child.spiIn) ?? {};
+    if (packetsIn > child.packetsIn) hasReceived = true;
+    if (packetsOut > child.packetsOut) hasSent = true;
     child.packetsIn = packetsIn;
+    child.packetsOut = packetsOut;
   }
-  return received;
+  return { hasReceived, hasSent };
 };
 
 /** A mapping that packets have kept needs nothing (RFC 3948 §4): then it is looked at again sooner. */

@@ -7,6 +7,7 @@
  * Every packet is counted once with its worker, and once more with its SA; or, going out without one, with its tunnel. So
  * what workers sent is the sum over tunnels (but for dummies, which their SA alone counts), and what they received is that and the packets that name no SA of theirs.
  */
+import { FIRST_LINE, LINE_SPARE } from "./cache-line.ts";
 import { VERDICTS, Verdict, type VerdictName } from "./verdict.ts";
 
 const { PASS } = Verdict; // to V8 what a module imports is no constant
@@ -44,13 +45,13 @@ export class Counters {
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
-    this.#words = new Float64Array(memory);
+    this.#words = new Float64Array(memory, FIRST_LINE);
     this.#others = Math.trunc(this.#words.length / (PAIR + BLOCK)) * PAIR;
   }
 
   static create(blocks: number): Counters {
     const tiles = Math.ceil(blocks / TILE);
-    return new Counters(new SharedArrayBuffer(tiles * TILE * (PAIR + BLOCK) * 8));
+    return new Counters(new SharedArrayBuffer(LINE_SPARE + tiles * TILE * (PAIR + BLOCK) * 8));
   }
 
   #pairAt(block: number): number {

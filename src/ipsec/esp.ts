@@ -10,9 +10,8 @@
 
 /** SPI and the low half of the sequence number. */
 export const ESP_HEADER = 8;
-const ENDING = 2; // to V8 what a module exports is no constant, not in the module itself either
 /** Pad length and next header. */
-export const TRAILER = ENDING;
+export const TRAILER = 2;
 
 /** Next headers of what ESP carries in tunnel mode: IPv4, IPv6, and the dummy packet (RFC 4303 §2.6). */
 export const NEXT_IPV4 = 4;
@@ -42,7 +41,7 @@ export const writeCounterIv = (view: DataView, at: number, high: number, seq: nu
 
 /** Octets of text for `payload` octets: padded to `alignment`, a power of two (RFC 4303 §2.4). */
 export const textLengthFor = (payload: number, alignment: number): number =>
-  (payload + ENDING + alignment - 1) & -alignment;
+  (payload + TRAILER + alignment - 1) & -alignment;
 
 /** Octets of the ESP packet, SPI to ICV, that carries `payload` octets. */
 export const sealedLength = (payload: number, ivLength: number, icvLength: number, alignment: number): number =>
@@ -64,7 +63,7 @@ export const writeTrailer = (
   nextHeader: number,
 ): number => {
   const length = textLengthFor(payload, alignment);
-  const padding = length - payload - ENDING;
+  const padding = length - payload - TRAILER;
   const at = textAt + payload;
   for (let i = 0, word = PADDING; i < padding; i += 4, word += FOUR_MORE) view.setInt32(at + i, word);
   view.setUint16(at + padding, (padding << 8) | nextHeader);
@@ -73,9 +72,9 @@ export const writeTrailer = (
 
 /** Octets before the padding of an authentic text, or -1 when its padding is not 1, 2, 3 … (RFC 4303 §2.4). */
 export const payloadLength = (view: DataView, textAt: number, textLength: number): number => {
-  const end = textAt + textLength - ENDING;
+  const end = textAt + textLength - TRAILER;
   const padding = view.getUint8(end);
-  const payload = textLength - ENDING - padding;
+  const payload = textLength - TRAILER - padding;
   if (payload < 0) return -1;
   const at = textAt + payload;
   let i = 0;

@@ -4,11 +4,8 @@
  * selectors look at (RFC 4301 §4.4.1.1). The outer header of what we send is the kernel's work.
  */
 
-// Under names of its own, as to V8 what a module exports is no constant, not in the module itself either.
-const HEADER_4 = 20;
-const HEADER_6 = 40;
-export const IPV4_HEADER = HEADER_4;
-export const IPV6_HEADER = HEADER_6;
+export const IPV4_HEADER = 20;
+export const IPV6_HEADER = 40;
 
 const FRAGMENT_OFFSET = 0x1fff;
 const MORE_EXTENSIONS = 8;
@@ -30,28 +27,28 @@ const UDP_LITE = 136;
  * longer than the `length` octets there. What lies behind it is TFC padding (RFC 4303 §2.7).
  */
 export const packetLength = (view: DataView, at: number, length: number, version: number): number => {
-  if (length < HEADER_4) return -1;
+  if (length < IPV4_HEADER) return -1;
   const first = view.getUint8(at);
   if (first >> 4 !== version) return -1;
   if (version === 4) {
     const header = (first & 15) * 4;
     const total = view.getUint16(at + 2);
-    return header >= HEADER_4 && total >= header && total <= length ? total : -1;
+    return header >= IPV4_HEADER && total >= header && total <= length ? total : -1;
   }
-  if (version !== 6 || length < HEADER_6) return -1;
-  const total = HEADER_6 + view.getUint16(at + 4);
+  if (version !== 6 || length < IPV6_HEADER) return -1;
+  const total = IPV6_HEADER + view.getUint16(at + 4);
   return total <= length ? total : -1;
 };
 
 /** The version, 4 or 6, of the packet that fills exactly the `length` octets at `at`; 0 when none does. */
 export const versionOfWhole = (view: DataView, at: number, length: number): number => {
-  if (length < HEADER_4) return 0;
+  if (length < IPV4_HEADER) return 0;
   const first = view.getInt32(at);
   if (first >>> 28 === 4) {
     const header = (first >>> 22) & 60;
-    return header >= HEADER_4 && header <= length && (first & 0xffff) === length ? 4 : 0;
+    return header >= IPV4_HEADER && header <= length && (first & 0xffff) === length ? 4 : 0;
   }
-  return first >>> 28 === 6 && length >= HEADER_6 && view.getUint16(at + 4) === length - HEADER_6 ? 6 : 0;
+  return first >>> 28 === 6 && length >= IPV6_HEADER && view.getUint16(at + 4) === length - IPV6_HEADER ? 6 : 0;
 };
 
 /** What selectors ask of a packet. One object a worker, filled for each packet that needs it. */
@@ -87,7 +84,7 @@ export const readFields = (view: DataView, at: number, length: number, into: Fie
   into.destinationAt = at + 24;
   into.isLaterFragment = false;
   let next = view.getUint8(at + 6);
-  let offset = HEADER_6;
+  let offset = IPV6_HEADER;
   for (let i = 0; i < MORE_EXTENSIONS; i++) {
     if (next !== HOP_BY_HOP && next !== ROUTING && next !== DESTINATION_OPTIONS && next !== FRAGMENT) break;
     if (offset + 8 > length) break;

@@ -23,6 +23,7 @@
  * Sequence numbers are doubles, exact to 2^53: an extended counter ends there and not at 2^64.
  */
 import type { Suite } from "../crypto/suites.ts";
+import { FIRST_LINE, LINE_SPARE } from "./cache-line.ts";
 import { closeWindow, MAX_RING_WORDS, ringWordsFor } from "./replay.ts";
 
 const RECORD = 64;
@@ -147,19 +148,20 @@ export class Sad {
     this.memory = memory;
     // Live rows are far less than half of the rest, and a whole tile at least: the power of two is exact. As a shift it is a
     // small integer to V8, where `**` would make it a double, and every address that is reckoned from it.
-    this.capacity = 1 << Math.floor(Math.log2((memory.byteLength - TILE_OCTETS) / 4 / (RECORD * 2 + RING)));
+    this.capacity =
+      1 << Math.floor(Math.log2((memory.byteLength - LINE_SPARE - TILE_OCTETS) / 4 / (RECORD * 2 + RING)));
     this.#rings = this.capacity * 2 * RECORD;
     this.#live = (this.capacity * (2 * RECORD + RING)) >> 1;
-    this.words = new Uint32Array(memory);
-    this.#state = new Int32Array(memory);
-    this.#doubles = new Float64Array(memory);
-    this.#bytes = new Uint8Array(memory);
+    this.words = new Uint32Array(memory, FIRST_LINE);
+    this.#state = new Int32Array(memory, FIRST_LINE);
+    this.#doubles = new Float64Array(memory, FIRST_LINE);
+    this.#bytes = new Uint8Array(memory, FIRST_LINE);
   }
 
   /** `capacity`: a power of two. */
   static create(capacity: number): Sad {
     const tiles = Math.ceil((2 * capacity) / TILE);
-    return new Sad(new SharedArrayBuffer(capacity * (RECORD * 2 + RING) * 4 + tiles * TILE_OCTETS));
+    return new Sad(new SharedArrayBuffer(LINE_SPARE + capacity * (RECORD * 2 + RING) * 4 + tiles * TILE_OCTETS));
   }
 
   /** The record of the outbound SA that lies in `slot`. */

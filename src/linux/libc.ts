@@ -48,6 +48,7 @@ const c = {
   writev: bind("writev", "int64_t", "int", "int64_t", "int"),
   ioctl: bind("ioctl", "int", "int", "int64_t", "int64_t"),
   socket: bind("socket", "int", "int", "int", "int"),
+  socketpair: bind("socketpair", "int", "int", "int", "int", "int64_t"),
   bind: bind("bind", "int", "int", "int64_t", "uint32_t"),
   connect: bind("connect", "int", "int", "int64_t", "uint32_t"),
   getsockname: bind("getsockname", "int", "int", "int64_t", "int64_t"),
@@ -93,6 +94,10 @@ export const ioctlNumber = (fd: number, request: number, value: number): number 
 
 export const socket = (domain: number, type: number, protocol: number): number =>
   outcome(c.socket(domain, type, protocol));
+
+/** Writes two descriptors at `at`. */
+export const socketpair = (domain: number, type: number, protocol: number, memory: Memory, at: number): number =>
+  outcome(c.socketpair(domain, type, protocol, memory.at(at, 8)));
 
 export const bindSocket = (fd: number, memory: Memory, at: number, length: number): number =>
   outcome(c.bind(fd, memory.at(at, length), length));

@@ -27,10 +27,6 @@ export const twoSites = async (options: PairOptions & { readonly outer?: 4 | 6 }
   const wire = new Wire(a, b, spis);
   a.plane.use(spis.spiA);
   b.plane.use(spis.spiB);
-  onTestFinished(async () => {
-    await a.stop();
-    await b.stop();
-    wire.close();
-  });
+  onTestFinished(() => wire.close());
   return { a, b, tunA: tunnelA.tun, tunB: tunnelB.tun, idA: tunnelA.id, idB: tunnelB.id, ...spis, wire };
 };

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { expect, test } from "vitest";
+import { idleRows } from "../../src/bench/ike-idle.ts";
 import { beginResult, floorOf, parseResult, resultJsonSchema, resultRows } from "../../src/bench/result.ts";
 
 const SCHEMA = new URL("../../src/bench/result.schema.json", import.meta.url);
@@ -36,16 +37,7 @@ test("the published schema is what the code says; after a change: npm run bench:
   expect(published).toEqual(resultJsonSchema());
 });
 
-test("idle tunnels and tune leave results of the same shape", () => {
-  const side = { cpuPercent: 3, residentBytes: 1e8, heapBytes: 5e7, longestStallMs: 4, tunnels: 100 };
-  const flat = { tunnels: 100, kex: "x25519", livenessSeconds: 30, setUpSeconds: 2, seconds: 60, retransmissions: 0 };
-  const idle = beginResult("idle", {}).end([[{ ...flat, cpuPercent: 6, initiator: side, responder: side }]]);
-  expect(isResult(idle), JSON.stringify(isResult.errors)).toBe(true);
-  expect(idle.rows[0]).toMatchObject({
-    what: { tunnels: 100, kex: "x25519", livenessSeconds: 30 },
-    figures: { "initiator.cpuPercent": 3, "responder.residentBytes": 1e8, setUpSeconds: 2 },
-    samples: { metric: "cpuPercent", better: "less", runs: [[6]] },
-  });
+test("tune leaves a result of the same shape", () => {
   const settings = { workers: 2, sas: "auto", batch: 128, poll: "spin", engine: "node" };
   const row = { ...settings, finalist: 1, score: 4.9, gbps: 5, lostShare: 0.002, samples: [4.8, 4.9, 5] };
   const tuned = beginResult("tune", { budget: 60 }).end([[row]], ["all was measured"]);
@@ -89,6 +81,17 @@ test("rows of other commands keep their names, figures and the one sample that t
     samples: { metric: "perSecond", runs: [[512.5]] },
     floorPercent: null,
   });
+});
+
+test("idle tunnels have a row for each side, of which less is better", () => {
+  const side = { residentBytes: 4e8, heapBytes: 1e8, longestStallMs: 20, tunnels: 100 };
+  const both = { tunnels: 100, kex: "x25519", livenessSeconds: 30, setUpSeconds: 1, seconds: 60, retransmissions: 0 };
+  const idle = { ...both, initiator: { ...side, cpuPercent: 8 }, responder: { ...side, cpuPercent: 9 } };
+  const run = idleRows(idle).map((row) => ({ ...row }));
+  expect(resultRows("idle", [run, run])).toMatchObject([
+    { what: { side: "initiator", tunnels: 100, kex: "x25519", livenessSeconds: 30 }, figures: { residentBytes: 4e8 } },
+    { what: { side: "responder" }, samples: { metric: "cpuPercent", better: "less", runs: [[9], [9]] } },
+  ]);
 });
 
 test("curves and trials go along", () => {

@@ -97,7 +97,7 @@ test("the defaults of the smallest configuration", () => {
           "lifetime": 86400000,
           "liveness": {
             "interval": 30000,
-            "mode": "on-demand",
+            "mode": "silence",
             "retry": undefined,
           },
           "local": {

@@ -1,6 +1,6 @@
 /** Fragments of the local IP layer, put together before transport mode protects them (RFC 4301 §7, RFC 4303 §3.3.4). */
 import fc from "fast-check";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { MAX_PACKET } from "../../src/dataplane/arena.ts";
 import { ASTRAY, Datagrams, isFragment, PART } from "../../src/dataplane/datagrams.ts";
 import { Counters } from "../../src/ipsec/counters.ts";
@@ -153,18 +153,11 @@ test("datagrams that are never complete give way to others, and are counted once
   expect([take(second!), take(third!)]).toEqual(["part", datagram(4, 2000, 8)]);
 });
 
-const running: MemorySite[] = [];
-
-afterEach(async () => {
-  for (const site of running.splice(0)) await site.stop();
-});
-
 test.skipIf(process.getuid?.() !== 0)(
   "two planes in transport mode: fragments go out as one packet, and selectors see its ports (needs root)",
   async () => {
     const a = await MemorySite.start("127.0.0.2", { raw: true });
     const b = await MemorySite.start("127.0.0.3", { raw: true });
-    running.push(a, b);
     const [atA, atB] = [a.addTunnel(), b.addTunnel()];
     const host = (text: string): TrafficSelector[] => [parseSelector(text)!];
     const options = { local: host("127.0.0.2[udp/1000]"), remote: host("127.0.0.3[udp/2000]") };

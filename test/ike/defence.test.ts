@@ -227,6 +227,21 @@ test("who rekeys too often is told TEMPORARY_FAILURE, and may again a second lat
   expect(disagreements(peers)).toEqual([]);
 });
 
+test("who rekeys one IKE SA after another is limited as well, and all goes on", () => {
+  const peers = twoPeers({ optionsB: { rekeyRate: 2 } });
+  const { a, b, connect, run } = peers;
+  connect();
+  for (let n = 0; n < 8; n++) {
+    a.rekey("ike");
+    run(50, () => expect(gaps(peers)).toEqual([]));
+  }
+  expect(b.events().filter((event) => event === "ike-sa-rekeyed")).toHaveLength(2);
+  expect(b.count("rekeys-too-often")).toBeGreaterThan(0);
+  run(30_000);
+  expect([a.manager.held.all, b.manager.held.all]).toEqual([1, 1]);
+  expect(disagreements(peers)).toEqual([]);
+});
+
 describe("what nobody vouches for", () => {
   const answerTo = ({ link }: TwoPeers, bytes: Uint8Array) => {
     const before = link.sent.length;

@@ -200,10 +200,14 @@ test("the responder narrows, and both ends have the same selectors", () => {
 });
 
 test.each([
+  ["yes", "yes", true],
   ["yes", "no", undefined],
-  ["no", "either", false],
-  ["either", "no", false],
   ["yes", "either", true],
+  ["no", "yes", undefined],
+  ["no", "no", false],
+  ["no", "either", false],
+  ["either", "yes", true],
+  ["either", "no", false],
   ["either", "either", true],
 ] as const)("extended sequence numbers: %s meets %s", (ofA, ofB, agreed) => {
   const proposals = (esn: "yes" | "no" | "either") => [parseEspProposal("aes256gcm16", esn)];

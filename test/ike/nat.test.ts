@@ -72,6 +72,49 @@ test("a new mapping of the NAT is followed, when IKE or ESP comes from there", (
   expect(a.status().remote).toBe(`${B}:4500`); // not the other way round
 });
 
+/** A NAT in front of b that forwards its ports: b is known to others as OUTSIDE. */
+const natAround = (port: (own: number) => number) => (datagram: Datagram) => {
+  const { from, to } = datagram;
+  if (from.address === B) return [{ ...datagram, from: { address: OUTSIDE, port: port(from.port) } }];
+  const forwarded = [500, 4500].find((own) => own === to.port || port(own) === to.port);
+  if (to.address === OUTSIDE && forwarded !== undefined) return [{ ...datagram, to: { address: B, port: forwarded } }];
+  return [datagram];
+};
+
+test("a responder behind a NAT is met at the NAT's address, keeps the mapping, rekeys, and is followed when it moves", () => {
+  const { remote } = connection("a");
+  const peers = twoPeers({ a: { remote: { ...remote, address: OUTSIDE } } });
+  const { a, b, link, run } = peers;
+  let moved = 0;
+  link.meddler = natAround((own) => own + moved);
+  a.initiate();
+  run(1_000);
+  expect(link.sent.map(({ from, to }) => [from.address, to.address, to.port])).toEqual([
+    [A, OUTSIDE, 500],
+    [B, A, 500],
+    [A, OUTSIDE, 4500],
+    [B, A, 4500],
+  ]);
+  for (const peer of [a, b])
+    expect(peer.status()).toMatchObject({ state: "up", ikeSa: { natDetected: true }, childSas: [{ encap: true }] });
+  run(60_000);
+  expect([a.keepalives, b.keepalives]).toEqual([0, 3]);
+  for (const what of ["children", "ike"] as const) {
+    b.rekey(what);
+    run(1_000);
+    a.rekey(what);
+    run(1_000);
+  }
+  expect(disagreements(peers)).toEqual([]);
+  expect([...a.data.pairs.values()].map(({ path }) => path.remote)).toEqual([{ address: OUTSIDE, port: 4500 }]);
+  moved = 7_000;
+  b.rekey("children");
+  run(1_000);
+  expect([...a.data.pairs.values()].map(({ path }) => path.remote)).toEqual([{ address: OUTSIDE, port: 11_500 }]);
+  expect(b.status().remote).toBe(`${A}:4500`);
+  expect(disagreements(peers)).toEqual([]);
+});
+
 test("without a NAT all stays on port 500 and ESP is not in UDP", () => {
   const { a, connect, link } = twoPeers();
   connect();

@@ -41,6 +41,20 @@ describe("liveness", () => {
     expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
   });
 
+  test("where both ends would ask, one question does for both", () => {
+    const both = { liveness: { interval: 10_000 } };
+    const { a, b, connect, link, run } = twoPeers({ a: both, b: both });
+    connect();
+    link.sent.length = 0;
+    run(60_500);
+    const asked = drawn(link.sent).filter((line) => line.includes("request"));
+    expect(asked.map((line) => line.slice(0, 2))).toEqual(Array(6).fill("a>"));
+    link.meddler = ({ from, ...rest }) => (from.address === A ? [] : [{ from, ...rest }]); // a is not heard any more
+    run(11_500);
+    expect(drawn(link.sent).some((line) => line.startsWith("b> INFORMATIONAL request"))).toBe(true);
+    expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
+  });
+
   test("periodic: asked every interval, whatever traffic says", () => {
     const { a, connect, link, run } = twoPeers({ a: { liveness: { interval: 10_000, mode: "periodic" } } });
     connect();
@@ -51,6 +65,31 @@ describe("liveness", () => {
       run(1_000);
     }
     expect(drawn(link.sent).filter((line) => line.includes("request"))).toHaveLength(6);
+  });
+
+  test("on demand: a peer is asked that is silent though packets go to it, and no other", () => {
+    const { a, connect, link, run } = twoPeers({
+      a: { liveness: { interval: 10_000, mode: "on-demand", retry: 2_000 } },
+    });
+    connect();
+    const [spiIn = 0] = a.data.pairs.keys();
+    const asked = (packetsIn: number, packetsOut: number): number => {
+      link.sent.length = 0;
+      a.data.packets.set(spiIn, { packetsIn, packetsOut });
+      run(10_000);
+      return drawn(link.sent).filter((line) => line.startsWith("a> INFORMATIONAL request")).length;
+    };
+    expect(asked(0, 0)).toBe(0); // idle
+    expect(asked(1, 0)).toBe(0);
+    expect(asked(2, 5)).toBe(0); // answered by ESP
+    expect(asked(2, 6)).toBe(1);
+    expect(asked(2, 6)).toBe(0); // idle again
+    link.meddler = () => [];
+    run(60_000);
+    expect(a.status().state).toBe("up"); // nobody wants anything of it
+    a.data.packets.set(spiIn, { packetsIn: 2, packetsOut: 7 });
+    run(21_000); // 10 s, and five questions of 2 s
+    expect(a.status().state).toBe("down");
   });
 
   //   INFORMATIONAL {} -->   at 10 s, 12 s, 14 s, 16 s, 18 s; the peer is given up at 20 s

@@ -89,7 +89,7 @@ describe(`while ${RATE} forged beginnings a second arrive`, () => {
 });
 
 describe("a peer that is cut off", () => {
-  const patience = { liveness: "1s", retransmit: { first: "200ms", factor: 1.5, tries: 5 } };
+  const patience = { liveness: "10s", retransmit: { first: "200ms", factor: 1.5, tries: 5 } };
   const lab = testBed(NEEDS, async (bed) => {
     const sites = new Sites();
     bed.defer(() => sites.remove());

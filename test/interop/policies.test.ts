@@ -46,6 +46,18 @@ test("each packet takes the SAs of the first policy that selects it", async () =
   expect(await carried(here, "rest")).toEqual(rest);
 });
 
+test("a router's error about a packet comes back by its SAs, though no selector holds the router (RFC 4301 §6.2)", async () => {
+  const { sites, here } = lab();
+  const router = "10.255.0.2";
+  sites.gatewayB.run(["ip", "addr", "replace", `${router}/32`, "dev", INTERFACE]);
+  const before = await carried(here, "rest");
+  const command = ["ping", "-n", "-c", "1", "-W", "3", "-t", "2", INNER[4].hostB];
+  expect(sites.hostA.run(command, { mayFail: true }).stdout).toContain(
+    `From ${router} icmp_seq=1 Time to live exceeded`,
+  );
+  expect(await carried(here, "rest")).toEqual(before.map((count) => count + 1));
+});
+
 test("what a policy discards is counted and seen nowhere", async () => {
   const { sites, here, bed } = lab();
   const seen = await capture(bed, sites.internet, "to-a", `net ${INNER[4].netA}`, async () => {
