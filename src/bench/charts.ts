@@ -11,11 +11,13 @@ export interface ChartSeries {
   readonly isReference?: boolean;
   /** The series that it is about, whose colour it has. */
   readonly of?: string;
+  /** Number of its colour, where it is to have the same one in several charts; default its place among the series. */
+  readonly colour?: number;
 }
 
-/** Values over a few names. */
+/** Values over a few names; `rows` are bars that lie one below the other, for many names or long ones. */
 export interface CategoryChart {
-  readonly kind: "lines" | "bars";
+  readonly kind: "lines" | "bars" | "rows";
   readonly categories: readonly string[];
   readonly xTitle: string;
   readonly yTitle: string;
@@ -48,7 +50,7 @@ const CHARACTER = 7.2;
 const ENTRY = 60;
 
 /** Okabe and Ito's colours, which stay apart for all kinds of sight; the yellow, pale on paper, left out. */
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"];
+const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999"];
 const SYMBOLS = ["circle", "rect", "triangle", "diamond", "emptyCircle", "emptyRect", "emptyTriangle"];
 const FONT = "Helvetica, Arial, sans-serif";
 const INK = "#222";
@@ -125,6 +127,64 @@ const whiskers = (series: ChartSeries, index: number, bars: number, slot: number
 
 const BAR_ROOM = 0.76;
 
+/** Height of a row, and the width of its name at most. */
+const ROW = 22;
+const NAME_ROOM = 300;
+
+/** Bars of one series, the first at the top. */
+const rowsOption = (chart: CategoryChart): EChartsOption => ({
+  grid: {
+    left: 20 + Math.min(NAME_ROOM, Math.max(...chart.categories.map(({ length }) => length)) * CHARACTER),
+    right: 24,
+    top: 12,
+    height: chart.categories.length * ROW,
+  },
+  xAxis: {
+    type: "value",
+    min: 0,
+    ...axis(chart.yTitle),
+    nameGap: 30,
+    axisLabel: { ...axis("").axisLabel, formatter: axisText(chart.isShare) },
+  },
+  yAxis: {
+    type: "category",
+    data: [...chart.categories],
+    inverse: true,
+    axisLabel: { ...axis("").axisLabel, interval: 0 },
+    axisLine: axis("").axisLine,
+  },
+  series: chart.series.flatMap(({ name, values, spread = [] }): SeriesOption[] => [
+    {
+      type: "bar",
+      name,
+      data: values.map((value) => value ?? "-"),
+      barCategoryGap: "30%",
+      itemStyle: { color: COLOURS[0]! },
+    },
+    {
+      type: "custom",
+      name,
+      silent: true,
+      z: 5,
+      data: spread.flatMap((range, at) => (range === null ? [] : [[range[0], range[1], at]])),
+      encode: { x: [0, 1], y: 2 },
+      renderItem: (_, api) => {
+        const at = api.value(2) as number;
+        const [low = 0, y = 0] = api.coord([api.value(0), at]);
+        const [high = 0] = api.coord([api.value(1), at]);
+        const half = 4;
+        const line = (x1: number, y1: number, x2: number, y2: number) => ({
+          type: "line" as const,
+          shape: { x1, y1, x2, y2 },
+          style: { stroke: INK, lineWidth: 1.2 },
+        });
+        const ends = [low, high].map((x) => line(x, y - half, x, y + half));
+        return { type: "group", children: [line(low, y, high, y), ...ends] };
+      },
+    },
+  ]),
+});
+
 /** Of the font's size, the mean width of a character: of a wide font, as there is no screen to ask. */
 const WIDE = 0.6;
 
@@ -132,7 +192,7 @@ const categoryOption = (chart: CategoryChart, legend: object, top: number): ECha
   const isBars = chart.kind === "bars";
   const drawn = chart.series.map((series, index): SeriesOption => {
     const about = chart.series.findIndex(({ name }) => name === series.of);
-    const colour = COLOURS[(about < 0 ? index : about) % COLOURS.length]!;
+    const colour = COLOURS[(series.colour ?? (about < 0 ? index : about)) % COLOURS.length]!;
     const data = series.values.map((value) => value ?? "-");
     const mark =
       index === 0 && chart.mark !== undefined
@@ -231,7 +291,8 @@ export const drawChart = async (chart: Chart): Promise<string> => {
   const names = chart.series.map(({ name }) => name);
   const lines = legendLines(names);
   const top = lines * LEGEND_LINE;
-  const height = top + PLOT + TITLE_ROOM;
+  const isRows = chart.kind === "rows";
+  const height = isRows ? 12 + chart.categories.length * ROW + TITLE_ROOM : top + PLOT + TITLE_ROOM;
   const legend = {
     data: names,
     top: 0,
@@ -241,7 +302,12 @@ export const drawChart = async (chart: Chart): Promise<string> => {
     textStyle: { color: INK, fontFamily: FONT, fontSize: 12 },
   };
   const canvas = init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height });
-  const option = "categories" in chart ? categoryOption(chart, legend, top) : pointOption(chart, legend, top);
+  const option =
+    "categories" in chart
+      ? isRows
+        ? rowsOption(chart)
+        : categoryOption(chart, legend, top)
+      : pointOption(chart, legend, top);
   canvas.setOption({ animation: false, backgroundColor: "#fff", textStyle: { fontFamily: FONT }, ...option });
   const svg = canvas.renderToSVGString();
   canvas.dispose();

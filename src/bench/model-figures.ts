@@ -29,7 +29,7 @@ const costsOf = (rows: readonly ReportRow[], processors: number): Costs | undefi
   const kinds = new Map<string, ReportRow[]>();
   for (const row of rows) {
     const { workers: _, ...rest } = row.what;
-    const key = JSON.stringify(rest);
+    const key = JSON.stringify([row.file, rest]); // runs of another time are no comparison
     kinds.set(key, [...(kinds.get(key) ?? []), row]);
   }
   const of = [...kinds.values()].sort((a, b) => b.length - a.length)[0] ?? [];

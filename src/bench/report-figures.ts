@@ -98,6 +98,9 @@ const NAMES: Readonly<Record<string, (value: Scalar) => string>> = {
   sas: (value) => `${value} ${value === 1 ? "SA" : "SAs"}`,
   size: (value) => `${value}`,
   udp: (value) => (value === null ? "TCP" : `UDP ${value}`),
+  batch: (value) => `batch ${value}`,
+  policies: (value) => `${value} policies`,
+  tunnels: (value) => `${value} tunnels`,
   esn: (value) => (value === true ? "ESN" : "no ESN"),
 };
 
@@ -230,12 +233,17 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
       ),
     );
   }
-  const byEngine = group(rows, { x: "engine", by: ["suite", "direction", "size"], fixed: ESP_FIXED });
+  const ofSize = (size: Scalar): ReportRow[] => rows.filter((row) => whatOf(row, "size") === size);
+  const sizes = whatsOf(rows, "size").filter(
+    (size) => typeof size === "number" && whatsOf(ofSize(size), "engine").length > 1,
+  );
+  const ends = [...new Set([sizes[0], sizes.at(-1)])].flatMap((size) => (size === undefined ? [] : ofSize(size)));
+  const byEngine = group(ends, { x: "engine", by: ["suite", "direction", "size"], fixed: ESP_FIXED });
   if (byEngine !== undefined)
     figures.push({
       id: "throughput-by-engine",
       title: "Packets a second by engine",
-      text: "Where the cipher comes from decides most. Whiskers: least and greatest sample of all runs.",
+      text: "Where the cipher comes from decides most; the smallest and the largest packets. Whiskers: least and greatest sample of all runs.",
       chart: {
         kind: "bars",
         categories: byEngine.x.map(String),
@@ -259,7 +267,7 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
       linesOf(
         "cost-by-sas",
         "Cost of a packet by SAs",
-        "Each packet belongs to another SA than the one before: the hardest order for the caches.",
+        "Each packet belongs to another SA than the one before, all in turn: nothing of an SA is left near from its last packet.",
         bySas,
         "SAs of a worker",
         "cpuNsPerPacket",
@@ -351,6 +359,7 @@ export const tunnelFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
         yTitle,
         series: lines.map((line) => ({
           name: line.name,
+          colour: names.indexOf(line.name),
           values: line.rows.map((row) => middle(row, figure)),
           ...(figure === "gbps" ? { spread: line.rows.map((row) => range(row, 1)) } : {}),
         })),
@@ -395,10 +404,14 @@ export const tunnelFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
           },
         ];
   });
-  if (curves.length > 0)
+  const ways = [
+    { id: "latency", title: "Latency under load: TCP", of: curves.filter(({ row }) => isTcp(traffic(row))) },
+    { id: "latency-udp", title: "Latency under load: datagrams", of: curves.filter(({ row }) => !isTcp(traffic(row))) },
+  ];
+  for (const { id, title, of } of ways.filter((way) => way.of.length > 0))
     figures.push({
-      id: "latency",
-      title: "Latency under load",
+      id,
+      title,
       text: "Share of echoes that were back within so many milliseconds, while the traffic ran.",
       chart: {
         kind: "curves",
@@ -406,10 +419,10 @@ export const tunnelFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
         yTitle: "share of echoes",
         isXLog: true,
         isShare: true,
-        series: curves,
+        series: of,
       },
       head: ["tunnel: traffic", "median, ms", "99 %, ms", "idle mean, ms"],
-      rows: curves.map(({ name, row }) => [
+      rows: of.map(({ name, row }) => [
         name,
         number(middle(row, "loadedP50Ms")),
         number(middle(row, "loadedP99Ms")),
@@ -445,7 +458,7 @@ export const tunnelFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
 /** Rows of a command that has no figures of its own: bars of what it samples. */
 export const plainFigures = (rows: readonly ReportRow[], kind: string, title: string): ReportFigure[] => {
   if (rows.length === 0) return [];
-  const keys = [...new Set(rows.flatMap(({ what }) => Object.keys(what)))];
+  const keys = [...new Set(rows.flatMap(({ what }) => Object.keys(what))), "file"];
   const differing = keys.filter((key) => whatsOf(rows, key).length > 1);
   const name = (row: ReportRow): string => wordsOf(row, differing.length > 0 ? differing : keys.slice(0, 2));
   const { metric, unit } = rows[0]!.samples;
@@ -453,9 +466,9 @@ export const plainFigures = (rows: readonly ReportRow[], kind: string, title: st
     {
       id: kind,
       title,
-      text: `espalier bench ${kind}`,
+      text: `${kind === "tune" ? "espalier tune" : `espalier bench ${kind === "idle" ? "ike --idle" : kind}`}. Whiskers: least and greatest sample of all runs.`,
       chart: {
-        kind: "bars",
+        kind: "rows",
         categories: rows.map(name),
         xTitle: differing.join(", "),
         yTitle: unit,

@@ -114,6 +114,8 @@ nav a { color: #0072b2; margin-right: 14px; white-space: nowrap; }
   nav { display: none; }
   section { break-inside: avoid; margin: 12px 0; padding-top: 8px; }
   svg { max-height: 72mm; }
+  .tall { break-inside: auto; }
+  .tall svg { max-height: 230mm; }
   p { max-width: none; margin: 2px 0 6px; }
   th, td { padding: 1px 8px 1px 0; }
   .scroll { overflow: visible; }
@@ -141,7 +143,7 @@ const page = (
 ${warnings.length === 0 ? "" : `<div class="beware">${warnings.map((warning) => `<p>${escaped(warning)}</p>`).join("")}</div>`}
 ${figures
   .map(
-    ({ id, title, text, head, rows }) => `<section id="${id}">
+    ({ id, title, text, chart, head, rows }) => `<section id="${id}"${chart.kind === "rows" ? ' class="tall"' : ""}>
 <h2>${escaped(title)}</h2>
 <p>${escaped(text)}</p>
 ${svg.get(`${id}.svg`) ?? ""}

@@ -109,8 +109,8 @@ export const searchSettings = async (
   let longest = 0;
   let stopped = false;
 
-  /** False when there is no time for one more. */
   const isAborted = (): boolean => budget.signal?.aborted ?? false;
+  /** False when there is no time for one more. */
   const sample = async (candidate: Candidate, until: number, what: string): Promise<boolean> => {
     if (stopped || isAborted() || (known.size > 0 && spent() + longest > until)) return false;
     budget.onProgress?.(spent() / budget.ms, what);

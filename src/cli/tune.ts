@@ -71,11 +71,16 @@ export const addTune = (program: Command, terminal: Terminal): void => {
           },
           notes,
         );
+      } catch (error) {
+        if (!abort.signal.aborted || result !== undefined) throw error;
       } finally {
         progress.end();
         process.off("SIGINT", stop);
       }
-      if (result === undefined) return;
+      if (result === undefined) {
+        terminal.err("stopped before anything was measured\n");
+        return;
+      }
       terminal.out(given.json === true ? `${JSON.stringify(result, null, 2)}\n` : `${tuneText(result, terminal)}\n`);
       if (given.apply === true) apply(given.config, result, terminal);
     });

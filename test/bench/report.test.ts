@@ -104,6 +104,7 @@ const FIGURES = [
     "peers-udp",
     "cost-of-a-gbit",
     "latency",
+    "latency-udp",
     "loss-search",
     "ike",
     "model",
@@ -114,7 +115,7 @@ const FIGURES = [
 test("every figure has its chart, its numbers and its place in the page", () => {
   expect([...report.svg.keys()].map((name) => name.replace(".svg", "")).sort()).toEqual([...FIGURES].sort());
   for (const id of FIGURES) {
-    expect(report.html).toContain(`<section id="${id}">`);
+    expect(report.html).toContain(`<section id="${id}"`);
     expect(report.html).toContain(`href="#${id}"`);
   }
   expect(report.html.match(/<svg /g)).toHaveLength(FIGURES.length);
@@ -145,6 +146,14 @@ test("Markdown has the same tables", () => {
     /\| octets \| seal \| open \|\n\| --- \| ---: \| ---: \|\n\| 64 \| 9,000,000 \| 9,000,000 \|/,
   );
   expect(report.markdown).toContain("- sizes: no cycles: <none>");
+});
+
+test("the model is fed by one run, and not by rows of several", async () => {
+  const alone = result("alone", "esp", [esp({ workers: 1 }, 1e6)]);
+  const several = [1, 2].map((workers) => esp({ workers, cpuNsPerPacket: 240 + 10 * workers }, 4e6 * workers));
+  const { markdown } = await makeReport([alone, result("several", "esp", several)]);
+  expect(markdown).toContain("Fed with 250 ns a packet");
+  expect(markdown).toContain("4.0 % more for each further worker");
 });
 
 test("a busy machine is said", async () => {

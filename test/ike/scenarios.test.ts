@@ -11,6 +11,7 @@ import {
   identity,
   ike,
   type Setup,
+  selectors,
   twoPeers,
 } from "../support/two-peers.ts";
 
@@ -142,5 +143,35 @@ test("whose lifetime is shorter rekeys, again and again, without a gap; the othe
   expect(requests.length).toBeGreaterThanOrEqual(8); // six of the child, two of the IKE SA
   expect([first.ike === a.status().ikeSa?.spiI, first.pair]).not.toEqual([true, [...a.data.pairs.keys()]]);
   expect([a.manager.held.all, b.manager.held.all, a.data.pairs.size]).toEqual([1, 1, 1]);
+  expect(disagreements(peers)).toEqual([]);
+});
+
+test("several connections with one peer: what becomes of one is nothing to the others", () => {
+  const names = ["one", "two", "three"];
+  const of = (side: "a" | "b") =>
+    names.map((name, n) => {
+      const { local, remote, children } = connection(side);
+      const id = identity(`${name}.a.example`);
+      const net = selectors(`10.${n}.0.0/16`);
+      return connection(side, {
+        name,
+        local: side === "a" ? { ...local, id } : local,
+        remote: side === "b" ? { ...remote, id } : remote,
+        children: children.map((one) => ({ ...one, name, local: net, remote: net })),
+      });
+    });
+  const peers = twoPeers({ connectionsA: of("a"), connectionsB: of("b") });
+  const { a, b, run } = peers;
+  for (const name of names) a.initiate(name);
+  run(1_000);
+  for (const what of ["children", "ike"] as const) {
+    for (const name of names) for (const peer of [a, b]) peer.rekey(what, name); // at once
+    run(30_000, () => expect(gaps(peers)).toEqual([]));
+  }
+  expect([a.data.pairs.size, a.manager.held.all, b.manager.held.all]).toEqual([3, 3, 3]);
+  a.terminate("one");
+  run(1_000);
+  expect(names.map((name) => b.status(name).state)).toEqual(["down", "up", "up"]);
+  expect([...a.data.pairs.values()].map(({ child }) => child)).toEqual(["two", "three"]);
   expect(disagreements(peers)).toEqual([]);
 });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { TuneResult } from "../../src/index.ts";
 import { MAIN } from "./support/requirements.ts";
-import { Background, run, sleep, until } from "./support/run.ts";
+import { Background, run, until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
 
 const lab = testBed(["build", "namespaces", "tun", "iperf"], () => ({}));
@@ -55,9 +55,14 @@ test("it tunes within its budget, says why, and writes what it found into the fi
 test("SIGINT ends it cleanly, with what it has", async () => {
   const words = ["tune", "--budget", "300s"];
   const command = new Background([process.execPath, MAIN, ...words], join(lab().bed.directory, "stopped"));
-  const had = () => (leftBy(command.pid).length > 0 ? true : undefined);
-  await until("it has begun", had, 20_000, 50);
-  await sleep(6500); // one is measured, another has begun
+  const configured = (): string | undefined => {
+    const folder = leftBy(command.pid).find((name) => name.startsWith("espalier-bench-"));
+    const file = join(tmpdir(), folder ?? "", "a.yaml");
+    return folder !== undefined && existsSync(file) ? readFileSync(file, "utf8") || undefined : undefined;
+  };
+  const first = await until("the first gateways have begun", configured, 20_000, 50);
+  const second = () => ((configured() ?? first) === first ? undefined : true);
+  await until("one is measured, and another has begun", second, 40_000, 50);
   expect(await command.end("SIGINT"), command.log).toBe(0);
   expect(command.log).toContain("stopped before all was measured");
   expect(command.log).toMatch(/Settings:\n {2}workers: \d+\n/);
