@@ -92,8 +92,12 @@ const configuration = (
 /** The gateway's status once its tunnel is up; throws when it has ended. */
 const upReport = async ({ process, control }: OwnGateway) => {
   if (!process.isRunning) throw new EspalierError("ESPALIER_PLATFORM", `a gateway ended: ${process.account}`);
-  if (!existsSync(control)) return undefined;
-  const status = await callControl(control, "status", {});
-  const [connection] = status.connections;
+  const status = await callControl(control, "status", {}).catch(notYet);
+  const connection = status?.connections[0];
   return connection?.state === "up" && connection.childSas.length > 0 ? status : undefined;
+};
+
+/** Its socket is not there, or does not listen. */
+const notYet = (error: unknown): undefined => {
+  if (!(error instanceof EspalierError && error.code === "ESPALIER_CONTROL")) throw error;
 };
