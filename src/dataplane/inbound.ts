@@ -25,18 +25,7 @@ import { type Sad, SaEvent, SaFlag } from "../ipsec/sad.ts";
 import { passesFrontIn, type Spd } from "../ipsec/spd.ts";
 import { writePlainHeader } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
-import {
-  OWNED_FLAGS,
-  OWNED_FRONT,
-  OWNED_GENERATION,
-  OWNED_KEY,
-  OWNED_RING_WORDS,
-  OWNED_ROW,
-  OWNED_SHAPE,
-  OWNED_SPI,
-  OWNED_WINDOW,
-  type OwnedSas,
-} from "./owned-sas.ts";
+import { OwnedRow, type OwnedSas } from "./owned-sas.ts";
 import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 import type { TunnelTable } from "./tunnel-table.ts";
@@ -47,15 +36,7 @@ const HEADER = ESP_HEADER;
 const IPV4 = NEXT_IPV4;
 const IPV6 = NEXT_IPV6;
 const OF_SHAPE = SHAPES;
-const ROW = OWNED_ROW;
-const GENERATION = OWNED_GENERATION;
-const KEY = OWNED_KEY;
-const SHAPE = OWNED_SHAPE;
-const SPI = OWNED_SPI;
-const WINDOW = OWNED_WINDOW;
-const RING_WORDS = OWNED_RING_WORDS;
-const FLAGS = OWNED_FLAGS;
-const FRONT = OWNED_FRONT;
+const { WORDS: ROW, GENERATION, KEY, SHAPE, SPI, WINDOW, RING_WORDS, FLAGS, FRONT } = OwnedRow;
 const { ENCAP, TRANSPORT } = SaFlag;
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */

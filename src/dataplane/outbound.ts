@@ -16,15 +16,7 @@ import { plainHeader, protocolOf } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { MAX_PACKET } from "./arena.ts";
 import type { IvPool } from "./iv-pool.ts";
-import {
-  OWNED_FRONT,
-  OWNED_GENERATION,
-  OWNED_KEY,
-  OWNED_ROW,
-  OWNED_SHAPE,
-  OWNED_SPI,
-  type OwnedSas,
-} from "./owned-sas.ts";
+import { OwnedRow, type OwnedSas } from "./owned-sas.ts";
 import { SHAPES } from "./sa-shape.ts";
 import { settleBatch } from "./settle.ts";
 
@@ -34,12 +26,7 @@ const LONGEST = MAX_PACKET;
 const IPV4 = NEXT_IPV4;
 const IPV6 = NEXT_IPV6;
 const OF_SHAPE = SHAPES;
-const ROW = OWNED_ROW;
-const GENERATION = OWNED_GENERATION;
-const KEY = OWNED_KEY;
-const SHAPE = OWNED_SHAPE;
-const SPI = OWNED_SPI;
-const FRONT = OWNED_FRONT;
+const { WORDS: ROW, GENERATION, KEY, SHAPE, SPI, FRONT } = OwnedRow;
 const COUNTER = 8;
 
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */

@@ -10,27 +10,32 @@ import { SPD_FRONT, type Spd } from "../ipsec/spd.ts";
 import { Memory } from "../linux/memory.ts";
 import { type SaShape, SHAPES, shapeIndex } from "./sa-shape.ts";
 
-/** Words of a row: a cache line. */
-export const OWNED_ROW = 16;
-const LINE = OWNED_ROW * 4;
-/** The generation of the record that the row is of; 0 for none. It is so as long as `Sad.state` says the same. */
-export const OWNED_GENERATION = 0;
-/** The key's handle. */
-export const OWNED_KEY = 1;
-/** Number of an SaShape. */
-export const OWNED_SHAPE = 2;
-export const OWNED_SPI = 3;
-/** Packets, and the words of its ring. */
-export const OWNED_WINDOW = 4;
-export const OWNED_RING_WORDS = 5;
-/** Of the record, an SaFlag each. */
-export const OWNED_FLAGS = 6;
-/** 1 once an authentic packet has been seen. */
-const OWNED_MET = 7;
-/** What `Spd.copyFront` says of the slot. */
-export const OWNED_FRONT = 8;
+/** A row of `OwnedSas.rows`, in words: how many, and where each is. */
+export const OwnedRow = {
+  /** A cache line. */
+  WORDS: 16,
+  /** The generation of the record that the row is of; 0 for none. It is so as long as `Sad.state` says the same. */
+  GENERATION: 0,
+  /** The key's handle. */
+  KEY: 1,
+  /** Number of an SaShape. */
+  SHAPE: 2,
+  SPI: 3,
+  /** Packets, and the words of its ring. */
+  WINDOW: 4,
+  RING_WORDS: 5,
+  /** Of the record, an SaFlag each. */
+  FLAGS: 6,
+  /** 1 once an authentic packet has been seen. */
+  MET: 7,
+  /** What `Spd.copyFront` says of the slot. */
+  FRONT: 8,
+} as const;
 
-if (OWNED_FRONT + SPD_FRONT > OWNED_ROW) throw new RangeError("a row has no room for what decides about most packets"); // cold
+const { WORDS, GENERATION, KEY, SHAPE, SPI, WINDOW, RING_WORDS, FLAGS, MET, FRONT } = OwnedRow;
+const LINE = WORDS * 4;
+
+if (FRONT + SPD_FRONT > WORDS) throw new RangeError("a row has no room for what decides about most packets"); // cold
 
 /** What the sender asks of an SA. */
 export class OwnedSa {
@@ -67,8 +72,8 @@ export class OwnedSas {
     this.#owned = new Array<OwnedSa | undefined>(records).fill(undefined);
     const { bytes, base } = Memory.allocate((records + 1) * LINE);
     const from = -base & (LINE - 1); // to the first whole line
-    this.rows = new Int32Array(bytes.buffer, from, records * OWNED_ROW);
-    this.fronts = new Uint32Array(bytes.buffer, from, records * OWNED_ROW);
+    this.rows = new Int32Array(bytes.buffer, from, records * WORDS);
+    this.fronts = new Uint32Array(bytes.buffer, from, records * WORDS);
   }
 
   /** The SA in `record`, or undefined when none is live there. */
@@ -83,14 +88,14 @@ export class OwnedSas {
 
   /** The handle of its key, or 0 when none is live there. */
   key(record: number): number {
-    const row = record * OWNED_ROW;
+    const row = record * WORDS;
     // What is known is a live generation, which no withdrawn record shows; or 0, and so is the handle.
-    return this.rows[row] === this.#sad.state(record) ? this.rows[row + OWNED_KEY]! : this.lookUp(record);
+    return this.rows[row] === this.#sad.state(record) ? this.rows[row + KEY]! : this.lookUp(record);
   }
 
   /** What the SA that `key` found in `record` has in common with others. */
   shape(record: number): SaShape {
-    return SHAPES[this.rows[record * OWNED_ROW + OWNED_SHAPE]!]!;
+    return SHAPES[this.rows[record * WORDS + SHAPE]!]!;
   }
 
   /** `key` of a record whose row is of another generation, or of none. */
@@ -101,7 +106,7 @@ export class OwnedSas {
 
   /** True the first time that it is asked of an SA. */
   meet(record: number): boolean {
-    const met = record * OWNED_ROW + OWNED_MET;
+    const met = record * WORDS + MET;
     if (this.rows[met] === 1) return false;
     this.rows[met] = 1;
     return true;
@@ -141,21 +146,21 @@ export class OwnedSas {
   #writeRow(record: number, generation: number, handle: number, shape: number): void {
     const sad = this.#sad;
     const { rows } = this;
-    const row = record * OWNED_ROW;
-    rows[row + OWNED_GENERATION] = generation;
-    rows[row + OWNED_KEY] = handle;
-    rows[row + OWNED_SHAPE] = shape;
-    rows[row + OWNED_SPI] = sad.spi(record);
-    rows[row + OWNED_WINDOW] = sad.window(record);
-    rows[row + OWNED_RING_WORDS] = sad.ringWords(record);
-    rows[row + OWNED_FLAGS] = sad.flags(record);
-    rows[row + OWNED_MET] = 0;
-    this.#spd.copyFront(record & (sad.capacity - 1), this.fronts, row + OWNED_FRONT);
+    const row = record * WORDS;
+    rows[row + GENERATION] = generation;
+    rows[row + KEY] = handle;
+    rows[row + SHAPE] = shape;
+    rows[row + SPI] = sad.spi(record);
+    rows[row + WINDOW] = sad.window(record);
+    rows[row + RING_WORDS] = sad.ringWords(record);
+    rows[row + FLAGS] = sad.flags(record);
+    rows[row + MET] = 0;
+    this.#spd.copyFront(record & (sad.capacity - 1), this.fronts, row + FRONT);
   }
 
   /** Release the key of what was in `record`, if that is gone. */
   forget(record: number): void {
-    const known = this.rows[record * OWNED_ROW]!;
+    const known = this.rows[record * WORDS]!;
     if (known !== 0 && this.#sad.generation(record) !== known) this.#release(record);
   }
 
@@ -173,6 +178,6 @@ export class OwnedSas {
     if (owned === undefined) return;
     this.#engine.release(owned.key);
     this.#owned[record] = undefined;
-    this.rows.fill(0, record * OWNED_ROW, (record + 1) * OWNED_ROW);
+    this.rows.fill(0, record * WORDS, (record + 1) * WORDS);
   }
 }

@@ -4,14 +4,7 @@ import { driverByName } from "../../src/crypto/select-engine.ts";
 import { suiteByName } from "../../src/crypto/suites.ts";
 import { Arena } from "../../src/dataplane/arena.ts";
 import { saPath } from "../../src/dataplane/child-sa.ts";
-import {
-  OWNED_GENERATION,
-  OWNED_KEY,
-  OWNED_ROW,
-  OWNED_SPI,
-  OWNED_WINDOW,
-  OwnedSas,
-} from "../../src/dataplane/owned-sas.ts";
+import { OwnedRow, OwnedSas } from "../../src/dataplane/owned-sas.ts";
 import { Sad } from "../../src/ipsec/sad.ts";
 import { anySelectors } from "../../src/ipsec/selector.ts";
 import { Spd } from "../../src/ipsec/spd.ts";
@@ -28,7 +21,7 @@ const make = () => {
     sad.publish(record, { spi, suite, esn: true, encap: false, tunnel: 0, window: 64, key, path: PATH });
   };
   spd.set(5, anySelectors, anySelectors);
-  const row = (record: number) => owned.rows.subarray(record * OWNED_ROW, (record + 1) * OWNED_ROW);
+  const row = (record: number) => owned.rows.subarray(record * OwnedRow.WORDS, (record + 1) * OwnedRow.WORDS);
   return { sad, owned, publish, row };
 };
 
@@ -36,7 +29,7 @@ test("a row is a cache line, of the same memory with signs and without", () => {
   const { owned } = make();
   expect(Number(koffi.address(owned.rows)) % 64).toBe(0);
   expect(koffi.address(owned.fronts)).toBe(koffi.address(owned.rows));
-  expect([owned.rows.length, owned.fronts.length]).toEqual([128 * OWNED_ROW, 128 * OWNED_ROW]);
+  expect([owned.rows.length, owned.fronts.length]).toEqual([128 * OwnedRow.WORDS, 128 * OwnedRow.WORDS]);
 });
 
 test("a row says what a packet asks for one generation of its record, and nothing once its key is released", () => {
@@ -45,19 +38,23 @@ test("a row says what a packet asks for one generation of its record, and nothin
   publish(5, 0xf000_0005);
   const handle = owned.key(5);
   expect(handle).not.toBe(0);
-  expect(row(5)[OWNED_GENERATION]).toBe(sad.generation(5));
-  expect([row(5)[OWNED_KEY], row(5)[OWNED_SPI]! >>> 0, row(5)[OWNED_WINDOW]]).toEqual([handle, 0xf000_0005, 64]);
+  expect(row(5)[OwnedRow.GENERATION]).toBe(sad.generation(5));
+  expect([row(5)[OwnedRow.KEY], row(5)[OwnedRow.SPI]! >>> 0, row(5)[OwnedRow.WINDOW]]).toEqual([
+    handle,
+    0xf000_0005,
+    64,
+  ]);
   expect([owned.meet(5), owned.meet(5)]).toEqual([true, false]);
 
   sad.withdraw(5);
   expect(owned.key(5)).toBe(0);
-  expect(row(5)[OWNED_KEY]).toBe(handle); // still to be released
+  expect(row(5)[OwnedRow.KEY]).toBe(handle); // still to be released
   owned.forget(5);
   expect(row(5).every((word) => word === 0)).toBe(true);
 
   publish(5, 0x1000_0005);
   expect(owned.key(5)).not.toBe(handle);
-  expect(row(5)[OWNED_SPI]).toBe(0x1000_0005);
+  expect(row(5)[OwnedRow.SPI]).toBe(0x1000_0005);
   expect(owned.meet(5)).toBe(true);
   owned.close();
   expect(owned.rows.every((word) => word === 0)).toBe(true);
