@@ -31,7 +31,7 @@ export class Rehearsal {
   readonly #worker: EspWorker;
   readonly #suite: Suite;
   readonly #wire: RehearsalWire;
-  readonly #fds: readonly number[];
+  readonly #fds: number[] = [];
   /** Our end of what the worker takes for a TUN device. */
   readonly #host: number;
   readonly #given = Memory.allocate(LONGEST_REHEARSED);
@@ -49,9 +49,7 @@ export class Rehearsal {
     this.#tables = PlaneMemory.create(2 ** SLOT_BITS, workers);
     this.#suite = suite;
     this.#wire = open(this.#tables.sockets, SLOT_BITS);
-    const [host, tun] = openSocketPair();
-    const eventfd = openEventfd();
-    this.#fds = [host, tun, eventfd];
+    const { tun, host, eventfd } = this.#open();
     this.#host = host;
     this.#tables.tunnels.publish(TUNNEL, 0, [tun], { vnetHdr: true });
     this.#tables.spd.set(SLOT, anySelectors, anySelectors);
@@ -60,6 +58,20 @@ export class Rehearsal {
     this.#tables.tunnels.setFallback(TUNNEL, 0);
     const eventfds = wakeFds.slice(0, workers).fill(eventfd);
     this.#worker = new EspWorker({ worker: 0, memory: this.#tables.shared, wakeFds: eventfds, poll, batch }, tools);
+  }
+
+  /** What the worker reads and sleeps in; undoes what was opened when there is no descriptor for the rest. */
+  #open(): { readonly host: number; readonly tun: number; readonly eventfd: number } {
+    try {
+      const [host, tun] = openSocketPair();
+      this.#fds.push(host, tun);
+      const eventfd = openEventfd();
+      this.#fds.push(eventfd);
+      return { host, tun, eventfd };
+    } catch (error) {
+      this.#closeAll();
+      throw error;
+    }
   }
 
   /** Another pair of SAs, with another key; each way to send them has its turn. */
@@ -101,6 +113,10 @@ export class Rehearsal {
   close(): void {
     this.#withdraw();
     this.#worker.close();
+    this.#closeAll();
+  }
+
+  #closeAll(): void {
     this.#wire.close();
     for (const fd of this.#fds) libc.close(fd);
   }
