@@ -257,42 +257,33 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
       },
       ...table("engine", byEngine, "pps"),
     });
-  const bySas = group(rows, {
-    x: "sas",
-    by: ["suite", "engine", "direction", "size", "file"],
-    fixed: ["workers", "window", "esn", "batch"],
-  });
-  if (bySas !== undefined)
-    figures.push(
-      linesOf(
-        "cost-by-sas",
-        "Cost of a packet by SAs",
-        "Each packet belongs to another SA than the one before, all in turn: nothing of an SA is left near from its last packet.",
-        bySas,
-        "SAs of a worker",
-        "cpuNsPerPacket",
-        "CPU ns/packet",
-      ),
-    );
-  const byBatch = group(rows, {
-    x: "batch",
-    by: ["suite", "engine", "direction", "size", "file"],
-    fixed: ["workers", "sas", "window", "esn"],
-  });
-  if (byBatch !== undefined)
-    figures.push(
-      linesOf(
-        "cost-by-batch",
-        "Cost of a packet by batch",
-        "Packets that are sealed or opened at a time: what a batch costs once is shared by its packets.",
-        byBatch,
-        "packets of a batch",
-        "cpuNsPerPacket",
-        "CPU ns/packet",
-      ),
-    );
+  for (const { x, title, text, xTitle } of COSTS) {
+    const lines = group(rows, {
+      x,
+      by: ["suite", "engine", "direction", "size", "file"],
+      fixed: ESP_FIXED.filter((name) => name !== x),
+    });
+    if (lines !== undefined)
+      figures.push(linesOf(`cost-by-${x}`, title, text, lines, xTitle, "cpuNsPerPacket", "CPU ns/packet"));
+  }
   return figures;
 };
+
+/** What a packet costs by that of which its worker has more or less. */
+const COSTS = [
+  {
+    x: "sas",
+    title: "Cost of a packet by SAs",
+    text: "Each packet belongs to another SA than the one before, all in turn: nothing of an SA is left near from its last packet.",
+    xTitle: "SAs of a worker",
+  },
+  {
+    x: "batch",
+    title: "Cost of a packet by batch",
+    text: "Packets that are sealed or opened at a time: what a batch costs once is shared by its packets.",
+    xTitle: "packets of a batch",
+  },
+] as const;
 
 const linesOf = (
   id: string,
