@@ -39,10 +39,9 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
 };
 
 const measure = async (
-  { json: _, transport, tunnels, idle, out, runs, ...options }: IkeOptions,
+  { json: _, transport, tunnels, idle, ...options }: IkeOptions,
   to: { readonly terminal: Terminal; readonly json: boolean },
 ): Promise<{ result: unknown; table: string }> => {
-  const output = { ...(out === undefined ? {} : { out }), ...(runs === undefined ? {} : { runs }) };
   if (tunnels !== undefined || idle !== undefined) {
     const [kex] = options.kex ?? [];
     const asked = {
@@ -51,7 +50,7 @@ const measure = async (
       ...(kex === undefined ? {} : { kex }),
     };
     const results: IdleBenchResult[] = [];
-    await measureRuns("idle", { ...output, ...asked }, async () => {
+    await measureRuns("idle", { ...options, ...asked }, async () => {
       const result = await benchIdle(asked);
       results.push(result);
       return idleRows(result);
@@ -59,7 +58,7 @@ const measure = async (
     const result = results.at(-1)!;
     return { result, table: idleTable(result) };
   }
-  const settings = { ...output, ...options, ...(transport === undefined ? {} : { transports: transport }) };
+  const settings = { ...options, ...(transport === undefined ? {} : { transports: transport }) };
   const rows = await measureRows("ike", settings, to, (onRow) =>
     benchIke(settings, ({ what, keyExchange }, of) => onRow(`${what} ${keyExchange}`, of)),
   );
