@@ -1,8 +1,7 @@
 /**
- * `espalier tune`: the number of workers, the pairs of SAs of a tunnel, the batch size, the poll strategy and the engine that carry the
- * most
- * on this machine, for the suite and the encapsulation of a configuration. Where it may, it measures two gateways in
- * network namespaces with traffic between the hosts behind them; elsewhere the workers' passes in memory.
+ * `espalier tune`: the number of workers, the pairs of SAs of a tunnel, the batch size, the poll strategy and the engine that
+ * carry the most on this machine, for the suite and the encapsulation of a configuration. Where it may, it measures two
+ * gateways in network namespaces with traffic between the hosts behind them; elsewhere the workers' passes in memory.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
