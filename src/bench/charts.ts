@@ -106,23 +106,23 @@ const whiskers = (series: ChartSeries, index: number, bars: number, slot: number
         const step = typeof sized === "number" ? sized : (sized[0] ?? 0);
         // Bars of one category stand side by side in the middle three quarters of its room.
         const centre = bars === 0 ? x : x + step * BAR_ROOM * ((slot + 0.5) / bars - 0.5);
-        const half = 4;
-        const line = (x1: number, y1: number, x2: number, y2: number) => ({
-          type: "line" as const,
-          shape: { x1, y1, x2, y2 },
-          style: { stroke: bars === 0 ? COLOURS[index % COLOURS.length]! : INK, lineWidth: 1.2 },
-        });
-        return {
-          type: "group",
-          children: [
-            line(centre, low, centre, height),
-            line(centre - half, low, centre + half, low),
-            line(centre - half, height, centre + half, height),
-          ],
-        };
+        return whisker([centre, low], [centre, height], bars === 0 ? COLOURS[index % COLOURS.length]! : INK);
       },
     },
   ];
+};
+
+/** A line from one sample to another, with a short one across each end. */
+const whisker = (from: readonly [number, number], to: readonly [number, number], stroke: string) => {
+  const half = 4;
+  const [across, along] = from[0] === to[0] ? [half, 0] : [0, half];
+  const line = (x1: number, y1: number, x2: number, y2: number) => ({
+    type: "line" as const,
+    shape: { x1, y1, x2, y2 },
+    style: { stroke, lineWidth: 1.2 },
+  });
+  const ends = [from, to].map(([x, y]) => line(x - across, y - along, x + across, y + along));
+  return { type: "group" as const, children: [line(...from, ...to), ...ends] };
 };
 
 const BAR_ROOM = 0.76;
@@ -172,14 +172,7 @@ const rowsOption = (chart: CategoryChart): EChartsOption => ({
         const at = api.value(2) as number;
         const [low = 0, y = 0] = api.coord([api.value(0), at]);
         const [high = 0] = api.coord([api.value(1), at]);
-        const half = 4;
-        const line = (x1: number, y1: number, x2: number, y2: number) => ({
-          type: "line" as const,
-          shape: { x1, y1, x2, y2 },
-          style: { stroke: INK, lineWidth: 1.2 },
-        });
-        const ends = [low, high].map((x) => line(x, y - half, x, y + half));
-        return { type: "group", children: [line(low, y, high, y), ...ends] };
+        return whisker([low, y], [high, y], INK);
       },
     },
   ]),
