@@ -82,11 +82,12 @@ export class Running {
 export class Processes {
   readonly #running = new Set<Running>();
   readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = (): void => void this.endAll();
 
   /** When `signal` is aborted all that runs is ended, and nothing more begins. */
   constructor(signal?: AbortSignal) {
     this.#signal = signal;
-    signal?.addEventListener("abort", () => void this.endAll());
+    signal?.addEventListener("abort", this.#onAbort);
   }
 
   /** Throws the signal's reason when it is aborted. */
@@ -125,7 +126,9 @@ export class Processes {
     }
   }
 
+  /** For the last time: the signal forgets them, as there may be many after one another that share it. */
   async endAll(): Promise<void> {
+    this.#signal?.removeEventListener("abort", this.#onAbort);
     await Promise.all([...this.#running].map((running) => running.end()));
   }
 }
