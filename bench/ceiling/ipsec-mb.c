@@ -1,11 +1,11 @@
 /*
  * The limit of the engine ipsec-mb: libIPSec_MB called from C in one thread, on packets of the same sizes, in a ring of the
  * size that a worker's batch takes, and nothing else per packet. AES-GCM through gcm*_enc and gcm*_dec; the other suites
- * through jobs, whose lanes are never flushed while the clock runs. Several keys take turns; with AES-GCM the clock then stops
+ * through jobs, whose lanes are never flushed while the clock runs. Several keys take turns, of TRAIN packets each; with AES-GCM the clock then stops
  * between two batches, as that of the worker does: packets are made anew, and those to open are sealed with keys of their other
  * ends, which take as much of the caches again.
  *
- *   ipsec-mb DIRECTION CIPHER ENCRYPTION_KEY_LENGTH HASH ICV_LENGTH IV_LENGTH TEXT_LENGTH AAD_LENGTH STRIDE PACKETS KEYS
+ *   ipsec-mb DIRECTION CIPHER ENCRYPTION_KEY_LENGTH HASH ICV_LENGTH IV_LENGTH TEXT_LENGTH AAD_LENGTH STRIDE PACKETS KEYS TRAIN
  *
  * Where things lie in the library's structures comes from src/crypto/engines/ipsec-mb-layout.ts as macros, so its headers
  * are not needed. Lines on standard input: "check" answers with the first packet as sealed, in hex, for another
@@ -28,7 +28,7 @@ typedef void (*gcm_fn)(const void *, void *, uint8_t *, const uint8_t *, uint64_
 typedef void *(*job_fn)(void *);
 
 static uint8_t *manager, *keys, *ends, *made, *ring, *nonces, *tags;
-static int opening, chacha, gcm, key_length, hash, icv_length, iv_length, text_length, aad_length, stride, packets, key_count;
+static int opening, chacha, gcm, key_length, hash, icv_length, iv_length, text_length, aad_length, stride, packets, key_count, train;
 
 static void *function(int at) { return *(void **)(manager + at); }
 
@@ -82,11 +82,16 @@ static void expand(int n, uint8_t *all) {
   }
 }
 
-static int next_key;
+static struct {
+  int key, had; /* Which one has the next packet, and how many it had since it was another's turn. */
+} next;
 
 static uint8_t *take_key_of(uint8_t *all) {
-  uint8_t *key = all + (size_t)next_key * KEY_ROOM;
-  if (++next_key == key_count) next_key = 0;
+  uint8_t *key = all + (size_t)next.key * KEY_ROOM;
+  if (++next.had == train) {
+    next.had = 0;
+    if (++next.key == key_count) next.key = 0;
+  }
   return key;
 }
 
@@ -164,11 +169,11 @@ static void answer(uint64_t done, uint64_t spent) {
 static void measure_batches(uint64_t ns) {
   uint64_t spent = 0, done = 0;
   for (; spent < ns; done += packets) {
-    const int first = next_key;
+    const __typeof__(next) first = next;
     memcpy(ring, made, (size_t)packets * stride);
     if (opening) {
       for (int i = 0; i < packets; i++) one_by_gcm(i, 0, take_key_of(ends));
-      next_key = first;
+      next = first;
     }
     const uint64_t begin = now();
     for (int i = 0; i < packets; i++) one_by_gcm(i, opening, take_key());
@@ -201,28 +206,28 @@ static void fill(void) {
 static void check(void) {
   const int text = HEADER + iv_length;
   fill();
-  next_key = 0;
+  next.key = next.had = 0;
   one(0, 0);
   flush();
   for (int i = 0; i < text_length + icv_length; i++) printf("%02x", ring[text + i]);
-  next_key = 0;
+  next.key = next.had = 0;
   one(0, 1);
   flush();
   for (int i = 0; i < text_length; i++)
     if (ring[text + i] != (uint8_t)(13 * (text + i) + 5)) fail("opened text differs");
   if (memcmp(tags, ring + text + text_length, icv_length) != 0) fail("ICV differs");
-  next_key = 0;
+  next.key = next.had = 0;
   printf("\n");
 }
 
 int main(int count, char **words) {
-  if (count != 12) fail("see the head of ipsec-mb.c");
+  if (count != 13) fail("see the head of ipsec-mb.c");
   opening = strcmp(words[1], "open") == 0;
   chacha = strcmp(words[2], "chacha20-poly1305") == 0;
   gcm = strcmp(words[2], "aes-gcm") == 0;
   int *numbers[] = {&key_length, &hash,   &icv_length, &iv_length, &text_length,
-                    &aad_length, &stride, &packets,    &key_count};
-  for (int i = 0; i < 9; i++) *numbers[i] = atoi(words[3 + i]);
+                    &aad_length, &stride, &packets,    &key_count, &train};
+  for (int i = 0; i < 10; i++) *numbers[i] = atoi(words[3 + i]);
   load();
   ring = aligned_alloc(64, (size_t)stride * packets);
   keys = aligned_alloc(64, (size_t)key_count * KEY_ROOM);

@@ -82,7 +82,7 @@ const hashOf = (suite: Suite): number | undefined => {
   return suite.cipher === "chacha20-poly1305" ? HASH.CHACHA20_POLY1305 : HASH.GMAC;
 };
 
-const cLoops = async ({ suite, direction, size, workers, sas, batch }: OneSize): Promise<Ceiling | Error> => {
+const cLoops = async ({ suite, direction, size, workers, sas, train, batch }: OneSize): Promise<Ceiling | Error> => {
   const hash = hashOf(suite);
   if (hash === undefined) return new Error(`there is no C loop for ${suite.name}`);
   const program = buildCeiling();
@@ -90,7 +90,7 @@ const cLoops = async ({ suite, direction, size, workers, sas, batch }: OneSize):
   const text = textLengthFor(size, suite.alignment);
   const stride = outboundRoom(size); // what packets on their way out take of the arena
   const numbers = [suite.encryptionKeyLength, hash, suite.icvLength, suite.ivLength, text, ESN_AAD, stride];
-  const words = [direction, suite.cipher, ...numbers, batch, sas].map(String);
+  const words = [direction, suite.cipher, ...numbers, batch, sas, train].map(String);
   const loops = Array.from({ length: workers }, () => new Loop(program, words));
   const close = (): void => {
     for (const loop of loops) loop.close();

@@ -23,6 +23,8 @@ export interface EspLoadOptions {
   readonly workers: number;
   /** SAs of this worker. */
   readonly sas: number;
+  /** Packets that an SA has before it is the next one's turn; default 1. */
+  readonly train?: number;
   readonly engine: EngineName;
   readonly suite: Suite;
   readonly esn: boolean;
@@ -48,11 +50,15 @@ export class EspLoad {
   readonly #toSeal: OutboundBatch;
   readonly #packets: readonly Uint8Array[];
   readonly #engine: Engine;
+  readonly #train: number;
   /** The SA that has the next packet. */
   #next = 0;
+  /** Packets that it had since it was another's turn. */
+  #had = 0;
 
   constructor(options: EspLoadOptions) {
     this.#options = options;
+    this.#train = options.train ?? 1;
     const { worker, workers, size, batch } = options;
     this.#tables = new PlaneMemory(options.memory);
     const { sad, spd, counters, blocks } = this.#tables;
@@ -104,7 +110,8 @@ export class EspLoad {
 
   /** Use every SA once, so that its keys are expanded. */
   meetAll(): void {
-    for (let met = 0; met < this.#options.sas; met += this.#options.batch) this.open();
+    const { sas, batch } = this.#options;
+    for (let met = 0; met < sas * this.#train; met += batch) this.open();
   }
 
   /** Throws when a batch, sealed and opened, is not what it was, or when another engine does not open what was sealed. */
@@ -147,7 +154,7 @@ export class EspLoad {
     return { packets, drops: this.#tables.counters.sum(block) - packets };
   }
 
-  /** A batch of packets where TunReader would put them, each for the SA after that of the one before. */
+  /** A batch of packets where TunReader would put them: each SA has as many as a train is long, then the one after it. */
   #fill(): void {
     const { worker, workers, sas, size } = this.#options;
     const { slab } = this.#arena;
@@ -164,6 +171,8 @@ export class EspLoad {
       batch.length[n] = packet.length;
       batch.slot[n] = worker + workers * this.#next;
       batch.tunnelBlock[n] = own;
+      if (++this.#had < this.#train) continue;
+      this.#had = 0;
       if (++this.#next === sas) this.#next = 0;
     }
   }

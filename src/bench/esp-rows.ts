@@ -19,8 +19,10 @@ export interface EspBenchOptions {
   readonly sizes?: readonly PacketSize[];
   /** Threads, 1 to 64; default 1. */
   readonly workers?: readonly number[];
-  /** SAs that each worker owns, 1 to 65536 in all; packets that follow one another have different ones. Default 1. */
+  /** SAs that each worker owns, 1 to 65536 in all: they have packets in turns. Default 1. */
   readonly sas?: readonly number[];
+  /** Packets that an SA has before it is another's turn, as a super-packet's segments come: 1 to 256; default 1. */
+  readonly trains?: readonly number[];
   /** Default `auto`: the fastest here for the suite. */
   readonly engines?: readonly (EngineName | "auto")[];
   /** Extended sequence numbers; default false. */
@@ -42,6 +44,7 @@ export interface EspTask {
   readonly size: PacketSize;
   readonly workers: number;
   readonly sas: number;
+  readonly train: number;
   readonly engine: EngineName | "auto";
   readonly esn: boolean;
   readonly window: number;
@@ -58,6 +61,8 @@ export interface EspBenchRow {
   readonly workers: number;
   /** SAs of each worker. */
   readonly sas: number;
+  /** Packets of one SA that follow one another. */
+  readonly train: number;
   readonly engine: EngineName;
   readonly esn: boolean;
   readonly window: number;
@@ -123,6 +128,7 @@ export const espTasks = (options: EspBenchOptions): EspTask[] => {
   const sizes = (options.sizes ?? [64, 1400]).map((size) => (size === IMIX ? size : octets(size)));
   const workerCounts = (options.workers ?? [1]).map(whole("workers", 1, MAX_WORKERS));
   const sasCounts = (options.sas ?? [1]).map(whole("sas", 1, MAX_SAS));
+  const trains = (options.trains ?? [1]).map(whole("train", 1, MAX_BATCH));
   const windows = (options.windows ?? [DEFAULT_WINDOW]).map(whole("window", MIN_WINDOW, MAX_WINDOW));
   const batches = (options.batches ?? [BATCH]).map(whole("batch", 1, MAX_BATCH));
   const directions = (options.directions ?? ["seal", "open"]).map(directionOf);
@@ -136,20 +142,23 @@ export const espTasks = (options: EspBenchOptions): EspTask[] => {
       sizes.flatMap((size) =>
         workerCounts.flatMap((workers) =>
           sasCounts.flatMap((sas) =>
-            windows.flatMap((window) =>
-              batches.flatMap((batch) =>
-                directions.map((direction) => ({
-                  suite,
-                  direction,
-                  size,
-                  workers,
-                  sas,
-                  engine,
-                  esn,
-                  window,
-                  batch,
-                  seconds,
-                })),
+            trains.flatMap((train) =>
+              windows.flatMap((window) =>
+                batches.flatMap((batch) =>
+                  directions.map((direction) => ({
+                    suite,
+                    direction,
+                    size,
+                    workers,
+                    sas,
+                    train,
+                    engine,
+                    esn,
+                    window,
+                    batch,
+                    seconds,
+                  })),
+                ),
               ),
             ),
           ),

@@ -85,7 +85,7 @@ interface Beside {
 }
 
 const rowOf = async (task: Task, beside: Beside): Promise<EspBenchRow> => {
-  const { suite, direction, size, workers, sas, engine, esn, window, batch } = task;
+  const { suite, direction, size, workers, sas, train, engine, esn, window, batch } = task;
   const { ceiling } = beside;
   const cycles = beside.cycles ? countCycles() : undefined;
   const { threads, ceilings } = await inThreads(task, beside).finally(() => ceiling?.close());
@@ -107,7 +107,7 @@ const rowOf = async (task: Task, beside: Beside): Promise<EspBenchRow> => {
   const known = engineAlone.filter((pps) => !Number.isNaN(pps));
   const cpuNsPerPacket = Number.isNaN(cpu) || packets === 0 ? null : cpu / packets;
   return {
-    ...{ suite: suite.name, direction, size, workers, sas, engine, esn, window, batch },
+    ...{ suite: suite.name, direction, size, workers, sas, train, engine, esn, window, batch },
     seconds: sum(({ spent }) => spent) / workers / 1000,
     packets,
     pps: rate(results),
@@ -133,7 +133,7 @@ interface Measured {
 }
 
 const inThreads = async (task: Task, { ceiling, alone }: Beside): Promise<Measured> => {
-  const { suite, direction, size, workers, sas, engine, esn, batch, seconds } = task;
+  const { suite, direction, size, workers, sas, train, engine, esn, batch, seconds } = task;
   const memory = tablesOf({ ...task, pairs: workers * sas }).shared;
   const board = new SharedArrayBuffer(BOARD_SIZE);
   const pool = new Piscina<EspThreadInit, EspTurn[]>({
@@ -147,6 +147,7 @@ const inThreads = async (task: Task, { ceiling, alone }: Beside): Promise<Measur
     memory,
     workers,
     sas,
+    train,
     engine,
     suite: suite.name,
     esn,

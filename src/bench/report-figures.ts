@@ -98,6 +98,7 @@ const NAMES: Readonly<Record<string, (value: Scalar) => string>> = {
   sas: (value) => `${value} ${value === 1 ? "SA" : "SAs"}`,
   size: (value) => `${value}`,
   udp: (value) => (value === null ? "TCP" : `UDP ${value}`),
+  train: (value) => `trains of ${value}`,
   batch: (value) => `batch ${value}`,
   policies: (value) => `${value} policies`,
   tunnels: (value) => `${value} tunnels`,
@@ -132,7 +133,7 @@ const table = (title: string, { x, lines }: Grouped, figure: string, show = numb
 });
 
 const ESP_LINES = ["suite", "engine", "direction", "file"];
-const ESP_FIXED = ["workers", "sas", "window", "esn", "batch"];
+const ESP_FIXED = ["workers", "sas", "train", "window", "esn", "batch"];
 
 const percent = (value: number | null): string => (value === null ? "-" : `${Math.round(value * 100)} %`);
 
@@ -207,7 +208,7 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
   const byWorkers = group(rows, {
     x: "workers",
     by: ["suite", "engine", "direction", "size", "file"],
-    fixed: ["sas", "window", "esn", "batch"],
+    fixed: ESP_FIXED.filter((name) => name !== "workers"),
   });
   if (byWorkers !== undefined) {
     figures.push(
@@ -257,11 +258,11 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
       },
       ...table("engine", byEngine, "pps"),
     });
-  for (const { x, title, text, xTitle } of COSTS) {
+  for (const { x, by, title, text, xTitle } of COSTS) {
     const lines = group(rows, {
       x,
-      by: ["suite", "engine", "direction", "size", "file"],
-      fixed: ESP_FIXED.filter((name) => name !== x),
+      by: ["suite", "engine", "direction", "size", ...by, "file"],
+      fixed: ESP_FIXED.filter((name) => name !== x && !by.includes(name)),
     });
     if (lines !== undefined)
       figures.push(linesOf(`cost-by-${x}`, title, text, lines, xTitle, "cpuNsPerPacket", "CPU ns/packet"));
@@ -270,20 +271,28 @@ export const espFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
 };
 
 /** What a packet costs by that of which its worker has more or less. */
-const COSTS = [
+const COSTS: readonly {
+  readonly x: string;
+  readonly by: readonly string[];
+  readonly title: string;
+  readonly text: string;
+  readonly xTitle: string;
+}[] = [
   {
     x: "sas",
+    by: ["train"],
     title: "Cost of a packet by SAs",
-    text: "Each packet belongs to another SA than the one before, all in turn: nothing of an SA is left near from its last packet.",
+    text: "SAs have packets in turns, a train each (one packet, where nothing else is said): of an SA nothing is left near from its turn before.",
     xTitle: "SAs of a worker",
   },
   {
     x: "batch",
+    by: [],
     title: "Cost of a packet by batch",
     text: "Packets that are sealed or opened at a time: what a batch costs once is shared by its packets.",
     xTitle: "packets of a batch",
   },
-] as const;
+];
 
 const linesOf = (
   id: string,

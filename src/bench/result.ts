@@ -85,7 +85,7 @@ interface RowShape {
 /** How the rows of each command are read. A field of numbers that is not in `what` is a figure. */
 export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
   esp: {
-    what: ["suite", "direction", "size", "workers", "sas", "engine", "esn", "window", "batch"],
+    what: ["suite", "direction", "size", "workers", "sas", "train", "engine", "esn", "window", "batch"],
     metric: "pps",
     unit: "packets/s",
     better: "more",

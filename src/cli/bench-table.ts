@@ -6,14 +6,15 @@ import type { TunnelBenchResult } from "../bench/tunnel.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import { packets } from "./units.ts";
 
-/** `cycles`: perf counted them. */
-const espColumns = (cycles: boolean): readonly Column[] => [
+/** `trains`: of more than one packet. `cycles`: perf counted them. */
+const espColumns = (trains: boolean, cycles: boolean): readonly Column[] => [
   { title: "suite" },
   { title: "direction" },
   { title: "engine" },
   { title: "size", right: true },
   { title: "workers", right: true },
   { title: "SAs", right: true },
+  ...(trains ? [{ title: "train", right: true }] : []),
   { title: "ESN" },
   { title: "window", right: true },
   { title: "batch", right: true },
@@ -30,6 +31,7 @@ const espColumns = (cycles: boolean): readonly Column[] => [
 export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readonly colour: boolean }): string => {
   const paint = pc.createColors(colour);
   const cycles = rows.some(({ cyclesPerPacket }) => cyclesPerPacket !== null);
+  const trains = rows.some(({ train }) => train !== 1);
   const cells = rows.map((row) => [
     row.suite,
     row.direction,
@@ -37,6 +39,7 @@ export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readon
     `${row.size}`,
     `${row.workers}`,
     `${row.sas}`,
+    ...(trains ? [`${row.train}`] : []),
     row.esn ? "yes" : "no",
     `${row.window}`,
     `${row.batch}`,
@@ -49,7 +52,7 @@ export const espBenchTable = (rows: readonly EspBenchRow[], { colour }: { readon
     row.share === null ? "-" : `${(row.share * 100).toFixed(0)} % of ${packets(row.ceilingPps ?? 0)}`,
   ]);
   const names = [...new Set(rows.flatMap(({ ceiling }) => (ceiling === null ? [] : [ceiling])))];
-  const table = plainTable(espColumns(cycles), cells, { colour });
+  const table = plainTable(espColumns(trains, cycles), cells, { colour });
   return names.length === 0 ? table : `${table}\n\nthe ceiling: ${names.join("; ")}`;
 };
 

@@ -30,6 +30,7 @@ interface EspOptions extends OutputOptions {
   readonly size?: readonly PacketSize[];
   readonly workers?: readonly number[];
   readonly sas?: readonly number[];
+  readonly train?: readonly number[];
   readonly engine?: readonly EngineName[];
   readonly esn?: boolean;
   readonly window?: readonly number[];
@@ -64,7 +65,8 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
       sizes,
     )
     .option("--workers <list>", "threads (1)", wholes)
-    .option("--sas <list>", "SAs of each worker, one after the other (1)", wholes)
+    .option("--sas <list>", "SAs of each worker, which have packets in turns (1)", wholes)
+    .option("--train <list>", "packets that an SA has before it is another's turn, 1 to 256 (1)", wholes)
     .option("--engine <list>", "auto, ipsec-mb, openssl, node, noble (auto)", words)
     .option("--esn", "extended sequence numbers")
     .option("--window <list>", "replay window in packets, 32 to 4096 (1024)", wholes)
@@ -98,6 +100,7 @@ const espOptions = (given: EspOptions): EspBenchOptions => ({
   ...(given.size === undefined ? {} : { sizes: given.size }),
   ...(given.workers === undefined ? {} : { workers: given.workers }),
   ...(given.sas === undefined ? {} : { sas: given.sas }),
+  ...(given.train === undefined ? {} : { trains: given.train }),
   ...(given.engine === undefined ? {} : { engines: given.engine }),
   ...(given.esn === undefined ? {} : { esn: given.esn }),
   ...(given.window === undefined ? {} : { windows: given.window }),

@@ -5,13 +5,22 @@ import type { EngineName } from "../../src/crypto/engine.ts";
 import { suitesDoneBy } from "../../src/crypto/select-engine.ts";
 import { SUITES } from "../../src/crypto/suites.ts";
 
-const make = ({ suite = SUITES[0]!, sas = 1, esn = false, size = 100, engine = "node" as EngineName, batch = 64 }) => {
+const make = ({
+  suite = SUITES[0]!,
+  sas = 1,
+  train = 1,
+  esn = false,
+  size = 100,
+  engine = "node" as EngineName,
+  batch = 64,
+}) => {
   const tables = tablesOf({ suite, esn, window: 64, pairs: sas });
   const load = new EspLoad({
     memory: tables.shared,
     worker: 0,
     workers: 1,
     sas,
+    train,
     engine,
     suite,
     esn,
@@ -38,6 +47,18 @@ test("every opened packet is a fresh one, and all are counted", () => {
   expect(tops.reduce((a, b) => a + b)).toBe(640);
   expect(Math.max(...tops) - Math.min(...tops)).toBeLessThanOrEqual(1);
   load.checkOpened();
+  load.close();
+});
+
+test("SAs have packets in turns, a train each, whatever a batch is long", () => {
+  const { tables, load } = make({ sas: 3, train: 10, batch: 16 });
+  const sent = (): number[] => [0, 1, 2].map((slot) => tables.sad.top(tables.sad.outbound(slot)));
+  load.seal();
+  expect(sent()).toEqual([10, 6, 0]);
+  load.seal();
+  expect(sent()).toEqual([12, 10, 10]);
+  load.meetAll();
+  expect(Math.min(...sent())).toBeGreaterThanOrEqual(20);
   load.close();
 });
 

@@ -12,6 +12,7 @@ test("without options: three suites, two sizes, both directions, one worker", ()
     size: 64,
     workers: 1,
     sas: 1,
+    train: 1,
     engine: "auto",
     esn: false,
     window: 1024,
@@ -35,10 +36,11 @@ test("lists are combined, each with each", () => {
     sas: [1, 10],
     engines: ["node", "noble"],
     windows: [64, 4096],
+    trains: [1, 16],
     batches: [1, 256],
     esn: true,
   });
-  expect(tasks).toHaveLength(2 * 3 * 2 * 2 * 2 * 2 * 2);
+  expect(tasks).toHaveLength(2 * 3 * 2 * 2 * 2 * 2 * 2 * 2);
   expect(new Set(tasks.map((task) => JSON.stringify(task))).size).toBe(tasks.length);
 });
 
@@ -53,6 +55,7 @@ const WRONG: readonly (readonly [EspBenchOptions, RegExp])[] = [
   [{ sas: [0] }, /sas/],
   [{ sas: [1, 40_000], workers: [1, 2] }, /80000 SAs are too many/],
   [{ windows: [31] }, /window: expected a whole number from 32 to 4096/],
+  [{ trains: [0] }, /train: expected a whole number from 1 to 256/],
   [{ batches: [0] }, /batch: expected a whole number from 1 to 256/],
   [{ batches: [257] }, /batch/],
   [{ batches: [64, 256], sizes: [64, 9000] }, /do not fit a worker's memory/],

@@ -25,6 +25,7 @@ const ROW = {
   size: expect.any(Number),
   workers: expect.any(Number),
   sas: expect.any(Number),
+  train: 1,
   batch: 64,
   engine: expect.any(String),
   esn: expect.any(Boolean),

@@ -67,7 +67,7 @@ describe("wrong options end with status 2 and say what is right", () => {
 });
 
 const KEYS =
-  "suite direction size workers sas engine esn window batch seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples".split(
+  "suite direction size workers sas train engine esn window batch seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples".split(
     " ",
   );
 
@@ -122,6 +122,7 @@ const ROW: EspBenchRow = {
   size: 1400,
   workers: 2,
   sas: 10,
+  train: 1,
   engine: "node",
   esn: true,
   window: 64,
@@ -155,6 +156,10 @@ test("a table of rows", () => {
   expect(counted[0]).toMatch(/CPU ns\/packet +cycles\/packet +drops/);
   expect(counted[1]).toMatch(/ 999 +2996 +0 /);
   expect(counted[2]).toMatch(/ 999 +- +0 /);
+  const inTrains = espBenchTable([{ ...ROW, train: 16 }, ROW], { colour: false }).split("\n");
+  expect(inTrains[0]).toMatch(/SAs +train +ESN/);
+  expect(inTrains[1]).toMatch(/ 10 +16 +yes/);
+  expect(inTrains[2]).toMatch(/ 10 +1 +yes/);
   const beside = { ...ROW, ceiling: "a loop", ceilingPps: 4_000_000, share: 0.25 };
   expect(espBenchTable([beside], { colour: false })).toMatch(/25 % of 4\.00 M\n\nthe ceiling: a loop$/);
 });
