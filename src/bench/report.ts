@@ -1,14 +1,9 @@
 /** `espalier bench report`: one page of plots that needs nothing else, its charts as SVG files, its tables as Markdown. */
 import { drawChart } from "./charts.ts";
+import { espFigures } from "./esp-figures.ts";
 import { modelFigures } from "./model-figures.ts";
-import {
-  espFigures,
-  type NamedResult,
-  plainFigures,
-  type ReportFigure,
-  rowsOf,
-  tunnelFigures,
-} from "./report-figures.ts";
+import { type NamedResult, plainFigures, type ReportFigure, rowsOf } from "./report-figures.ts";
+import { tunnelFigures } from "./tunnel-figures.ts";
 
 export interface Report {
   /** One self-contained HTML page. */

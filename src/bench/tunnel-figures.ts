@@ -1,0 +1,149 @@
+/** What a report shows of `espalier bench tunnel`. */
+import { middle, number, type ReportFigure, type ReportRow, range, table, wordFor } from "./report-figures.ts";
+import type { BenchResultRow } from "./result.ts";
+
+/** What a row moved: `TCP, 4 streams`. */
+const traffic = ({ what }: BenchResultRow): string => {
+  const streams = Number(what["streams"] ?? 1);
+  const kind = wordFor("udp", what["udp"] ?? null);
+  return `${kind}${streams === 1 ? "" : ` x ${streams}`}${what["offloads"] === "off" ? ", offloads off" : ""}`;
+};
+
+const tunnelName = (row: ReportRow): string => {
+  const workers = row.what["workers"];
+  return `${row.what["peer"] ?? "?"}${typeof workers === "number" && workers > 1 ? `, ${workers} workers` : ""}`;
+};
+
+const isTcp = (kind: string): boolean => kind.startsWith("TCP");
+
+export const tunnelFigures = (rows: readonly ReportRow[]): ReportFigure[] =>
+  rows.length === 0 ? [] : [...BARS.flatMap((bars) => barsOf(rows, bars)), ...latencies(rows), ...lossSearches(rows)];
+
+interface Bars {
+  readonly id: string;
+  readonly title: string;
+  readonly text: string;
+  readonly figure: string;
+  readonly yTitle: string;
+  /** Which traffic. */
+  readonly of: (kind: string) => boolean;
+}
+
+const BARS: readonly Bars[] = [
+  {
+    id: "peers",
+    title: "Through two gateways: TCP",
+    text: "What arrived, with both gateways, both ends of the traffic and the kernel on this machine. plain: no tunnel. Whiskers: least and greatest part of the time.",
+    figure: "gbps",
+    yTitle: "Gbit/s",
+    of: isTcp,
+  },
+  {
+    id: "peers-udp",
+    title: "Through two gateways: datagrams",
+    text: "Datagrams that arrived a second, at the rate that was asked for or searched.",
+    figure: "pps",
+    yTitle: "packets/s",
+    of: (kind) => !isTcp(kind),
+  },
+  {
+    id: "cost-of-a-gbit",
+    title: "Cost of a Gbit",
+    text: "Processor time of both gateways' processes for a Gbit of payload. What the kernel does in their stead is not in it.",
+    figure: "cpuPerGbit",
+    yTitle: "CPU s/Gbit",
+    of: isTcp,
+  },
+];
+
+const barsOf = (rows: readonly ReportRow[], { id, title, text, figure, yTitle, of }: Bars): ReportFigure[] => {
+  const names = [...new Set(rows.map(tunnelName))];
+  const x = [...new Set(rows.map(traffic))].filter(of);
+  const find = (name: string, kind: string): ReportRow | undefined =>
+    rows.find((row) => tunnelName(row) === name && traffic(row) === kind);
+  const lines = names
+    .map((name) => ({ name, rows: x.map((kind) => find(name, kind)) }))
+    .filter((line) => line.rows.some((row) => middle(row, figure) !== null));
+  if (x.length === 0 || lines.length === 0) return [];
+  return [
+    {
+      id,
+      title,
+      text,
+      chart: {
+        kind: "bars",
+        categories: x,
+        xTitle: "traffic",
+        yTitle,
+        series: lines.map((line) => ({
+          name: line.name,
+          colour: names.indexOf(line.name),
+          values: line.rows.map((row) => middle(row, figure)),
+          ...(figure === "gbps" ? { spread: line.rows.map((row) => range(row, 1)) } : {}),
+        })),
+      },
+      ...table("traffic", { x, lines }, figure),
+    },
+  ];
+};
+
+const latencies = (rows: readonly ReportRow[]): ReportFigure[] => {
+  const curves = rows.flatMap((row) => {
+    const points = (row.curves?.["latencyMs"] ?? []).map(([share, ms]) => [ms, share] as const);
+    return points.length === 0 ? [] : [{ name: `${tunnelName(row)}: ${traffic(row)}`, points, row }];
+  });
+  const ways = [
+    { id: "latency", title: "Latency under load: TCP", of: curves.filter(({ row }) => isTcp(traffic(row))) },
+    { id: "latency-udp", title: "Latency under load: datagrams", of: curves.filter(({ row }) => !isTcp(traffic(row))) },
+  ];
+  return ways
+    .filter((way) => way.of.length > 0)
+    .map(({ id, title, of }) => ({
+      id,
+      title,
+      text: "Share of echoes that were back within so many milliseconds, while the traffic ran.",
+      chart: {
+        kind: "curves",
+        xTitle: "ms there and back",
+        yTitle: "share of echoes",
+        isXLog: true,
+        isShare: true,
+        series: of,
+      },
+      head: ["tunnel: traffic", "median, ms", "99 %, ms", "idle mean, ms"],
+      rows: of.map(({ name, row }) => [
+        name,
+        number(middle(row, "loadedP50Ms")),
+        number(middle(row, "loadedP99Ms")),
+        number(middle(row, "ping.averageMs")),
+      ]),
+    }));
+};
+
+const lossSearches = (rows: readonly ReportRow[]): ReportFigure[] => {
+  const searched = rows.filter((row) => (row.trials?.length ?? 0) > 0);
+  if (searched.length === 0) return [];
+  return [
+    {
+      id: "loss-search",
+      title: "Rates without loss (NDR) and with 0.5 % (PDR)",
+      text: "Every trial of the search: what was asked for and what was lost.",
+      chart: {
+        kind: "points",
+        xTitle: "datagrams/s",
+        yTitle: "lost, percent",
+        series: searched.map((row) => ({
+          name: `${tunnelName(row)}: ${traffic(row)}`,
+          points: row.trials!.map(({ rate, lossPercent }) => [rate, lossPercent] as const),
+        })),
+      },
+      head: ["tunnel: traffic", "NDR, packets/s", "PDR, packets/s", "trials"],
+      rows: searched.map((row) => [
+        `${tunnelName(row)}: ${traffic(row)}`,
+        number(middle(row, "ndrPps")),
+        number(middle(row, "pdrPps")),
+        `${row.trials!.length}`,
+      ]),
+    },
+  ];
+};
