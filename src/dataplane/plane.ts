@@ -6,19 +6,17 @@
  */
 import type { EngineName } from "../crypto/engine.ts";
 import type { EnginePlan } from "../crypto/engine-plan.ts";
-import { EspalierError } from "../errors.ts";
-import { addressBytes, addressText, type Endpoint } from "../ip-address.ts";
+import { addressBytes, type Endpoint } from "../ip-address.ts";
 import { addTallies } from "../ipsec/counters.ts";
 import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { Df, type DfPolicy } from "../ipsec/outer-header.ts";
-import { ANY_SIZE, SaEvent, type SaSize } from "../ipsec/sad.ts";
-import { checkCpus } from "../linux/affinity.ts";
-import { errnoName } from "../linux/errno.ts";
-import { DEFAULT_BATCH, MAX_BATCH, MAX_PACKET } from "./arena.ts";
+import { ANY_SIZE, type SaSize } from "../ipsec/sad.ts";
+import { DEFAULT_BATCH, MAX_PACKET } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
-import type { WorkerInit } from "./esp-worker.ts";
 import { Handoff } from "./handoff.ts";
+import { type PlaneEvent, PlaneEvents } from "./plane-events.ts";
 import { PlaneMemory } from "./plane-memory.ts";
+import { type ChildOptions, checkPlane, type PlaneOptions, type TunnelOptions, usage } from "./plane-options.ts";
 import { PlanePolicies, type PlanePolicy } from "./plane-policies.ts";
 import {
   type PairCounters,
@@ -32,73 +30,11 @@ import {
 import { PlaneSockets, type SocketOptions } from "./plane-sockets.ts";
 import { type Pair, PlaneTunnel, type PlaneTunnelOptions } from "./plane-tunnel.ts";
 import { Slots } from "./slots.ts";
-import { type BypassFds, MAX_TUNNELS } from "./tunnel-table.ts";
-import { MAX_WORKERS, TABLES_CHANGED } from "./worker-board.ts";
+import { MAX_TUNNELS } from "./tunnel-table.ts";
+import { TABLES_CHANGED } from "./worker-board.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
-export interface PlaneOptions {
-  /** 1 to 64. */
-  readonly workers: number;
-  /** One that this machine has, or the plan of several: see `selectEngine`. */
-  readonly engine: EngineName | EnginePlan;
-  /** Pairs of SAs, a power of two from 64 to 65536; default 4096. The kernel's filters need log2 of it: `slotBits`. */
-  readonly slots?: number;
-  /** Room for the policies of interfaces, twice while they change; default 4 MiB. */
-  readonly policyOctets?: number;
-  /** How workers wait for work; default adaptive. */
-  readonly poll?: WorkerInit["poll"];
-  /** Packets that a worker takes at a time, at most, 1 to 256; default 128. */
-  readonly batch?: number;
-  /** CPU of worker i mod length; default, and when empty: any. Threads only. */
-  readonly affinity?: readonly number[];
-  /** No threads: the caller runs the workers by `step`. For tests. */
-  readonly inThread?: boolean;
-}
-
-export interface TunnelOptions {
-  /**
-   * One, or one a worker: queues of one device. Non-blocking; one IP packet a read or write, no packet information header.
-   */
-  readonly tunFds: readonly number[];
-  /** Each packet of it, read or written, begins with a virtio_net_hdr (see `openTun`); default false. */
-  readonly vnetHdr?: boolean;
-  /** While no pair can send them its packets stay in the queues, and are not dropped; default false. */
-  readonly holds?: boolean;
-  /** Its home: the worker of resource 0. Default: tunnel id mod workers. */
-  readonly worker?: number;
-  /** Policies will say to which child its packets go (`setPolicies`); default false. */
-  readonly hasChildren?: boolean;
-  /** Raw sockets for what bypasses, which the caller closes: see `openBypass`. Without one it is dropped. */
-  readonly bypass?: BypassFds;
-}
-
-export interface ChildOptions {
-  /** As of a tunnel. */
-  readonly worker?: number;
-  /** Say by an event when a packet for it had no SA; default false. */
-  readonly traps?: boolean;
-}
-
-export type PlaneEvent =
-  /** The first authentic packet of an inbound SA: its peer uses the pair. */
-  | { readonly kind: "first-packet"; readonly spiIn: number }
-  /** An authentic UDP-encapsulated packet came from elsewhere than `path.remote` (RFC 7296 §2.23). */
-  | { readonly kind: "peer-moved"; readonly spiIn: number; readonly remote: Endpoint }
-  /** A packet for this child, which traps, had no SA. */
-  | { readonly kind: "wanted"; readonly tunnel: number }
-  /** Trains of this local address held SAs of several workers: from now on its datagrams come singly, and in order. */
-  | { readonly kind: "mixed-trains"; readonly address: string }
-  /** An interface did not take a packet (drop `tun-error`), for this reason for the first time: `EIO` when it is down. */
-  | { readonly kind: "tun-refused"; readonly tunnel: number; readonly errno: string }
-  /** A worker died, and another took over its SAs: what it had in hand is lost. */
-  | { readonly kind: "replaced"; readonly worker: number; readonly message: string }
-  /** A worker died again and again and stays dead: its SAs carry nothing any more. */
-  | { readonly kind: "failed"; readonly worker: number; readonly message: string };
-
-const usage = (message: string): EspalierError => new EspalierError("ESPALIER_USAGE", message);
 const DEFAULT_SLOTS = 4096;
-/** Pairs that one `poll` asks for events. */
-const MOST_LOOKED_AT = 1024;
 
 export class Plane {
   readonly workers: number;
@@ -119,9 +55,7 @@ export class Plane {
   readonly #zeros = new Uint8Array(MAX_PACKET);
   /** What came to `deliver` and met no worker. */
   readonly #undelivered = { runt: 0, "handoff-full": 0 };
-  /** By tunnel: why its interface did not take packets, as far as it was told. */
-  readonly #refusals = new Map<number, Set<number>>();
-  #round = this.#pairs.values();
+  readonly #events: PlaneEvents;
   #order = 0;
   #stopped: Promise<void> | undefined;
 
@@ -135,6 +69,8 @@ export class Plane {
     this.#sockets = new PlaneSockets(memory.sockets, workers);
     this.#policies = new PlanePolicies(memory.policies);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: workers, wakeFds: threads.wakeFds });
+    const [sockets, tunnels, pairs] = [this.#sockets, this.#tunnels, this.#pairs];
+    this.#events = new PlaneEvents({ workers, memory, threads, sockets, tunnels, pairs });
   }
 
   /**
@@ -144,13 +80,7 @@ export class Plane {
   static async start(options: PlaneOptions): Promise<Plane> {
     const { workers, engine, slots = DEFAULT_SLOTS, inThread = false, poll = "adaptive", affinity = [] } = options;
     const { policyOctets, batch = DEFAULT_BATCH } = options;
-    if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)
-      throw usage(`a plane has 1 to ${MAX_WORKERS} workers, not ${workers}`);
-    if (!Number.isInteger(Math.log2(slots)) || slots < 64 || slots > 65536)
-      throw usage(`slots are a power of two from 64 to 65536, not ${slots}`);
-    if (!Number.isInteger(batch) || batch < 1 || batch > MAX_BATCH)
-      throw usage(`a batch has 1 to ${MAX_BATCH} packets, not ${batch}`);
-    checkCpus(affinity);
+    checkPlane({ workers, slots, batch, affinity });
     const memory = PlaneMemory.create(slots, workers, policyOctets);
     const threads = await startWorkers({ workers, engine, memory, inThread, poll, batch, affinity });
     return new Plane(options, memory, threads);
@@ -190,7 +120,6 @@ export class Plane {
     counters.clear(blocks.tunnelEndedIn(id));
     counters.clear(blocks.tunnelEndedOut(id));
     for (let each = 0; each < this.workers; each++) counters.clear(blocks.tunnelOwn(id, each));
-    this.#refusals.set(id, new Set());
     this.#tunnels.set(id, new PlaneTunnel(tunnels, { id, home, workers: this.workers, ...options }));
     this.#announce(TABLES_CHANGED);
     return id;
@@ -230,10 +159,7 @@ export class Plane {
     if (list !== undefined) this.#policies.retire(list, revision);
     await this.#threads.until(() => this.#passed(revision));
     this.#reclaim();
-    for (const tunnel of gone) {
-      this.#tunnels.delete(tunnel.id);
-      this.#refusals.delete(tunnel.id);
-    }
+    for (const tunnel of gone) this.#tunnels.delete(tunnel.id);
   }
 
   /** What the outer header's TOS or traffic class is, by the inner one's: from `outerTosTable`. Default: the same. */
@@ -484,46 +410,7 @@ export class Plane {
   /** What happened since the last call, or with very many pairs a few calls ago. Call it every 50 ms or so. */
   poll(): PlaneEvent[] {
     this.#reclaim();
-    const events: PlaneEvent[] = [];
-    for (let left = Math.min(this.#pairs.size, MOST_LOOKED_AT); left > 0; left--) this.#look(this.#nextPair(), events);
-    for (const { id, traps } of this.#tunnels.values())
-      if (traps && this.#memory.tunnels.takeWanted(id)) events.push({ kind: "wanted", tunnel: id });
-    for (const address of this.#sockets.endMixedTrains()) events.push({ kind: "mixed-trains", address });
-    for (let worker = 0; worker < this.workers; worker++) this.#lookAtRefusals(worker, events);
-    events.push(...this.#threads.takeDeaths());
-    return events;
-  }
-
-  #lookAtRefusals(worker: number, events: PlaneEvent[]): void {
-    const { errno, tunnel } = this.#memory.board.takeTunRefusal(worker);
-    const told = this.#refusals.get(tunnel);
-    if (errno === 0 || told === undefined || told.has(errno)) return;
-    told.add(errno);
-    events.push({ kind: "tun-refused", tunnel, errno: errnoName(errno) });
-  }
-
-  #look(pair: Pair, events: PlaneEvent[]): void {
-    const { spiIn, slot, path } = pair;
-    const { sad } = this.#memory;
-    const bits = sad.takeEvents(slot);
-    if (bits & SaEvent.FIRST_PACKET && !pair.met) {
-      pair.met = true; // a worker that took over from another meets the SA anew
-      events.push({ kind: "first-packet", spiIn });
-    }
-    if ((bits & SaEvent.PEER_MOVED) === 0) return;
-    const seen = sad.seenPeer(slot);
-    if (seen === undefined) return; // being written: its writer raises the event again
-    const remote = { address: addressText(seen.address), port: seen.port };
-    if (remote.address !== path.remote.address || remote.port !== path.remote.port)
-      events.push({ kind: "peer-moved", spiIn, remote });
-  }
-
-  /** One after the other, round and round. There is one. */
-  #nextPair(): Pair {
-    const next = this.#round.next();
-    if (next.done !== true) return next.value;
-    this.#round = this.#pairs.values();
-    return this.#nextPair();
+    return this.#events.take();
   }
 
   /** Run one round of every worker: only with `inThread`. Returns how many packets were judged. */
@@ -593,4 +480,4 @@ export class Plane {
 /** Outer packets longer than this are not received: compute MTUs from the lesser of this and the path's. */
 export const MAX_OUTER_MTU = MAX_PACKET;
 
-export type { ChildSa, EspPath, PairCounters, PlanePolicy, TunnelCounters, WorkerStats };
+export type { ChildSa, EspPath, PairCounters, PlaneEvent, PlaneOptions, PlanePolicy, TunnelCounters, WorkerStats };
