@@ -10,6 +10,7 @@ import { ike, twoPeers } from "../support/two-peers.ts";
 import { configuration, IKE_PROPOSAL, identityOf, PEER, swanConnection } from "./support/configurations.ts";
 import { type Configuration, Espalier } from "./support/espalier.ts";
 import { INNER, OUTER, Sites } from "./support/namespaces.ts";
+import { cut, mend } from "./support/obstacles.ts";
 import { until } from "./support/run.ts";
 import { StrongSwan } from "./support/strongswan.ts";
 import { type TestBed, testBed } from "./support/test-bed.ts";
@@ -180,12 +181,7 @@ describe("peers that are cut off", () => {
   test("are found dead, packets for them do not leave in the clear, and they are connected again when they are back", async () => {
     const { sites, a, b, swan } = lab();
     await Promise.all([a.up(PEER), a.up(SWAN)]);
-    sites.internet.run(["nft", "-f", "-"], {
-      input: `table inet cut {
-        chain in { type filter hook prerouting priority raw; iifname "to-a" drop; }
-        chain out { type filter hook postrouting priority 300; oifname "to-a" drop; }
-      }`,
-    });
+    cut(sites);
     for (const name of [PEER, SWAN])
       await until(`the silence of ${name} is noticed`, async () => (await a.connection(name))?.state !== "up");
     await b.down(PEER);
@@ -194,7 +190,7 @@ describe("peers that are cut off", () => {
       [10, 0],
       [10, 0],
     ]);
-    sites.internet.run(["nft", "delete", "table", "inet", "cut"]);
+    mend(sites);
     await Promise.all([a.up(PEER), a.up(SWAN)]);
     for (const host of [INNER[4].hostB, BEHIND_SWAN])
       await until(`packets to ${host} pass again`, async () => (await ping(sites.hostA, host)).received === 10);
