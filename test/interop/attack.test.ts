@@ -17,7 +17,7 @@ import { type TestBed, testBed } from "./support/test-bed.ts";
 import { ping } from "./support/traffic.ts";
 import { allOf } from "./support/tunnel-checks.ts";
 
-const NEEDS = ["build", "namespaces", "tun"] as const;
+const NEEDS = ["build", "namespaces", "tun", "transfer"] as const;
 
 const RATE = 5_000;
 const SECONDS = 6;
@@ -123,6 +123,17 @@ describe(`while ${RATE} forged beginnings a second arrive`, () => {
     expect(sent).toEqual({ fromPort: 12, fromLink: 6 });
     await until("all were counted", async () => (await a.status()).ikeDrops["bad-source"] === 18);
     expect(await ping(sites.hostA, INNER[4].hostB)).toEqual(allOf(10));
+  });
+
+  test("a peer whose ESP is no SA's here is told so", async () => {
+    const { sites, a, b } = lab();
+    const packet = "stray".padEnd(80, "-"); // the first four octets are its SPI
+    const socket = `IP4-SENDTO:${OUTER[4].a}:50,bind=${OUTER[4].b}`;
+    sites.gatewayB.run(["socat", "-u", "-", socket], { input: packet });
+    await until("it hears of it", () => b.log.includes("reports INVALID_SPI"));
+    const { drops, ikeDrops } = await a.status();
+    expect([drops["no-sa"], ikeDrops["stray-reports"]]).toEqual([1, 1]);
+    expect((await b.connection(PEER))?.childSas).toHaveLength(1);
   });
 
   test("peers connect, ours within 2 s, the tunnel that was up carries its packets, and memory stays flat", async () => {
