@@ -10,6 +10,7 @@ import type { IkeSa } from "./ike-sa.ts";
 import { KeyWorks } from "./key-works.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
+import { exactId, isExpected, type PeerId } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { Peerings } from "./peerings.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -71,6 +72,15 @@ export class Core {
   /** IKE SAs whose peer has proven that it is `peerId`, of whatever connection; the newest last. */
   kinOf(peerId: Identity): ReadonlySet<IkeSa> {
     return this.#kin.get(identityKey(peerId)) ?? NOBODY;
+  }
+
+  /** The same for a peer that is to prove one of several identities. */
+  *kinOfAny(expected: PeerId | undefined): Iterable<IkeSa> {
+    const one = exactId(expected);
+    if (one !== undefined) yield* this.kinOf(one);
+    else
+      for (const kin of this.#kin.values())
+        for (const sa of kin) if (sa.peerId !== undefined && isExpected(expected, sa.peerId)) yield sa;
   }
 
   remove(sa: IkeSa): void {

@@ -30,6 +30,11 @@ export class HalfOpen {
     return this.#ofUs.size;
   }
 
+  /** Begun by us, the peer's answer to IKE_AUTH on its way. */
+  authenticating(): IkeSa[] {
+    return [...this.#ofUs].filter((one) => "state" in one).filter(({ state }) => state.name === "auth-sent");
+  }
+
   /** Begun from this address; `proven`: by somebody who showed that he receives there. */
   from(address: string): { readonly all: number; readonly proven: number } {
     return { all: this.#all.get(address) ?? 0, proven: this.#proven.get(address) ?? 0 };
