@@ -32,14 +32,12 @@ export class Core {
   readonly cookies: CookieJar;
   /** Cookies are asked for until then, ms; see `admit`. */
   cookiesUntil = Number.NEGATIVE_INFINITY;
-  /** Answers to IKE_SA_INIT requests, by sender and SPI. */
+  /** Answers to IKE_SA_INIT requests whose IKE SAs are up, by sender and SPI; of those half-open the IKE SA has it. */
   readonly firstAnswers = new LastAnswers();
   /** Answers to the last requests of SAs that are gone, by our SPI. */
   readonly lastAnswers = new LastAnswers();
   readonly halfOpen = new HalfOpen();
   readonly keyWorks = new KeyWorks();
-  /** IKE_SA_INIT requests whose key exchange is being computed, by sender and SPI. */
-  readonly beginning = new Map<string, Uint8Array>();
   /** Who has timers, by the next of them. */
   readonly wakes: Wakes<IkeSa | Peering>;
   /** By event: what one attack provokes does not hide another. */
