@@ -74,9 +74,10 @@ test("a result holds against the published schema, and is read again as it was",
 });
 
 test("rows of other commands keep their names, figures and the one sample that they have", () => {
-  const [row] = resultRows("ike", [[{ work: "handshake", kex: "x25519", rate: null, count: 7, perSecond: 512.5 }]]);
+  const what = { what: "handshake", keyExchange: "x25519", transport: "udp", clients: 8, rate: null };
+  const [row] = resultRows("ike", [[{ ...what, count: 7, perSecond: 512.5 }]]);
   expect(row).toMatchObject({
-    what: { work: "handshake", kex: "x25519", rate: null },
+    what,
     figures: { count: 7, perSecond: 512.5 },
     samples: { metric: "perSecond", runs: [[512.5]] },
     floorPercent: null,
@@ -84,13 +85,23 @@ test("rows of other commands keep their names, figures and the one sample that t
 });
 
 test("idle tunnels have a row for each side, of which less is better", () => {
-  const side = { residentBytes: 4e8, heapBytes: 1e8, longestStallMs: 20, tunnels: 100 };
+  const side = { residentBytes: 4e8, heapBytes: 1e8, longestStallMs: 20, tunnels: 100, samples: [7, 9, 11] };
   const both = { tunnels: 100, kex: "x25519", livenessSeconds: 30, setUpSeconds: 1, seconds: 60, retransmissions: 0 };
   const idle = { ...both, initiator: { ...side, cpuPercent: 8 }, responder: { ...side, cpuPercent: 9 } };
   const run = idleRows(idle).map((row) => ({ ...row }));
   expect(resultRows("idle", [run, run])).toMatchObject([
     { what: { side: "initiator", tunnels: 100, kex: "x25519", livenessSeconds: 30 }, figures: { residentBytes: 4e8 } },
-    { what: { side: "responder" }, samples: { metric: "cpuPercent", better: "less", runs: [[9], [9]] } },
+    {
+      what: { side: "responder" },
+      samples: {
+        metric: "cpuPercent",
+        better: "less",
+        runs: [
+          [7, 9, 11],
+          [7, 9, 11],
+        ],
+      },
+    },
   ]);
 });
 
