@@ -27,6 +27,12 @@ export interface TunnelBenchResult {
   readonly streams: number;
   /** Octets of payload in a datagram; null: TCP. */
   readonly udp: number | null;
+  /** Datagrams a second that were asked for; null: as many as the sender can, or searched, or TCP. */
+  readonly rate: number | null;
+  /** What was searched: `rate`, the highest with at most `maxLossPercent`; `ndr`, those without loss and with 0.5 %. */
+  readonly search: "none" | "rate" | "ndr";
+  /** Null: nothing was searched for it. */
+  readonly maxLossPercent: number | null;
   /** 10^9 bits of payload that arrived a second. */
   readonly gbps: number;
   /** Datagrams that arrived a second; of TCP, its octets in segments of the greatest size. */
@@ -56,6 +62,8 @@ export interface TunnelBenchResult {
   readonly samples: readonly number[];
   readonly poll: string | null;
   readonly batch: number | null;
+  /** Pairs of SAs that the tunnel was to have; `auto`: one a worker. */
+  readonly sas: number | "auto" | null;
   readonly suite: string | null;
   readonly engine: string | null;
   readonly workers: number | null;
@@ -177,6 +185,9 @@ const measure = async (
     peer,
     streams,
     udp: udp ?? null,
+    rate: settings.rate ?? null,
+    search: settings.ndr ? "ndr" : settings.maxLoss === undefined ? "none" : "rate",
+    maxLossPercent: settings.maxLoss ?? null,
     gbps: (bytes * 8) / seconds / 1e9,
     pps: packets / seconds,
     offeredPps: offered === null ? null : offered / seconds,
@@ -198,6 +209,7 @@ const measure = async (
     workers,
     poll: peer === "self" ? settings.poll : null,
     batch: peer === "self" ? settings.batch : null,
+    sas: peer === "self" ? settings.sas : null,
     encap: peer === "self" ? settings.encap : null,
     offloads: offloads ? "on" : "off",
     seconds,
