@@ -12,6 +12,7 @@ import { type Latency, readPings, startPings } from "./latency.ts";
 import { type LossTrial, NDR, PDR, searchLossRates } from "./loss-search.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes, type Running } from "./processes.ts";
+import { type ProcessorTime, processorTime, processorTimeSince } from "./processor-time.ts";
 import { searchRate } from "./rate-search.ts";
 import { mainProgram, startSelf } from "./self-gateways.ts";
 import { INNER, OUTER, Sites } from "./sites.ts";
@@ -42,6 +43,10 @@ export interface TunnelBenchResult {
   readonly lossPercent: number | null;
   /** Processors that both gateways together kept busy. What the kernel does on its own account is not in it. */
   readonly gatewayCores: number;
+  /** Processors that the kernel kept busy on its own account: what no program did, see `processor-time.ts`. */
+  readonly kernelCores: number;
+  /** Processors that programs had which have nothing to do with it, or that the machine below gave to somebody else. */
+  readonly otherCores: number;
   /** Seconds of the gateways' processor time for 10^9 bits of payload. */
   readonly cpuPerGbit: number | null;
   /** With no other traffic. */
@@ -158,8 +163,9 @@ const measure = async (
   const run = async (seconds: number, rate: number | undefined): Promise<Measured> => {
     if (peer !== "self") await untilIdle(gateways.processes);
     const cpuBefore = cpuSeconds(gateways.processes);
+    const timeBefore = processorTime();
     const carried = await moveTraffic(processes, sites, { streams, udp, rate, seconds });
-    return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore };
+    return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore, spent: processorTimeSince(timeBefore) };
   };
   const search = settings.ndr ? await searchRates(settings, run) : undefined;
   const pdr = search?.rates.find(({ goal }) => goal === PDR)?.rate;
@@ -175,11 +181,8 @@ const measure = async (
     return measured;
   };
   const at = { ...settings, rate: pdr === undefined ? settings.rate : Math.max(1, pdr) };
-  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, outOfOrder, samples } = await bestRun(
-    at,
-    run,
-    last,
-  );
+  const best = await bestRun(at, run, last);
+  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, spent, outOfOrder, samples } = best;
   const { suite, engine, workers } = await gateways.describe();
   return {
     peer,
@@ -193,6 +196,8 @@ const measure = async (
     offeredPps: offered === null ? null : offered / seconds,
     lossPercent,
     gatewayCores: cpu / seconds,
+    kernelCores: spent.kernel / seconds,
+    otherCores: (spent.others + spent.stolen) / spent.wall,
     cpuPerGbit: bytes === 0 ? null : cpu / ((bytes * 8) / 1e9),
     ping: { averageMs },
     loadedP50Ms: latency?.p50 ?? null,
@@ -233,7 +238,7 @@ const untilIdle = async (gateways: readonly Running[]): Promise<void> => {
   }
 };
 
-type Measured = Carried & { readonly cpu: number };
+type Measured = Carried & { readonly cpu: number; readonly spent: ProcessorTime };
 
 type Run = (seconds: number, rate: number | undefined) => Promise<Measured>;
 

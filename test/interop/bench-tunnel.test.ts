@@ -59,6 +59,8 @@ const TCP = {
   offeredPps: null,
   lossPercent: null,
   gatewayCores: expect.any(Number),
+  kernelCores: expect.any(Number),
+  otherCores: expect.any(Number),
   cpuPerGbit: expect.any(Number),
   ping: { averageMs: expect.any(Number) },
   loadedP50Ms: expect.any(Number),
