@@ -5,6 +5,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { IkeSockets } from "../gateway/ike-sockets.ts";
 import { InitQueue } from "../gateway/init-queue.ts";
+import { BAD_SOURCE } from "../ike/manager.ts";
 import { openIkePort } from "../linux/ike-port.ts";
 import { type Done, IkeLoad } from "./ike-load.ts";
 import { type IkeWork, type Span, STALL_RESOLUTION } from "./ike-rows.ts";
@@ -89,6 +90,7 @@ class IkeProcess {
         self?.step();
       },
       onEsp: () => {},
+      onBadSource: () => site.manager.drop(BAD_SOURCE),
       onSendError: () => {},
     });
     const site = await IkeSite.open(options, (path, bytes) => sockets.send(path, bytes));

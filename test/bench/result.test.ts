@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
+import { compareResults } from "../../src/bench/compare.ts";
 import { idleRows } from "../../src/bench/ike-idle.ts";
 import { beginResult, floorOf, parseResult, resultJsonSchema, resultRows } from "../../src/bench/result.ts";
+import type { TunnelBenchResult } from "../../src/bench/tunnel.ts";
 import { complaintAbout, published } from "../support/result-schema.ts";
 
 const ESP = (pps: number) => ({
@@ -102,6 +104,30 @@ test("curves and trials go along", () => {
   const trials = [{ rate: 10, seconds: 1, lossPercent: 0, goal: "0 %" }];
   const [row] = resultRows("tunnel", [[{ peer: "self", udp: null, gbps: 1, curves, trials }]]);
   expect(row).toMatchObject({ curves, trials, what: { peer: "self", udp: null } });
+});
+
+const UDP = {
+  peer: "self",
+  streams: 1,
+  udp: 64,
+  rate: 1000,
+  search: "none",
+  maxLossPercent: null,
+  sas: "auto",
+} as const;
+
+test.each<Partial<TunnelBenchResult>>([
+  { rate: 5000 },
+  { rate: null },
+  { rate: null, search: "ndr" },
+  { rate: null, search: "rate", maxLossPercent: 1 },
+  { sas: 1 },
+])("a tunnel asked for %j is another row than one at 1000 datagrams a second", (other) => {
+  const of = (row: Partial<TunnelBenchResult>) =>
+    beginResult("tunnel", {}).end([[{ ...UDP, gbps: 1, pps: 1, samples: [1, 1, 1], ...row }]]);
+  expect(of(other).rows[0]!.what).toMatchObject(other);
+  expect(compareResults(of({}), of({})).rows).toHaveLength(1);
+  expect(() => compareResults(of({}), of(other))).toThrow(/no row in common/);
 });
 
 test("what is no result is refused, with the reason", () => {
