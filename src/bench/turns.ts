@@ -9,7 +9,15 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { EspalierError } from "../errors.ts";
-import { BENCH_KINDS, type BenchKind, type BenchResult, beginResult, type FlatRow, ROW_SHAPES } from "./result.ts";
+import {
+  BENCH_KINDS,
+  type BenchKind,
+  type BenchResult,
+  beginResult,
+  type FlatRow,
+  ROW_SHAPES,
+  sumOf,
+} from "./result.ts";
 
 /** What is a command by itself. */
 const COMMANDS = BENCH_KINDS.filter((kind) => kind !== "idle");
@@ -20,7 +28,7 @@ export interface TurnsOptions {
   readonly b: string;
   /** What both are asked for, from the name of the command on: `esp --size 64`. */
   readonly words: readonly string[];
-  /** 3 to 1000. */
+  /** 6 to 1000: of fewer no change could be told from chance, however great. */
   readonly rounds: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (share: number, what: string) => void;
@@ -29,6 +37,9 @@ export interface TurnsOptions {
 export type Ask = (folder: string, words: readonly string[], signal?: AbortSignal) => Promise<string>;
 
 const run = promisify(execFile);
+
+const FEWEST_ROUNDS = 6;
+const MOST_ROUNDS = 1000;
 
 const MOST_OUTPUT = 64 * 1024 * 1024;
 
@@ -53,8 +64,11 @@ export const measureInTurns = async (
   const kind = COMMANDS.find((name) => name === words[0]);
   if (kind === undefined)
     throw new EspalierError("ESPALIER_USAGE", `expected a command of bench: ${COMMANDS.join(", ")}, not ${words[0]}`);
-  if (!(Number.isInteger(rounds) && rounds >= 3 && rounds <= 1000))
-    throw new EspalierError("ESPALIER_USAGE", `rounds: expected a whole number from 3 to 1000, not ${rounds}`);
+  if (!(Number.isInteger(rounds) && rounds >= FEWEST_ROUNDS && rounds <= MOST_ROUNDS))
+    throw new EspalierError(
+      "ESPALIER_USAGE",
+      `rounds: expected a whole number from ${FEWEST_ROUNDS} to ${MOST_ROUNDS}, not ${rounds}`,
+    );
   const settings = { words, turns: randomUUID(), rounds };
   const sides = [a, b].map((folder) => ({
     folder,
@@ -75,9 +89,18 @@ export const measureInTurns = async (
 };
 
 /** The last round's rows, with the figures of all rounds as their samples. */
-const joined = (kind: BenchKind, rounds: readonly FlatRow[][]): FlatRow[] =>
-  rounds.at(-1)!.map((row, index) => ({
-    ...row,
-    samples: rounds.map((rows) => Number(rows[index]?.[ROW_SHAPES[kind].metric])),
-    ceilingSamples: [],
-  }));
+const joined = (kind: BenchKind, rounds: readonly FlatRow[][]): FlatRow[] => {
+  const { metric, faults = [] } = ROW_SHAPES[kind];
+  return rounds.at(-1)!.map((row, index) => {
+    const all = rounds.map((rows) => rows[index] ?? {});
+    return {
+      ...row,
+      ...Object.fromEntries(faults.map((name) => [name, sumOf(all, name)])),
+      samples: all.map(({ [metric]: figure }, round) => {
+        if (typeof figure === "number") return figure;
+        throw new EspalierError("ESPALIER_PLATFORM", `round ${round + 1}: row ${index + 1} has no ${metric}`);
+      }),
+      ceilingSamples: [],
+    };
+  });
+};

@@ -23,6 +23,8 @@ export const addCompare = (bench: Command, terminal: Terminal): void => {
 
 const signed = (value: number): string => `${value < 0 ? "" : "+"}${value.toFixed(1)}`;
 
+const changeText = (percent: number | null): string => (percent === null ? "from nothing" : `${signed(percent)} %`);
+
 const figure = (value: number): string =>
   value >= 1e4 ? Math.round(value).toLocaleString("en") : value.toPrecision(4);
 
@@ -52,7 +54,7 @@ export const comparisonText = (comparison: Comparison, { colour }: { readonly co
     ...names.map((name) => String(row.what[name] ?? "-")),
     figure(row.a),
     figure(row.b),
-    `${signed(row.changePercent)} %`,
+    changeText(row.changePercent),
     row.rangePercent === null ? "not known" : `${signed(row.rangePercent[0])} to ${signed(row.rangePercent[1])} %`,
     row.p < 0.001 ? "<0.001" : row.p.toFixed(3),
     words[row.verdict],

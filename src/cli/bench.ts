@@ -4,13 +4,8 @@ import { benchEsp } from "../bench/esp.ts";
 import type { EspBenchOptions, EspDirection } from "../bench/esp-rows.ts";
 import { IMIX, type PacketSize } from "../bench/inner-packets.ts";
 import { loadAverage } from "../bench/machine.ts";
-import {
-  benchTunnel,
-  peerUnavailable,
-  type TunnelBenchOptions,
-  type TunnelBenchResult,
-  type TunnelPeer,
-} from "../bench/tunnel.ts";
+import { benchTunnel, type TunnelBenchResult } from "../bench/tunnel.ts";
+import type { TunnelBenchOptions } from "../bench/tunnel-options.ts";
 import type { EngineName } from "../crypto/engine.ts";
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
@@ -23,6 +18,7 @@ import { addTurns } from "./bench-turns.ts";
 import { number, wholes, words } from "./option-values.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
+import { tunnelTasks } from "./tunnel-tasks.ts";
 import { untilSignal } from "./until-signal.ts";
 
 interface EspOptions extends OutputOptions {
@@ -181,31 +177,6 @@ interface TunnelOptions extends Omit<TunnelBenchOptions, "peer">, OutputOptions 
   readonly standard?: boolean;
   readonly json?: boolean;
 }
-
-const STANDARD_TRAFFIC: readonly TunnelBenchOptions[] = [
-  { streams: 1 },
-  { streams: 4 },
-  { udp: 64, maxLoss: 0.5 },
-  { udp: 512, maxLoss: 0.5 },
-  { udp: 1372, maxLoss: 0.5 },
-];
-
-/** Traffic by traffic, the peers in turns. Of several peers those that cannot run here are left out, and that is said. */
-const tunnelTasks = (
-  options: TunnelBenchOptions,
-  peers: readonly string[],
-  standard: boolean,
-  say: (line: string) => void,
-): (TunnelBenchOptions & { readonly peer: TunnelPeer })[] => {
-  const able = peers.filter((peer) => {
-    const reason = peers.length > 1 ? peerUnavailable(peer) : undefined;
-    if (reason !== undefined) say(`${peer} is left out: ${reason}`);
-    return reason === undefined;
-  });
-  return (standard ? STANDARD_TRAFFIC : [{}]).flatMap((traffic) =>
-    able.map((peer) => ({ ...options, ...traffic, peer: peer as TunnelPeer })),
-  );
-};
 
 const onOff = (text: string): boolean => {
   if (text !== "on" && text !== "off") throw new InvalidArgumentError("Expected on or off.");

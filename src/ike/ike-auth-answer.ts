@@ -39,7 +39,7 @@ export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]):
   if (idi === undefined) throw invalidSyntax("IKE_AUTH without IDi");
   const { peering, psk } = identify(state, idi, payloads, sa.path.remote.address);
   const { config } = peering;
-  const { keys, suite, opening } = state;
+  const { asker, keys, suite, opening } = state;
 
   const newcomer = { peering, peerId: idi, hasInitialContact: hasNotify(payloads, Notify.INITIAL_CONTACT) };
   refuseDuplicate(turn, sa, newcomer);
@@ -50,6 +50,7 @@ export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]):
   turn.core.recognize(sa, idi);
   peering.sas.add(sa);
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
+  turn.core.firstAnswers.keep(asker, opening.request, { datagrams: [opening.answer] }, turn.now);
   replaceDuplicates(turn, sa, newcomer);
 
   const signed = { message: opening.answer, nonce: opening.ni, prf: keys.prf, skP: keys.skPr };

@@ -10,6 +10,7 @@ import { formatEndpoint } from "../ip-address.ts";
 import type { Path } from "./child-sa-params.ts";
 import { few } from "./few.ts";
 import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
+import type { Begun } from "./half-open.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
 import { answerKeys, askForOthers, isWork } from "./key-works.ts";
@@ -17,6 +18,7 @@ import { deriveIkeKeys } from "./keymat.ts";
 import { checkContents, Exchange, emitMessage, find, type Header, notifies, type ParsedMessage } from "./message.ts";
 import { findNat, natPayloads } from "./nat.ts";
 import { Notify } from "./notify.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { groupData, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
 import type { Candidates } from "./peerings.ts";
@@ -34,16 +36,16 @@ const STRANGER = { connection: undefined };
 /** A request of somebody. Never throws. */
 export const answerInit = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
   const { header } = message;
-  const key = keyOf(header, path);
-  const repeated = turn.core.firstAnswers.find(key, bytes, turn.now);
+  const asker = askerOf(header, path);
+  const begun = turn.core.halfOpen.begunBy(asker);
+  if (begun instanceof Uint8Array && equalBytes(begun, bytes)) {
+    turn.count("being-answered");
+    return;
+  }
+  const repeated = answerOf(begun, bytes) ?? turn.core.firstAnswers.find(asker, bytes, turn.now);
   if (repeated !== undefined) {
     turn.count("repeated-requests");
     turn.sendAll(path, repeated); // the same octets, RFC 7296 §2.1
-    return;
-  }
-  const begun = turn.core.beginning.get(key);
-  if (begun !== undefined && equalBytes(begun, bytes)) {
-    turn.count("being-answered");
     return;
   }
   if (turn.core.sas.get(toHex(header.spiI))?.role === "initiator") {
@@ -53,16 +55,22 @@ export const answerInit = (turn: Turn, bytes: Uint8Array, message: ParsedMessage
   tryToBegin(turn, bytes, message, path);
 };
 
-const keyOf = ({ spiI }: Pick<Header, "spiI">, { remote }: Path): string => `${formatEndpoint(remote)} ${toHex(spiI)}`;
+/** What this very request was answered with, if it has begun this. */
+const answerOf = (begun: Begun | undefined, bytes: Uint8Array): Pick<Outgoing, "datagrams"> | undefined => {
+  if (!(begun instanceof IkeSa) || begun.state.name !== "init-answered") return undefined;
+  const { request, answer } = begun.state.opening;
+  return equalBytes(request, bytes) ? { datagrams: [answer] } : undefined;
+};
+
+const askerOf = ({ spiI }: Pick<Header, "spiI">, { remote }: Path): string =>
+  `${formatEndpoint(remote)} ${toHex(spiI)}`;
 
 const tryToBegin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
   const { header, payloads } = message;
   try {
     checkContents(Exchange.IKE_SA_INIT, false, payloads);
     const answer = begin(turn, bytes, message, path);
-    if (answer === undefined) return;
-    turn.core.firstAnswers.keep(keyOf(header, path), bytes, { datagrams: [answer] }, turn.now);
-    turn.send(path, answer);
+    if (answer !== undefined) turn.send(path, answer);
   } catch (error) {
     if (!(error instanceof IkeError)) throw error;
     refuseInit(turn, header, path, error);
@@ -79,18 +87,12 @@ interface Admitted {
 /** Its key exchange takes long: it counts as half-open meanwhile, and begins anew when that is computed. */
 const beginLater = (turn: Turn, work: KeyWork, { bytes, message, path, isProven }: Admitted): void => {
   const { core } = turn;
-  const key = keyOf(message.header, path);
-  const leave = (): void => {
-    core.beginning.delete(key);
-    core.halfOpen.delete(bytes);
-  };
   const asked = askForOthers(turn, work, (later) => {
-    leave();
+    core.halfOpen.delete(bytes);
     tryToBegin(later, bytes, message, path);
   });
   if (asked === undefined) return;
-  core.beginning.set(key, bytes);
-  core.halfOpen.addIncoming(bytes, { address: path.remote.address, isProven });
+  core.halfOpen.addIncoming(bytes, { address: path.remote.address, isProven, asker: askerOf(message.header, path) });
 };
 
 /** Answer a request that is not to become an SA with one notification, SPIr zero. */
@@ -154,8 +156,10 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
     ...(fragments === undefined ? [] : fragmentationPayloads(peering.config)),
     ...(childless === "never" ? [] : [notifyPayload(Notify.CHILDLESS_IKEV2_SUPPORTED)]), // RFC 6023 §3
   ]);
+  const asker = askerOf(header, path);
   const state = {
     name: "init-answered",
+    asker,
     keys,
     suite,
     opening: { request: bytes, answer, ni, nr },
@@ -167,7 +171,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   sa.fragments = fragments;
   sa.nat = findNat(payloads, { spiI, spiR: NO_SPI }, path, encap);
   core.add(sa);
-  core.halfOpen.addIncoming(sa, { address: path.remote.address, isProven: admitted.isProven });
+  core.halfOpen.addIncoming(sa, { address: path.remote.address, isProven: admitted.isProven, asker });
   return answer;
 };
 

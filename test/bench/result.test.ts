@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { expect, test } from "vitest";
+import { compareResults } from "../../src/bench/compare.ts";
 import { idleRows } from "../../src/bench/ike-idle.ts";
 import { beginResult, floorOf, parseResult, resultJsonSchema, resultRows } from "../../src/bench/result.ts";
+import type { TunnelBenchResult } from "../../src/bench/tunnel.ts";
 
 const SCHEMA = new URL("../../src/bench/result.schema.json", import.meta.url);
 
@@ -74,9 +76,10 @@ test("a result holds against the published schema, and is read again as it was",
 });
 
 test("rows of other commands keep their names, figures and the one sample that they have", () => {
-  const [row] = resultRows("ike", [[{ work: "handshake", kex: "x25519", rate: null, count: 7, perSecond: 512.5 }]]);
+  const what = { what: "handshake", keyExchange: "x25519", transport: "udp", clients: 8, rate: null };
+  const [row] = resultRows("ike", [[{ ...what, count: 7, perSecond: 512.5 }]]);
   expect(row).toMatchObject({
-    what: { work: "handshake", kex: "x25519", rate: null },
+    what,
     figures: { count: 7, perSecond: 512.5 },
     samples: { metric: "perSecond", runs: [[512.5]] },
     floorPercent: null,
@@ -84,13 +87,23 @@ test("rows of other commands keep their names, figures and the one sample that t
 });
 
 test("idle tunnels have a row for each side, of which less is better", () => {
-  const side = { residentBytes: 4e8, heapBytes: 1e8, longestStallMs: 20, tunnels: 100 };
+  const side = { residentBytes: 4e8, heapBytes: 1e8, longestStallMs: 20, tunnels: 100, samples: [7, 9, 11] };
   const both = { tunnels: 100, kex: "x25519", livenessSeconds: 30, setUpSeconds: 1, seconds: 60, retransmissions: 0 };
   const idle = { ...both, initiator: { ...side, cpuPercent: 8 }, responder: { ...side, cpuPercent: 9 } };
   const run = idleRows(idle).map((row) => ({ ...row }));
   expect(resultRows("idle", [run, run])).toMatchObject([
     { what: { side: "initiator", tunnels: 100, kex: "x25519", livenessSeconds: 30 }, figures: { residentBytes: 4e8 } },
-    { what: { side: "responder" }, samples: { metric: "cpuPercent", better: "less", runs: [[9], [9]] } },
+    {
+      what: { side: "responder" },
+      samples: {
+        metric: "cpuPercent",
+        better: "less",
+        runs: [
+          [7, 9, 11],
+          [7, 9, 11],
+        ],
+      },
+    },
   ]);
 });
 
@@ -99,6 +112,30 @@ test("curves and trials go along", () => {
   const trials = [{ rate: 10, seconds: 1, lossPercent: 0, goal: "0 %" }];
   const [row] = resultRows("tunnel", [[{ peer: "self", udp: null, gbps: 1, curves, trials }]]);
   expect(row).toMatchObject({ curves, trials, what: { peer: "self", udp: null } });
+});
+
+const UDP = {
+  peer: "self",
+  streams: 1,
+  udp: 64,
+  rate: 1000,
+  search: "none",
+  maxLossPercent: null,
+  sas: "auto",
+} as const;
+
+test.each<Partial<TunnelBenchResult>>([
+  { rate: 5000 },
+  { rate: null },
+  { rate: null, search: "ndr" },
+  { rate: null, search: "rate", maxLossPercent: 1 },
+  { sas: 1 },
+])("a tunnel asked for %j is another row than one at 1000 datagrams a second", (other) => {
+  const of = (row: Partial<TunnelBenchResult>) =>
+    beginResult("tunnel", {}).end([[{ ...UDP, gbps: 1, pps: 1, samples: [1, 1, 1], ...row }]]);
+  expect(of(other).rows[0]!.what).toMatchObject(other);
+  expect(compareResults(of({}), of({})).rows).toHaveLength(1);
+  expect(() => compareResults(of({}), of(other))).toThrow(/no row in common/);
 });
 
 test("what is no result is refused, with the reason", () => {

@@ -19,11 +19,11 @@ const builds = (faster: number): { ask: Ask; asked: string[] } => {
 
 test("the sides take turns and change places, and a sample is a round", async () => {
   const { ask, asked } = builds(1);
-  const [a, b] = await measureInTurns({ a: "a", b: "b", words: WORDS, rounds: 4 }, ask);
-  expect(asked.join("")).toBe("abbaabba");
+  const [a, b] = await measureInTurns({ a: "a", b: "b", words: WORDS, rounds: 6 }, ask);
+  expect(asked.join("")).toBe("abbaabbaabba");
   expect(a.rows[0]!.samples.runs).toHaveLength(1);
-  expect(a.rows[0]!.samples.runs[0]).toHaveLength(4);
-  expect(a.settings).toMatchObject({ turns: b.settings["turns"], build: "a", rounds: 4 });
+  expect(a.rows[0]!.samples.runs[0]).toHaveLength(6);
+  expect(a.settings).toMatchObject({ turns: b.settings["turns"], build: "a", rounds: 6 });
 });
 
 test("half as much again is seen through a drift of a third; nothing is not", async () => {
@@ -37,15 +37,15 @@ test("half as much again is seen through a drift of a third; nothing is not", as
 
 test.each([
   [{ words: ["speed"] }, /expected a command of bench/],
-  [{ rounds: 2 }, /rounds: expected a whole number from 3 to 1000, not 2/],
+  [{ rounds: 5 }, /rounds: expected a whole number from 6 to 1000, not 5/],
 ])("%j is refused", async (wrong, message) => {
-  await expect(measureInTurns({ a: "a", b: "b", words: WORDS, rounds: 4, ...wrong }, builds(1).ask)).rejects.toThrow(
+  await expect(measureInTurns({ a: "a", b: "b", words: WORDS, rounds: 6, ...wrong }, builds(1).ask)).rejects.toThrow(
     message,
   );
 });
 
 test("a folder without a build is said", async () => {
-  await expect(measureInTurns({ a: "/nonexistent", b: "b", words: WORDS, rounds: 3 })).rejects.toMatchObject({
+  await expect(measureInTurns({ a: "/nonexistent", b: "b", words: WORDS, rounds: 6 })).rejects.toMatchObject({
     code: "ESPALIER_USAGE",
     message: "/nonexistent has no dist/cli/main.js",
   });

@@ -106,6 +106,45 @@ test("a late copy of a request that was asked for a cookie begins nothing, when 
   expect(arrive()).toBe(0); // nobody is that late
 });
 
+//   IKE_SA_INIT of a                  -->
+//                                     <-- lost
+//   IKE_SA_INIT of 300 others         -->
+//   the same of a, as it hears nothing -->
+//                                     <-- the same octets (RFC 7296 §2.1)
+test("a request that comes again is answered from memory however many others have begun meanwhile", () => {
+  const peers = twoPeers({
+    optionsB: { halfOpenLimit: 1_000, cookieThreshold: 1_000, halfOpenPerSource: 1_000 },
+  });
+  const { a, b, link, run } = peers;
+  let lost: Uint8Array | undefined;
+  link.meddler = (datagram) => {
+    if (lost !== undefined || datagram.from.address !== B) return [datagram];
+    lost = datagram.bytes;
+    return [];
+  };
+  a.initiate();
+  run(100);
+  for (let n = 0; n < 300; n++)
+    link.inject({ from: { address: A, port: 1_000 + n }, to: toB, bytes: beginning(peers) });
+  run(399);
+  expect(b.manager.held.halfOpen).toBe(301);
+  link.sent.length = 0;
+  run(100);
+  expect(drawn(link.sent).slice(0, 2)).toEqual(["a> IKE_SA_INIT request 0", "b> IKE_SA_INIT answer 0"]);
+  expect(link.sent[1]?.bytes).toEqual(lost);
+  expect([a.status().state, b.manager.held.all]).toEqual(["up", 301]);
+});
+
+test("a copy of the first request that comes late, when the IKE SA is up, begins nothing", () => {
+  const { b, connect, link } = twoPeers();
+  connect();
+  const [request, answer] = link.sent;
+  link.sent.length = 0;
+  link.inject(request!);
+  expect(link.sent.map(({ bytes }) => bytes)).toEqual([answer!.bytes]);
+  expect(b.manager.held).toMatchObject({ halfOpen: 0, all: 1 });
+});
+
 test("a wrong cookie is answered with a right one, and counted", () => {
   const peers = twoPeers({ optionsB: { cookieThreshold: 0 } });
   const bytes = beginning(peers, new Uint8Array(36));
