@@ -9,6 +9,8 @@ export interface ChartSeries {
   readonly spread?: readonly (readonly [number, number] | null)[];
   /** A limit or a prediction, not a measurement: dashed. */
   readonly isReference?: boolean;
+  /** No line between its points. */
+  readonly isPoints?: boolean;
   /** The series that it is about, whose colour it has. */
   readonly of?: string;
   /** Number of its colour, where it is to have the same one in several charts; default its place among the series. */
@@ -217,7 +219,11 @@ const categoryOption = (chart: CategoryChart, legend: object, top: number): ECha
       symbol: series.isReference === true ? "none" : SYMBOLS[index % SYMBOLS.length]!,
       symbolSize: 8,
       itemStyle: { color: colour },
-      lineStyle: { color: colour, width: 2, type: series.isReference === true ? "dashed" : "solid" },
+      lineStyle: {
+        color: colour,
+        width: series.isPoints === true ? 0 : 2,
+        type: series.isReference === true ? "dashed" : "solid",
+      },
       ...mark,
     };
   });
