@@ -14,13 +14,13 @@ const SCENES = [
   EVEN,
   ZIPF,
   { name: "8 tunnels, even", tunnels: 8, sas: 1, flows: 8, skew: 0 },
-  { name: "1 tunnel, an SA a worker, 1000 flows", tunnels: 1, sas: MOST, flows: 1000, skew: 0 },
+  { name: "1 tunnel, an SA a worker, many flows", tunnels: 1, sas: MOST, flows: 5040, skew: 0 },
   { name: "1 tunnel, one SA", tunnels: 1, sas: 1, flows: 1, skew: 0 },
 ];
 
 const WHY: Readonly<Record<PipelineKnee["limit"], string>> = {
   processors: "the processors are all busy",
-  flow: "one worker has the greatest flows alone",
+  flow: "another worker takes nothing off the busiest one",
   workers: "there are no more workers",
   kernel: "the kernel receives a tunnel on one processor",
   interference: "workers slow one another",
@@ -126,9 +126,9 @@ const rateFigure = (
     title,
     text:
       `One direction; ${MOST} processors unless said otherwise. Fed with ${from}. ${interferenceText(esp, processors)} ` +
-      "The knee is the last number of workers that brings, for each worker more, a tenth of what the first one brought: " +
-      `with ${EVEN.name}, at ${knee.workers} on the ${processors} processors here, as ${WHY[knee.limit]}, and at ${far.workers} ` +
-      `on ${MOST}, as ${WHY[far.limit]}; the table has the others. Single points: a simulation of the same queues, packet by packet.`,
+      "The knee is the last number of workers up to which each brings a tenth of what the first one brought: " +
+      `with ${EVEN.name}, at ${knee.workers} on the ${processors} processors here (${WHY[knee.limit]}) and at ${far.workers} ` +
+      `on ${MOST} (${WHY[far.limit]}); the table has the others. Diamonds: a simulation of the same queues, packet by packet.`,
     chart: {
       kind: "lines",
       categories: WORKERS.map(String),
@@ -146,7 +146,7 @@ const interferenceText = ({ cost, fitted, what }: EspCosts, processors: number):
   fitted.length < 2
     ? "That workers slow one another was not measured, and is not in it."
     : `${(cost.interference * 100).toFixed(1)} % more for each further worker that runs, as ${listed(fitted)} have it ` +
-      `(${what["direction"]}, ${what["size"]} octets): more than the ${processors} processors here is that line drawn on.`;
+      `(${what["direction"]}, ${what["size"]} octets, in memory); beyond the ${processors} processors here that is a guess, a straight line drawn on.`;
 
 /** What was measured at each number of workers, beside what the model says when it knows the first few alone. */
 const checkFigure = (costs: readonly EspCosts[], processors: number): ReportFigure[] => {

@@ -155,7 +155,7 @@ test("the model is fed by one run, and not by rows of several", async () => {
   const { markdown } = await makeReport([alone, result("several", "esp", several)]);
   expect(markdown).toContain("Fed with 250 ns a packet");
   expect(markdown).toContain("4.0 % more for each further worker");
-  expect(markdown).toContain("as 1 and 2 workers have it (seal, 1400 octets)");
+  expect(markdown).toContain("as 1 and 2 workers have it (seal, 1400 octets, in memory)");
 });
 
 test("a busy machine is said", async () => {
