@@ -14,7 +14,7 @@ const SCENES = [
   EVEN,
   ZIPF,
   { name: "8 tunnels, even", tunnels: 8, sas: 1, flows: 8, skew: 0 },
-  { name: "1 tunnel, an SA a worker, many flows", tunnels: 1, sas: MOST, flows: 5040, skew: 0 },
+  { name: "1 tunnel, an SA a worker, many flows", tunnels: 1, sas: MOST, flows: 1680, skew: 0 },
   { name: "1 tunnel, one SA", tunnels: 1, sas: 1, flows: 1, skew: 0 },
 ];
 

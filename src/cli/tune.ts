@@ -7,7 +7,7 @@ import { type TuneOptions, type TuneResult, tune } from "../bench/tune.ts";
 import { applySettings } from "../config/apply-settings.ts";
 import { loadConfig } from "../config/load.ts";
 import { SUITES } from "../crypto/suites.ts";
-import { measureRuns } from "./bench-output.ts";
+import { measureRuns, screenOf } from "./bench-output.ts";
 import { wholes, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import { startProgress } from "./progress.ts";
@@ -44,7 +44,7 @@ export const addTune = (program: Command, terminal: Terminal): void => {
     .option("--engine <list>", "of engines (all that work)", words)
     .option("--exhaustive", "measure every combination, as far as the time allows")
     .option("--apply", "write the settings into the configuration file; its comments stay")
-    .option("--out <file>", "keep everything for `bench report`")
+    .option("--out <file>", "keep everything for `bench report`; -: print it")
     .option("--json", "one object as JSON")
     .action(async (given: Given) => {
       const configured = fromConfig(given.config);
@@ -64,6 +64,7 @@ export const addTune = (program: Command, terminal: Terminal): void => {
         await measureRuns(
           "tune",
           { ...settings, runs: 1, ...(given.out === undefined ? {} : { out: given.out }) },
+          terminal,
           async () => {
             result = await tune({ ...settings, signal: abort.signal, onProgress: progress.at });
             notes.push(...notesOf(result));
@@ -81,7 +82,9 @@ export const addTune = (program: Command, terminal: Terminal): void => {
         terminal.err("stopped before anything was measured\n");
         return;
       }
-      terminal.out(given.json === true ? `${JSON.stringify(result, null, 2)}\n` : `${tuneText(result, terminal)}\n`);
+      screenOf(terminal, given).out(
+        given.json === true ? `${JSON.stringify(result, null, 2)}\n` : `${tuneText(result, terminal)}\n`,
+      );
       if (given.apply === true) apply(given.config, result, terminal);
     });
 };
