@@ -9,7 +9,7 @@ import { exactId, formatPeerId } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import type { Turn } from "./turn.ts";
 
-/** How long the shell may take to resolve a name, and how long an attempt waits where too many are under way, ms. */
+/** How long the shell may take to resolve a name, and how long an attempt waits where there are too many, ms. */
 const RESOLVER_PATIENCE = 15_000;
 const CROWDED = 1_000;
 
@@ -19,8 +19,9 @@ export const attempt = (turn: Turn, peering: Peering): void => {
   turn.touch(peering);
   peering.retryAt = undefined;
   if (host === undefined) throw new RangeError(`connection ${config.name} cannot be initiated`);
-  if (turn.core.halfOpen.outgoing >= turn.core.options.halfOpenOutLimit) {
-    turn.count("half-open-out-limit");
+  const isCrowded = turn.core.halfOpen.outgoing >= turn.core.options.halfOpenOutLimit;
+  if (isCrowded || turn.core.isFull) {
+    turn.count(isCrowded ? "half-open-out-limit" : "ike-sa-limit");
     peering.retryAt = turn.now + turn.jittered(CROWDED, 0.5);
     return;
   }
