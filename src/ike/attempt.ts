@@ -1,6 +1,7 @@
 /**
  * Beginning a connection: which of its peer's addresses is next, by name or as it stands, and what happens when that one
- * fails. A name is resolved anew for each attempt; the shell does it, and says `resolved`.
+ * fails. A name is resolved anew for each attempt; the shell does it, and says `resolved`. All its addresses are tried before the
+ * next peer's.
  */
 import { canonicalAddress, familyOf } from "../ip-address.ts";
 import { expectedPeer, keysFor } from "./connection.ts";
@@ -25,8 +26,9 @@ export const attempt = (turn: Turn, peering: Peering): void => {
     peering.retryAt = turn.now + turn.jittered(CROWDED, 0.5);
     return;
   }
-  if (canonicalAddress(host) !== undefined) {
-    begin(turn, peering, host);
+  const known = canonicalAddress(host) ?? peering.nextAddress();
+  if (known !== undefined) {
+    begin(turn, peering, known);
     return;
   }
   peering.resolving = { host, until: turn.now + RESOLVER_PATIENCE };
@@ -43,8 +45,9 @@ export const resolved = (turn: Turn, peering: Peering, host: string, addresses: 
     .filter((address) => address !== undefined)
     .filter((address) => familyOf(address) === family);
   turn.core.peerings.learn(peering, usable);
-  const [address] = usable;
   if (peering.wish === "no" || peering.isAlive) return;
+  peering.tryAddresses(usable);
+  const address = peering.nextAddress();
   if (address === undefined) unresolved(turn, peering, host);
   else begin(turn, peering, address);
 };
