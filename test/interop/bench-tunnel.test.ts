@@ -51,11 +51,16 @@ const TCP = {
   peer: "self",
   streams: 1,
   udp: null,
+  rate: null,
+  search: "none",
+  maxLossPercent: null,
   gbps: expect.any(Number),
   pps: expect.any(Number),
   offeredPps: null,
   lossPercent: null,
   gatewayCores: expect.any(Number),
+  kernelCores: expect.any(Number),
+  otherCores: expect.any(Number),
   cpuPerGbit: expect.any(Number),
   ping: { averageMs: expect.any(Number) },
   loadedP50Ms: expect.any(Number),
@@ -69,6 +74,7 @@ const TCP = {
   samples: expect.any(Array),
   poll: "adaptive",
   batch: 128,
+  sas: "auto",
   suite: "aes256gcm16",
   engine: expect.stringMatching(/^(ipsec-mb|openssl|node|noble)$/),
   workers: 1,
@@ -107,6 +113,7 @@ test("UDP at a rate, in UDP, with two workers, another engine and suite, without
     ...TCP,
     streams: 2,
     udp: 200,
+    rate: 2000,
     offeredPps: expect.any(Number),
     lossPercent: expect.any(Number),
     retransmits: null,
@@ -127,7 +134,16 @@ test("UDP at a rate, in UDP, with two workers, another engine and suite, without
 });
 
 test("plain forwarding", async () => {
-  const none = { suite: null, engine: null, workers: null, encap: null, poll: null, batch: null, cpuPerGbit: 0 };
+  const none = {
+    suite: null,
+    engine: null,
+    workers: null,
+    encap: null,
+    poll: null,
+    batch: null,
+    sas: null,
+    cpuPerGbit: 0,
+  };
   const result = await resultOf("--peer", "plain", "--seconds", "1");
   expect(result).toEqual({ ...TCP, ...none, peer: "plain", gatewayCores: 0 });
 });
@@ -145,7 +161,7 @@ test.each(PEERS)("the same work by %s", async (peer, suite, engine, lacking) => 
   }
   expect(status, said).toBe(0);
   const result = JSON.parse(said) as TunnelBenchResult;
-  const none = { workers: null, encap: null, poll: null, batch: null };
+  const none = { workers: null, encap: null, poll: null, batch: null, sas: null };
   expect(result).toEqual({ ...TCP, ...none, peer, suite, engine: expect.stringMatching(engine) });
   expect(result.gbps).toBeGreaterThan(0);
 });
