@@ -3,7 +3,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { TuneResult } from "../../src/index.ts";
+import { ROW_SHAPES } from "../../src/bench/result.ts";
+import type { BenchResult, TuneResult } from "../../src/index.ts";
+import { complaintAbout } from "../support/result-schema.ts";
 import { MAIN } from "./support/requirements.ts";
 import { Background, run, until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
@@ -48,7 +50,10 @@ test("it tunes within its budget, says why, and writes what it found into the fi
   expect(text).toContain(`batch: ${result.settings.batch}\n`);
   expect(text).toContain(`        sas: ${result.settings.sas}\n        proposals`);
   expect(text.split("\n").filter((line) => FILE.includes(line)).length).toBeGreaterThan(10);
-  expect(existsSync(out)).toBe(true);
+  const kept = JSON.parse(readFileSync(out, "utf8")) as BenchResult;
+  expect(complaintAbout(kept)).toBeUndefined();
+  expect(kept.rows).toHaveLength(result.measured.length);
+  expect(Object.keys(kept.rows[0]!.what)).toEqual(expect.arrayContaining([...ROW_SHAPES.tune.what]));
   expect(leftBy(command.pid)).toEqual([]);
 });
 
