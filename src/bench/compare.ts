@@ -36,6 +36,8 @@ export interface Comparison {
   /** Rows of A or B that the other has not. */
   readonly onlyA: number;
   readonly onlyB: number;
+  /** What each side was measured with; null: not known. */
+  readonly builds: readonly [string | null, string | null];
   /** Samples were taken in turns. */
   readonly paired: boolean;
   /** What makes the comparison doubtful. */
@@ -83,6 +85,9 @@ const corrected = (found: readonly Change[]): number[] => {
 /** The word of who measured both sides in turns: both files have the same. */
 const turnsOf = ({ settings }: Comparable): unknown => settings?.["turns"];
 
+const buildOf = ({ versions }: Comparable): string | null =>
+  versions === undefined ? null : `espalier ${versions["espalier"] ?? "?"}, build ${versions["build"] ?? "not known"}`;
+
 /** Throws ESPALIER_USAGE when the two have no row in common. */
 export const compareResults = (a: Comparable, b: Comparable): Comparison => {
   const pairs = pairsOf(a, b);
@@ -108,6 +113,7 @@ export const compareResults = (a: Comparable, b: Comparable): Comparison => {
     rows,
     onlyA: a.rows.length - pairs.length,
     onlyB: b.rows.length - pairs.length,
+    builds: [buildOf(a), buildOf(b)],
     paired,
     doubts: doubtsOf({ a, b, pairs, changes, paired }),
   };

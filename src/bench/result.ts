@@ -5,12 +5,12 @@
  *
  * `result.schema.json` is this as JSON Schema.
  */
-import { arch, cpus, release, totalmem } from "node:os";
+import { arch, cpus, totalmem } from "node:os";
 import { z } from "zod";
-import { VERSION } from "../control/version.ts";
 import { EspalierError } from "../errors.ts";
 import { loadAverage } from "./machine.ts";
 import { median } from "./statistics.ts";
+import { versionsFor } from "./versions.ts";
 
 export const RESULT_SCHEMA = "espalier-bench-1";
 
@@ -61,7 +61,11 @@ export const benchResult = z.object({
     memory: z.number().describe("Octets"),
     architecture: z.string(),
   }),
-  versions: z.record(z.string(), z.string()).describe("Of espalier, Node.js, its OpenSSL and the kernel"),
+  versions: z
+    .record(z.string(), z.string())
+    .describe(
+      "Of espalier, which build of it (of its code a hash), Node.js, its OpenSSL, the kernel, and who takes part",
+    ),
   load: z.object({ before: z.number(), after: z.number() }).describe("Tasks that wanted a processor, mean of a minute"),
   settings: z.record(z.string(), z.unknown()).describe("What was asked for"),
   notes: z.array(z.string()).describe("What could not be measured, and why"),
@@ -196,10 +200,11 @@ export const floorOf = (runs: readonly (readonly number[])[]): number | null => 
   return medians.length < 2 || medians.includes(0) ? null : (Math.max(...medians) / Math.min(...medians) - 1) * 100;
 };
 
-/** Begins with the load of now; `end` makes the result. */
-export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>) => {
+/** Begins with the load of now; `end` makes the result. `folder`: of the code that measures, if it is not this. */
+export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>, folder?: string) => {
   const began = new Date().toISOString();
   const before = loadAverage();
+  const versions = versionsFor(kind, folder);
   return {
     end: (runs: readonly (readonly FlatRow[])[], notes: readonly string[] = []): BenchResult => ({
       schema: RESULT_SCHEMA,
@@ -212,12 +217,7 @@ export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, u
         memory: totalmem(),
         architecture: arch(),
       },
-      versions: {
-        espalier: VERSION,
-        node: process.versions.node,
-        openssl: process.versions.openssl,
-        linux: release(),
-      },
+      versions,
       load: { before, after: loadAverage() },
       settings,
       notes: [...notes],

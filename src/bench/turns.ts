@@ -75,7 +75,7 @@ export const measureInTurns = async (
   const settings = { words, turns: randomUUID(), rounds };
   const sides = [a, b].map((folder) => ({
     folder,
-    begun: beginResult(kind, { ...settings, build: folder }),
+    begun: beginResult(kind, { ...settings, build: folder }, resolve(folder, "dist")),
     rounds: [] as (readonly FlatRow[])[],
   }));
   for (let round = 0; round < rounds; round++)

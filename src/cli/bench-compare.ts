@@ -37,6 +37,11 @@ const telling = (rows: readonly ComparedRow[]): string[] => {
   return differing.length > 0 ? differing : names.slice(0, 2);
 };
 
+const isNamed = ({ builds }: Comparison): boolean => builds.some((build) => build !== null);
+
+const buildsText = ({ builds: [a, b] }: Comparison): string =>
+  a === b ? `A and B: ${a}` : `A: ${a ?? "not known"}; B: ${b ?? "not known"}`;
+
 /** Text without a final newline. */
 export const comparisonText = (comparison: Comparison, { colour }: { readonly colour: boolean }): string => {
   const paint = pc.createColors(colour);
@@ -69,6 +74,7 @@ export const comparisonText = (comparison: Comparison, { colour }: { readonly co
     ...(comparison.onlyA + comparison.onlyB === 0
       ? []
       : [`rows that only one has: ${comparison.onlyA} of A, ${comparison.onlyB} of B`]),
+    ...(isNamed(comparison) ? [buildsText(comparison)] : []),
     ...comparison.doubts.map((doubt) => paint.yellow(`beware: ${doubt}`)),
   ];
   return lines.join("\n");
