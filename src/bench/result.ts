@@ -32,6 +32,7 @@ const row = z.object({
     .record(z.string(), z.number().nullable())
     .describe("By name, of the last run, drops of all runs; null: does not exist here"),
   samples,
+  also: z.array(samples).optional().describe("Other figures that there are samples of"),
   beside: z
     .object({ name: z.string(), runs: z.array(z.array(z.number())) })
     .nullable()
@@ -79,13 +80,18 @@ export type BenchKind = BenchResult["kind"];
 /** A flat row of a command, as `--json` prints it. */
 export type FlatRow = Readonly<Record<string, unknown>>;
 
-interface RowShape {
-  /** Fields that say what was measured. */
-  readonly what: readonly string[];
-  /** The figure that is sampled. */
+/** A figure that is sampled. */
+interface Sampled {
   readonly metric: string;
   readonly unit: string;
   readonly better: "more" | "less";
+}
+
+interface RowShape extends Sampled {
+  /** Fields that say what was measured. */
+  readonly what: readonly string[];
+  /** Others, where a run has more than one sample of them: in the row's `alsoSamples`, by their names. */
+  readonly also?: readonly Sampled[];
   /** Figures that count what went wrong: of all runs. */
   readonly faults?: readonly string[];
 }
@@ -97,6 +103,7 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     metric: "pps",
     unit: "packets/s",
     better: "more",
+    also: [{ metric: "cpuNsPerPacket", unit: "ns/packet", better: "less" }],
     faults: ["drops"],
   },
   tunnel: {
@@ -119,6 +126,12 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     metric: "gbps",
     unit: "Gbit/s",
     better: "more",
+    also: [
+      { metric: "cpuPerGbit", unit: "CPU s/Gbit", better: "less" },
+      { metric: "loadedP99Ms", unit: "ms", better: "less" },
+      { metric: "ndrPps", unit: "packets/s", better: "more" },
+      { metric: "pdrPps", unit: "packets/s", better: "more" },
+    ],
   },
   ike: {
     what: ["what", "keyExchange", "authentication", "transport", "clients", "rate", "keyThreads"],
@@ -141,6 +154,9 @@ const numbersOf = (value: unknown): number[] | undefined => {
 
 export const sumOf = (rows: readonly FlatRow[], name: string): number =>
   rows.reduce((sum, { [name]: value }) => sum + (typeof value === "number" ? value : 0), 0);
+
+const alsoSamplesOf = ({ alsoSamples: of }: FlatRow, metric: string): number[] | undefined =>
+  isPlain(of) ? numbersOf(of[metric]) : undefined;
 
 /** An object of figures, one level deep. */
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -182,10 +198,15 @@ export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[
     const { curves, trials } = row
       .pick({ curves: true, trials: true })
       .parse({ curves: flat["curves"], trials: flat["trials"] });
+    const also = (shape.also ?? []).flatMap((sampled) => {
+      const runs = own.map((each) => alsoSamplesOf(each, sampled.metric) ?? []);
+      return runs.every(({ length }) => length > 1) ? [{ ...sampled, runs }] : [];
+    });
     return {
       what: named,
       figures,
       samples: { metric: shape.metric, unit: shape.unit, better: shape.better, runs: of },
+      ...(also.length === 0 ? {} : { also }),
       beside: typeof name === "string" && ceilings.every(({ length }) => length > 0) ? { name, runs: ceilings } : null,
       floorPercent: floorOf(of),
       ...(curves === undefined ? {} : { curves }),

@@ -47,9 +47,12 @@ export const comparisonText = (comparison: Comparison, { colour }: { readonly co
   const paint = pc.createColors(colour);
   const { rows } = comparison;
   const names = telling(rows);
+  const units = [...new Set(rows.map(({ metric, unit }) => `${metric}, ${unit}`))];
+  const isOne = units.length === 1;
   const columns: Column[] = [
     ...names.map((title) => ({ title })),
-    { title: `A, ${rows[0]?.unit ?? ""}`, right: true },
+    ...(isOne ? [] : [{ title: "figure" }]),
+    { title: isOne ? `A, ${rows[0]?.unit ?? ""}` : "A", right: true },
     { title: "B", right: true },
     { title: "change", right: true },
     { title: "95 % range", right: true },
@@ -59,6 +62,7 @@ export const comparisonText = (comparison: Comparison, { colour }: { readonly co
   const words = { better: paint.green("better"), worse: paint.red("worse"), noise: "noise" };
   const cells = rows.map((row) => [
     ...names.map((name) => String(row.what[name] ?? "-")),
+    ...(isOne ? [] : [`${row.metric}, ${row.unit}`]),
     figure(row.a),
     figure(row.b),
     changeText(row.changePercent),

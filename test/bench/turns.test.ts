@@ -80,6 +80,19 @@ test("each side's result says which build it is of, and not of whoever measured 
   }
 });
 
+test("in turns every figure is judged that each round has", async () => {
+  const ask: Ask = async (folder) => {
+    const loadedP99Ms = folder === "a" ? 2 : 3;
+    return JSON.stringify({ peer: "self", gbps: 5, loadedP99Ms, cpuPerGbit: 0.1, ndrPps: null });
+  };
+  const [a, b] = await measureInTurns({ a: "a", b: "b", words: ["tunnel"], rounds: 8 }, ask);
+  expect(compareResults(a, b).rows).toMatchObject([
+    { metric: "gbps", verdict: "noise" },
+    { metric: "cpuPerGbit", verdict: "noise" },
+    { metric: "loadedP99Ms", verdict: "worse" },
+  ]);
+});
+
 test("idle tunnels are rows of both sides", async () => {
   const ask: Ask = async (folder) =>
     JSON.stringify({ tunnels: 9, initiator: { cpuPercent: folder === "a" ? 8 : 4 }, responder: { cpuPercent: 5 } });
