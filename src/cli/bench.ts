@@ -19,6 +19,7 @@ import { number, wholes, words } from "./option-values.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 import { tunnelTasks } from "./tunnel-tasks.ts";
+import { untilSignal } from "./until-signal.ts";
 
 interface EspOptions extends OutputOptions {
   readonly suite?: readonly string[];
@@ -181,23 +182,4 @@ interface TunnelOptions extends Omit<TunnelBenchOptions, "peer">, OutputOptions 
 const onOff = (text: string): boolean => {
   if (text !== "on" && text !== "off") throw new InvalidArgumentError("Expected on or off.");
   return text === "on";
-};
-
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
-/** A signal lets `act` clean up; then it ends this process as it would have without. */
-const untilSignal = async <T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-  const abort = new AbortController();
-  let got: NodeJS.Signals | undefined;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    got ??= signal;
-    abort.abort(new Error(`ended by ${signal}`));
-  };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
-  try {
-    return await act(abort.signal);
-  } finally {
-    for (const signal of SIGNALS) process.off(signal, onSignal);
-    if (got !== undefined) process.kill(process.pid, got);
-  }
 };
