@@ -1,11 +1,13 @@
 /** `espalier bench tunnel` as its users run it. How fast it is does not matter here. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { ROW_SHAPES } from "../../src/bench/result.ts";
 import { strongswanUnavailable } from "../../src/bench/strongswan-gateways.ts";
 import { wireguardUnavailable } from "../../src/bench/wireguard-gateways.ts";
-import type { TunnelBenchResult } from "../../src/index.ts";
+import type { BenchResult, TunnelBenchResult } from "../../src/index.ts";
+import { complaintAbout } from "../support/result-schema.ts";
 import { MAIN } from "./support/requirements.ts";
 import { Background, PATIENCE, run, until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
@@ -176,9 +178,14 @@ test("rates without loss and with 0.5 % are searched, and each trial is kept", a
   }
 });
 
-test("a person gets a table", async () => {
-  const { status, said } = await bench(["--seconds", "1"]);
+test("a person gets a table, and a file everything", async () => {
+  const out = join(lab().bed.directory, "tunnel.json");
+  const { status, said } = await bench(["--seconds", "1", "--out", out, "--runs", "1"]);
   expect(status, said).toBe(0);
+  const kept = JSON.parse(readFileSync(out, "utf8")) as BenchResult;
+  expect(complaintAbout(kept)).toBeUndefined();
+  expect(kept.rows).toMatchObject([{ what: { peer: "self" }, samples: { runs: [[expect.any(Number)]] } }]);
+  expect(Object.keys(kept.rows[0]!.what)).toEqual(expect.arrayContaining([...ROW_SHAPES.tunnel.what]));
   for (const word of ["aes256gcm16", "TCP, 1 stream", "Gbit/s", "retransmits", "ping", "load"])
     expect(said).toContain(word);
 });
