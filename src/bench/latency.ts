@@ -27,6 +27,12 @@ export const startPings = (processes: Processes, sites: Sites, seconds: number):
   );
 };
 
+/** True when an echo comes back within a second, else undefined. */
+export const echoes = async (processes: Processes, sites: Sites): Promise<true | undefined> =>
+  (await processes.start(sites.inside("host-a", ["ping", "-q", "-n", "-c", "1", "-W", "1", INNER.b])).ended) === 0
+    ? true
+    : undefined;
+
 /** Undefined when no echo came back. */
 export const readPings = (text: string): Latency | undefined => {
   const times = [...text.matchAll(/time=([\d.]+) ms/g)].map(([, ms]) => Number(ms));

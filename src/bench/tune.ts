@@ -15,6 +15,7 @@ import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
 import { benchEsp } from "./esp.ts";
+import { cpuSeconds } from "./gateway-watch.ts";
 import { hasProgram, Processes } from "./processes.ts";
 import { mainProgram, type SelfSettings, startSelf } from "./self-gateways.ts";
 import { Sites } from "./sites.ts";
@@ -27,7 +28,6 @@ import {
   type TuneSample,
   type TuneSpace,
 } from "./tune-search.ts";
-import { cpuSeconds } from "./tunnel.ts";
 
 export interface TuneOptions {
   readonly suite?: string;

@@ -2,13 +2,14 @@
  * `espalier bench tunnel`: two gateways as their users run them, traffic between the hosts behind them, on this machine.
  * Everything is made for it in network namespaces and removed after it, whatever happens.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
 import type { Carried } from "./carried.ts";
-import { type Latency, readPings, startPings } from "./latency.ts";
+import { cpuSeconds, whileRunning } from "./gateway-watch.ts";
+import { echoes, type Latency, readPings, startPings } from "./latency.ts";
 import { type LossTrial, NDR, PDR, searchLossRates } from "./loss-search.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes, type Running } from "./processes.ts";
@@ -123,19 +124,19 @@ const start = async (place: TunnelPlace, settings: TunnelSettings): Promise<Tunn
 const LATENCY_SECONDS = 3;
 
 /** Programs, and Debian's packages of them. */
-const NEEDED = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3" };
+const PACKAGES = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3", ethtool: "ethtool" };
 
 /** Why a peer cannot run here for want of its programs, or undefined. */
 export const peerUnavailable = (peer: string): string | undefined =>
   peer === "strongswan" ? strongswanUnavailable() : peer === "wireguard-go" ? wireguardUnavailable() : undefined;
 
-const checkMachine = ({ offloads, peer }: TunnelSettings): void => {
+const checkMachine = ({ offloads, peer, udp }: TunnelSettings): void => {
   if (process.getuid?.() !== 0)
     throw new EspalierError("ESPALIER_PRIVILEGE", "bench tunnel makes network namespaces, which takes root", {
       remedy: "Run it as root; `espalier bench esp` needs no privileges.",
     });
-  const needed = Object.entries(offloads ? NEEDED : { ...NEEDED, ethtool: "ethtool" });
-  const missing = needed.filter(([program]) => !hasProgram(program));
+  const useless = [...(udp === undefined ? [] : ["iperf3"]), ...(offloads ? ["ethtool"] : [])];
+  const missing = Object.entries(PACKAGES).filter(([program]) => !useless.includes(program) && !hasProgram(program));
   if (missing.length > 0)
     throw new EspalierError("ESPALIER_PLATFORM", `not installed: ${missing.map(([program]) => program).join(", ")}`, {
       remedy: `Install what is missing (Debian: apt-get install ${missing.map(([, of]) => of).join(" ")}).`,
@@ -158,7 +159,11 @@ const measure = async (
   const run = async (seconds: number, rate: number | undefined): Promise<Measured> => {
     if (peer !== "self") await untilIdle(gateways.processes);
     const cpuBefore = cpuSeconds(gateways.processes);
-    const carried = await moveTraffic(processes, sites, { streams, udp, rate, seconds });
+    const carried = await whileRunning(
+      gateways.processes,
+      moveTraffic(processes, sites, { streams, udp, rate, seconds }),
+    );
+    if (udp !== undefined && carried.packets === 0) throw nothingArrived(carried, gateways);
     return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore };
   };
   const search = settings.ndr ? await searchRates(settings, run) : undefined;
@@ -180,6 +185,8 @@ const measure = async (
     run,
     last,
   );
+  if (peer !== "self") await untilIdle(gateways.processes);
+  await processes.until("after the traffic an echo comes back through the tunnel", () => echoes(processes, sites));
   const { suite, engine, workers } = await gateways.describe();
   return {
     peer,
@@ -217,6 +224,13 @@ const measure = async (
     machine: describeMachine(),
   };
 };
+
+const nothingArrived = ({ offered }: Carried, { processes }: TunnelGateways): EspalierError =>
+  new EspalierError(
+    "ESPALIER_PLATFORM",
+    [`none of ${offered} datagrams arrived`, ...processes.map(({ account }) => account)].join("\n  "),
+    { remedy: "The tunnel, or a link of it, does not carry: what its gateways said is above." },
+  );
 
 const LOOK = 250; // ms
 const BUSY = 0.02; // s of processor time in between
@@ -287,13 +301,3 @@ const pingTime = async (processes: Processes, sites: Sites): Promise<number> => 
   if (average === undefined) throw new EspalierError("ESPALIER_PLATFORM", "ping does not say how long it took");
   return Number(average);
 };
-
-const TICKS = 100; // a second, in /proc (proc(5): USER_HZ, which is 100 on all platforms of ours)
-
-/** Processor time of the gateways, all their threads. */
-export const cpuSeconds = (gateways: readonly Running[]): number =>
-  gateways.reduce((sum, { pid }) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third on; the second may hold spaces
-    return sum + (Number(fields[11]) + Number(fields[12])) / TICKS;
-  }, 0);
