@@ -17,3 +17,8 @@ export interface Carried {
   /** Gbit/s of payload in parts of the time. */
   readonly samples: readonly number[];
 }
+
+export interface Measured extends Carried {
+  /** Seconds of the gateways' processor time. */
+  readonly cpu: number;
+}

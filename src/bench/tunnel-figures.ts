@@ -120,6 +120,10 @@ const latencies = (rows: readonly ReportRow[]): ReportFigure[] => {
     }));
 };
 
+/** With ≥ where it is the limit of what measured it. */
+const found = (row: ReportRow, figure: string): string =>
+  `${row.atLeast?.includes(figure) === true ? "≥ " : ""}${number(middle(row, figure))}`;
+
 const lossSearches = (rows: readonly ReportRow[]): ReportFigure[] => {
   const searched = rows.filter((row) => (row.trials?.length ?? 0) > 0);
   if (searched.length === 0) return [];
@@ -127,7 +131,7 @@ const lossSearches = (rows: readonly ReportRow[]): ReportFigure[] => {
     {
       id: "loss-search",
       title: "Rates without loss (NDR) and with 0.5 % (PDR)",
-      text: "Every trial of the search: what was asked for and what was lost.",
+      text: "Every trial of the search: what was asked for and what was lost. ≥: the sender could do no more, the tunnel may.",
       chart: {
         kind: "points",
         xTitle: "datagrams/s",
@@ -140,8 +144,8 @@ const lossSearches = (rows: readonly ReportRow[]): ReportFigure[] => {
       head: ["tunnel: traffic", "NDR, packets/s", "PDR, packets/s", "trials"],
       rows: searched.map((row) => [
         `${tunnelName(row)}: ${traffic(row)}`,
-        number(middle(row, "ndrPps")),
-        number(middle(row, "pdrPps")),
+        found(row, "ndrPps"),
+        found(row, "pdrPps"),
         `${row.trials!.length}`,
       ]),
     },

@@ -7,19 +7,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
-import type { Carried } from "./carried.ts";
+import type { Carried, Measured } from "./carried.ts";
 import { cpuSeconds, whileRunning } from "./gateway-watch.ts";
-import { echoes, type Latency, readPings, startPings } from "./latency.ts";
-import { type LossTrial, NDR, PDR, searchLossRates } from "./loss-search.ts";
+import { echoes, readPings, startPings } from "./latency.ts";
+import type { LossTrial } from "./loss-search.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes, type Running } from "./processes.ts";
-import { searchRate } from "./rate-search.ts";
 import { mainProgram, startSelf } from "./self-gateways.ts";
 import { INNER, OUTER, Sites } from "./sites.ts";
 import { startStrongswan, strongswanUnavailable } from "./strongswan-gateways.ts";
 import { moveTraffic } from "./traffic.ts";
 import type { TunnelGateways, TunnelPlace } from "./tunnel-gateways.ts";
 import { checkedSettings, type TunnelBenchOptions, type TunnelPeer, type TunnelSettings } from "./tunnel-options.ts";
+import { searchRates, WARM_UP } from "./tunnel-search.ts";
 import { startWireguard, wireguardUnavailable } from "./wireguard-gateways.ts";
 
 /** Null is what has no meaning: `lossPercent` of TCP, `suite` without a tunnel. */
@@ -53,9 +53,11 @@ export interface TunnelBenchResult {
   /** Datagrams or segments that came after a later one, of all that came; null: not known. */
   readonly outOfOrder: number | null;
   readonly retransmits: number | null;
-  /** Datagrams a second without any loss, and with at most 0.5 %; null: not searched. */
+  /** Datagrams a second without any loss, and with at most 0.5 %; 0: none; null: not searched, or not found in its time. */
   readonly ndrPps: number | null;
   readonly pdrPps: number | null;
+  /** Figures that are those of the sender at its end, among `pps`, `ndrPps` and `pdrPps`: the tunnel may do more. */
+  readonly atLeast: readonly string[];
   /** Every trial of that search, in order. */
   readonly trials: readonly LossTrial[];
   readonly curves: { readonly latencyMs: readonly (readonly [number, number])[] };
@@ -76,9 +78,6 @@ export interface TunnelBenchResult {
   readonly load: readonly [number, number];
   readonly machine: string;
 }
-
-const WARM_UP = 1; // seconds of the same traffic before the one that counts
-const SEARCH = 2; // seconds of each step of a search
 
 /**
  * Rejects with ESPALIER_USAGE for an option out of its range, ESPALIER_PRIVILEGE or ESPALIER_PLATFORM where this machine
@@ -166,25 +165,17 @@ const measure = async (
     if (udp !== undefined && carried.packets === 0) throw nothingArrived(carried, gateways);
     return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore };
   };
-  const search = settings.ndr ? await searchRates(settings, run) : undefined;
-  const pdr = search?.rates.find(({ goal }) => goal === PDR)?.rate;
-  let latency: Latency | undefined;
-  const last = async (seconds: number, rate: number | undefined): Promise<Measured> => {
-    const measured = await run(seconds, rate);
-    // In a run of its own: beside a TCP stream that fills the machine, pings cost up to a quarter of its rate.
-    const beside = Math.min(seconds, LATENCY_SECONDS);
-    const pings = startPings(processes, sites, beside);
-    await run(beside, rate);
-    await pings.end("SIGINT"); // then it sums up
-    latency = readPings(pings.out);
-    return measured;
-  };
-  const at = { ...settings, rate: pdr === undefined ? settings.rate : Math.max(1, pdr) };
-  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, outOfOrder, samples } = await bestRun(
-    at,
-    run,
-    last,
-  );
+  const search = await searchRates(settings, run);
+  const rate = search?.rate ?? settings.rate;
+  if (search === undefined) await run(WARM_UP, rate);
+  const measured = search?.run ?? (await run(settings.seconds, rate));
+  // In a run of its own: beside a TCP stream that fills the machine, pings cost up to a quarter of its rate.
+  const beside = Math.min(settings.seconds, LATENCY_SECONDS);
+  const pings = startPings(processes, sites, beside);
+  await run(beside, rate);
+  await pings.end("SIGINT"); // then it sums up
+  const latency = readPings(pings.out);
+  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, outOfOrder, samples } = measured;
   if (peer !== "self") await untilIdle(gateways.processes);
   await processes.until("after the traffic an echo comes back through the tunnel", () => echoes(processes, sites));
   const { suite, engine, workers } = await gateways.describe();
@@ -206,8 +197,9 @@ const measure = async (
     loadedP99Ms: latency?.p99 ?? null,
     outOfOrder,
     retransmits,
-    ndrPps: search?.rates.find(({ goal }) => goal === NDR)?.rate ?? null,
-    pdrPps: pdr ?? null,
+    ndrPps: search?.ndrPps ?? null,
+    pdrPps: search?.pdrPps ?? null,
+    atLeast: search?.atLeast ?? [],
     trials: search?.trials ?? [],
     curves: { latencyMs: latency?.curve ?? [] },
     samples: samples.length > 0 ? samples : [(bytes * 8) / seconds / 1e9],
@@ -245,49 +237,6 @@ const untilIdle = async (gateways: readonly Running[]): Promise<void> => {
     if (now - before <= BUSY) return;
     before = now;
   }
-};
-
-type Measured = Carried & { readonly cpu: number };
-
-type Run = (seconds: number, rate: number | undefined) => Promise<Measured>;
-
-/** Of what the sender can do, the part at which the search of rates gives up. */
-const LEAST_SHARE = 0.005;
-
-const searchRates = async ({ seconds }: TunnelSettings, run: Run) => {
-  const warm = await run(WARM_UP, undefined);
-  const most = Math.max(1, Math.round((warm.offered ?? 0) / warm.seconds));
-  const search = {
-    most,
-    least: Math.max(1, most * LEAST_SHARE),
-    goals: [NDR, PDR],
-    short: 1,
-    precision: 0.03,
-    repeats: 1,
-  };
-  return searchLossRates({ ...search, long: seconds }, async (rate, length) => {
-    const measured = await run(length, rate);
-    return { offered: (measured.offered ?? 0) / measured.seconds, lossPercent: measured.lossPercent ?? 0 };
-  });
-};
-
-/** A short run to warm up, then the one that counts. With a greatest loss, a search between them. */
-const bestRun = async ({ rate, maxLoss, seconds }: TunnelSettings, run: Run, last: Run): Promise<Measured> => {
-  const warm = await run(WARM_UP, rate);
-  if (maxLoss === undefined) return last(seconds, rate);
-  const judged = async (length: number, tried: number, by = run) => {
-    const measured = await by(length, tried);
-    return { ...measured, isGood: (measured.lossPercent ?? 0) <= maxLoss };
-  };
-  const most = (warm.offered ?? 0) / warm.seconds;
-  return searchRate(
-    most,
-    async (tried) => {
-      const short = await judged(SEARCH, tried);
-      return { offered: (short.offered ?? 0) / short.seconds, isGood: short.isGood };
-    },
-    (tried) => judged(seconds, tried, last),
-  );
 };
 
 /** ms there and back, the mean of 100, once the way is warm. */

@@ -77,6 +77,7 @@ const TCP = {
   retransmits: expect.any(Number),
   ndrPps: null,
   pdrPps: null,
+  atLeast: [],
   trials: [],
   curves: { latencyMs: expect.any(Array) },
   samples: expect.any(Array),
