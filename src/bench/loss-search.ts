@@ -65,7 +65,7 @@ const AT_END = 0.97;
 /** After a long trial failed: by which part the next rate is lower; twice that after each further one. */
 const STEP_BACK = 0.04;
 const LONGEST_STEP = 0.5;
-/** Long trials that had to step back so far, of the rate that failed last, go up again. */
+/** Long trials that are so far below the rate that failed last, as a part of it, go up again. */
 const COARSE = 0.05;
 
 export const searchLossRates = async <T extends Tried>(
@@ -75,8 +75,11 @@ export const searchLossRates = async <T extends Tried>(
   const trials = new Trials(search, measure);
   const rates: LossRate<T>[] = [];
   // The goal that allows most first: its rates bracket those that allow less.
-  for (const goal of search.goals.toSorted((a, b) => b.lossPercent - a.lossPercent))
+  const order = search.goals.toSorted((a, b) => b.lossPercent - a.lossPercent);
+  for (const [i, goal] of order.entries()) {
+    trials.limit = (search.limit * (i + 1)) / order.length; // what one goal leaves is the next one's
     rates.push(await searchGoal(search, goal, trials));
+  }
   // What loses no more than a stricter goal allows is good for this one too, whatever its own trials met with.
   const best = (goal: LossGoal): LossRate<T> => {
     const [first] = rates
@@ -92,6 +95,8 @@ const isAtEnd = ({ offered, rate }: LossTrial): boolean => offered < rate * AT_E
 
 class Trials<T extends Tried> {
   readonly all: { readonly trial: LossTrial; readonly run: T }[] = [];
+  /** Seconds that all of them may have taken by now. */
+  limit = 0;
   readonly #search: LossSearch;
   readonly #measure: Measure<T>;
   #spent = 0;
@@ -101,9 +106,9 @@ class Trials<T extends Tried> {
     this.#measure = measure;
   }
 
-  /** Undefined when there is no time left. */
-  async next(goal: LossGoal, rate: number, seconds: number): Promise<LossTrial | undefined> {
-    if (this.#spent + seconds > this.#search.limit) return undefined;
+  /** Undefined when there is no time left, `reserve` seconds aside. */
+  async next(goal: LossGoal, rate: number, seconds: number, reserve = 0): Promise<LossTrial | undefined> {
+    if (this.#spent + seconds + reserve > this.limit) return undefined;
     this.#spent += seconds;
     const run = await this.#measure(rate, seconds);
     const trial = { rate, offered: run.offered, seconds, lossPercent: run.lossPercent, goal: goal.name };
@@ -148,7 +153,7 @@ interface Bracket {
 
 /** Where the long trials begin and what is above it, by short ones. */
 const narrow = async <T extends Tried>(
-  { most, least, short, precision }: LossSearch,
+  { most, least, short, long, repeats, precision }: LossSearch,
   goal: LossGoal,
   trials: Trials<T>,
 ): Promise<Bracket> => {
@@ -157,7 +162,7 @@ const narrow = async <T extends Tried>(
     const isNarrow = bad - good <= Math.max(1, bad * precision) || bad <= least;
     // One that failed once may have met with somebody else.
     if (isNarrow && against !== 1) return { good, bad, isSendersLimit: bad === most && against === 0, isCut: false };
-    const trial = await trials.next(goal, isNarrow ? bad : Math.round((good + bad) / 2), short);
+    const trial = await trials.next(goal, isNarrow ? bad : Math.round((good + bad) / 2), short, repeats * long);
     if (trial === undefined) return { good, bad, isSendersLimit: false, isCut: true };
     if (isGoodFor(goal, trial) && isAtEnd(trial))
       return { good: Math.round(trial.offered), bad, isSendersLimit: true, isCut: false };
@@ -182,7 +187,7 @@ const searchGoal = async <T extends Tried>(
       rate = Math.floor(rate * (1 - step));
     }
   }
-  while (found.run !== undefined && failed < good && failed - found.rate! > Math.max(1, failed * COARSE)) {
+  while (found.run !== undefined && (isCut || failed < good) && failed - found.rate! > Math.max(1, failed * COARSE)) {
     const rate = Math.round((found.rate! + failed) / 2);
     const run = await trials.confirm(goal, rate);
     if (run === undefined) break;

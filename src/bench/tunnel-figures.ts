@@ -101,7 +101,7 @@ const latencies = (rows: readonly ReportRow[]): ReportFigure[] => {
     .map(({ id, title, of }) => ({
       id,
       title,
-      text: "Share of echoes that were back within so many milliseconds, while the traffic ran.",
+      text: "Share of all echoes that were back within so many milliseconds, while the traffic ran. A curve ends where the others were lost.",
       chart: {
         kind: "curves",
         xTitle: "ms there and back",
@@ -110,11 +110,12 @@ const latencies = (rows: readonly ReportRow[]): ReportFigure[] => {
         isShare: true,
         series: of,
       },
-      head: ["tunnel: traffic", "median, ms", "99 %, ms", "idle mean, ms"],
+      head: ["tunnel: traffic", "median, ms", "99 %, ms", "lost, %", "idle mean, ms"],
       rows: of.map(({ name, row }) => [
         name,
         number(middle(row, "loadedP50Ms")),
         number(middle(row, "loadedP99Ms")),
+        number(middle(row, "loadedLossPercent")),
         number(middle(row, "ping.averageMs")),
       ]),
     }));

@@ -10,7 +10,7 @@ const LEAST_SHARE = 0.005;
 /** Seconds of its short trials. */
 const SHORT = 1;
 /** Seconds of all its trials, at most: so many, and so many times the seconds of a long one. */
-const LIMIT = { seconds: 20, times: 6 };
+const LIMIT = { seconds: 16, times: 7 };
 /** Long trials of a rate, of which most must be good. */
 const REPEATS = 3;
 const PRECISION = 0.03;

@@ -9,7 +9,7 @@ import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
 import type { Carried, Measured } from "./carried.ts";
 import { cpuSeconds, whileRunning } from "./gateway-watch.ts";
-import { echoes, readPings, startPings } from "./latency.ts";
+import { echoes, endPings, readPings, startPings } from "./latency.ts";
 import type { LossTrial } from "./loss-search.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes, type Running } from "./processes.ts";
@@ -47,9 +47,11 @@ export interface TunnelBenchResult {
   readonly cpuPerGbit: number | null;
   /** With no other traffic. */
   readonly ping: { readonly averageMs: number };
-  /** ms there and back while the traffic ran; null: no echo came back. */
+  /** ms there and back while the traffic ran, of all echoes; null: so many were lost that there is none. */
   readonly loadedP50Ms: number | null;
   readonly loadedP99Ms: number | null;
+  /** Of these echoes, that did not come back. */
+  readonly loadedLossPercent: number | null;
   /** Datagrams or segments that came after a later one, of all that came; null: not known. */
   readonly outOfOrder: number | null;
   readonly retransmits: number | null;
@@ -173,8 +175,7 @@ const measure = async (
   const beside = Math.min(settings.seconds, LATENCY_SECONDS);
   const pings = startPings(processes, sites, beside);
   await run(beside, rate);
-  await pings.end("SIGINT"); // then it sums up
-  const latency = readPings(pings.out);
+  const latency = readPings(await endPings(pings));
   const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, outOfOrder, samples } = measured;
   if (peer !== "self") await untilIdle(gateways.processes);
   await processes.until("after the traffic an echo comes back through the tunnel", () => echoes(processes, sites));
@@ -195,6 +196,7 @@ const measure = async (
     ping: { averageMs },
     loadedP50Ms: latency?.p50 ?? null,
     loadedP99Ms: latency?.p99 ?? null,
+    loadedLossPercent: latency?.lossPercent ?? null,
     outOfOrder,
     retransmits,
     ndrPps: search?.ndrPps ?? null,

@@ -84,14 +84,7 @@ export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readon
       ? []
       : [["cost", `${result.cpuPerGbit.toFixed(3)} s of processor time a Gbit`] as const]),
     ...(result.outOfOrder === null ? [] : [["out of order", `${result.outOfOrder}`] as const]),
-    ...(result.loadedP50Ms === null
-      ? []
-      : [
-          [
-            "ping under load",
-            `${result.loadedP50Ms.toFixed(2)} ms, 99 % within ${(result.loadedP99Ms ?? 0).toFixed(2)} ms`,
-          ] as const,
-        ]),
+    ...(result.loadedLossPercent === null ? [] : [["ping under load", loadedPing(result)] as const]),
     ...(retransmits === null ? [] : [["retransmits", `${retransmits}`] as const]),
     ["ping", `${result.ping.averageMs.toFixed(3)} ms`],
   ];
@@ -100,6 +93,16 @@ export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readon
 };
 
 const atLeast = (result: TunnelBenchResult, figure: string): string => (result.atLeast.includes(figure) ? "≥ " : "");
+
+/** An echo that does not come back takes for ever. */
+const loadedPing = ({ loadedP50Ms, loadedP99Ms, loadedLossPercent }: TunnelBenchResult): string =>
+  [
+    loadedP50Ms === null ? [] : `${loadedP50Ms.toFixed(2)} ms`,
+    loadedP99Ms === null ? [] : `99 % within ${loadedP99Ms.toFixed(2)} ms`,
+    loadedLossPercent === null || loadedLossPercent === 0 ? [] : `${loadedLossPercent.toFixed(1)} % lost`,
+  ]
+    .flat()
+    .join(", ");
 
 /** What was searched, what was found, and every trial. */
 const searchLines = (result: TunnelBenchResult): (readonly [string, string])[] => {

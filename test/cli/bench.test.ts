@@ -179,6 +179,7 @@ const TUNNEL: TunnelBenchResult = {
   cpuPerGbit: 0.64,
   loadedP50Ms: null,
   loadedP99Ms: null,
+  loadedLossPercent: null,
   outOfOrder: null,
   ndrPps: null,
   pdrPps: null,
@@ -260,4 +261,16 @@ test("a search shows what it found, what was the sender's limit, and every trial
   expect(tunnelBenchTable({ ...TUNNEL, udp: 64, rate: 2000 }, { colour: false })).toContain(
     "2.00 k packets/s asked for",
   );
+});
+
+test("pings under load: what was lost is said, and a share that did not come back has no time", () => {
+  const loaded = (p50: number | null, p99: number | null, lossPercent: number): string =>
+    tunnelBenchTable(
+      { ...TUNNEL, loadedP50Ms: p50, loadedP99Ms: p99, loadedLossPercent: lossPercent },
+      { colour: false },
+    );
+  expect(loaded(1, 4, 0)).toContain("ping under load        1.00 ms, 99 % within 4.00 ms\n");
+  expect(loaded(1, 4, 0.5)).toContain("ping under load        1.00 ms, 99 % within 4.00 ms, 0.5 % lost\n");
+  expect(loaded(1, null, 30)).toContain("ping under load        1.00 ms, 30.0 % lost\n");
+  expect(loaded(null, null, 100)).toContain("ping under load        100.0 % lost\n");
 });

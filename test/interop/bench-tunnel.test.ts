@@ -73,6 +73,7 @@ const TCP = {
   ping: { averageMs: expect.any(Number) },
   loadedP50Ms: expect.any(Number),
   loadedP99Ms: expect.any(Number),
+  loadedLossPercent: expect.any(Number),
   outOfOrder: expect.any(Number),
   retransmits: expect.any(Number),
   ndrPps: null,
