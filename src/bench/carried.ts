@@ -1,4 +1,6 @@
 /** What came of traffic between the sites. */
+import type { ProcessorTime } from "./processor-time.ts";
+
 export interface Carried {
   /** That were measured. */
   readonly seconds: number;
@@ -21,4 +23,6 @@ export interface Carried {
 export interface Measured extends Carried {
   /** Seconds of the gateways' processor time. */
   readonly cpu: number;
+  /** Whose the processors' time was. */
+  readonly spent: ProcessorTime;
 }

@@ -7,6 +7,8 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /** Seconds of processor time, since the machine began or over a while. */
 export interface ProcessorTime {
+  /** By the clock. */
+  readonly wall: number;
   readonly ours: number;
   /** Other programs that are to be seen from here; in a container that is not all. */
   readonly others: number;
@@ -68,7 +70,7 @@ export const shareOut = (
   all: readonly Program[],
   root: number,
   { busy, stolen }: ReturnType<typeof readBusy>,
-): ProcessorTime => {
+): Omit<ProcessorTime, "wall"> => {
   const parents = new Map(all.map(({ pid, parent }) => [pid, parent]));
   const isOurs = (pid: number): boolean => {
     for (let at: number | undefined = pid; at !== undefined; at = parents.get(at)) if (at === root) return true;
@@ -84,12 +86,20 @@ export const shareOut = (
 };
 
 /** Until now. */
-export const processorTime = (): ProcessorTime =>
-  shareOut(programs(), process.pid, readBusy(readFileSync("/proc/stat", "utf8")));
+export const processorTime = (): ProcessorTime => ({
+  wall: performance.now() / 1000,
+  ...shareOut(programs(), process.pid, readBusy(readFileSync("/proc/stat", "utf8"))),
+});
 
 /** From `before` to now. A tick is 10 ms, and the kernel counts a whole one for who it finds there. */
 export const processorTimeSince = (before: ProcessorTime): ProcessorTime => {
   const now = processorTime();
   const passed = (who: keyof ProcessorTime): number => Math.max(0, now[who] - before[who]);
-  return { ours: passed("ours"), others: passed("others"), kernel: passed("kernel"), stolen: passed("stolen") };
+  return {
+    wall: passed("wall"),
+    ours: passed("ours"),
+    others: passed("others"),
+    kernel: passed("kernel"),
+    stolen: passed("stolen"),
+  };
 };

@@ -28,7 +28,9 @@ const samples = z.object({
 
 const row = z.object({
   what: z.record(z.string(), scalar).describe("What was measured: rows of two files with equal ones are the same"),
-  figures: z.record(z.string(), z.number().nullable()).describe("By name, of the last run; null: does not exist here"),
+  figures: z
+    .record(z.string(), z.number().nullable())
+    .describe("By name, of the last run, drops of all runs; null: does not exist here"),
   samples,
   beside: z
     .object({ name: z.string(), runs: z.array(z.array(z.number())) })
@@ -37,7 +39,7 @@ const row = z.object({
   floorPercent: z
     .number()
     .nullable()
-    .describe("By how much the medians of the runs differ at most: the noise; null: there was one run"),
+    .describe("By how much the medians of the runs differ at most: the noise; null: there was one run, or one of 0"),
   curves: z
     .record(z.string(), z.array(z.tuple([z.number(), z.number()])))
     .optional()
@@ -92,6 +94,8 @@ interface RowShape {
   readonly metric: string;
   readonly unit: string;
   readonly better: "more" | "less";
+  /** Figures that count what went wrong: of all runs. */
+  readonly faults?: readonly string[];
 }
 
 /** How the rows of each command are read. A field of numbers that is not in `what` is a figure. */
@@ -101,6 +105,7 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     metric: "pps",
     unit: "packets/s",
     better: "more",
+    faults: ["drops"],
   },
   tunnel: {
     what: [
@@ -142,6 +147,9 @@ const numbersOf = (value: unknown): number[] | undefined => {
   return read.success ? read.data : undefined;
 };
 
+export const sumOf = (rows: readonly FlatRow[], name: string): number =>
+  rows.reduce((sum, { [name]: value }) => sum + (typeof value === "number" ? value : 0), 0);
+
 /** An object of figures, one level deep. */
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -179,6 +187,7 @@ export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[
             entry[0] !== "ceiling",
         ),
     );
+    for (const name of shape.faults ?? []) figures[name] = sumOf(own, name);
     const { curves, trials, atLeast } = row
       .pick({ curves: true, trials: true, atLeast: true })
       .parse({ curves: flat["curves"], trials: flat["trials"], atLeast: flat["atLeast"] });
@@ -195,10 +204,10 @@ export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[
   });
 };
 
-/** Percent that the medians of runs differ by at most; null for one run. */
+/** Percent that the medians of runs differ by at most; null for one run, and where one is 0. */
 export const floorOf = (runs: readonly (readonly number[])[]): number | null => {
   const medians = runs.filter(({ length }) => length > 0).map((run) => median(run));
-  return medians.length < 2 ? null : (Math.max(...medians) / Math.min(...medians) - 1) * 100;
+  return medians.length < 2 || medians.includes(0) ? null : (Math.max(...medians) / Math.min(...medians) - 1) * 100;
 };
 
 /** Begins with the load of now; `end` makes the result. */
@@ -232,17 +241,21 @@ export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, u
 };
 
 /** Throws ESPALIER_USAGE when `text` is no result; `name` is what it is called in the complaint. */
-export const parseResult = (text: string, name: string): BenchResult => {
-  let value: unknown;
+export const parseResult = (text: string, name: string): BenchResult => resultOf(jsonOf(text, name), name);
+
+export const jsonOf = (text: string, name: string): unknown => {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw new EspalierError("ESPALIER_USAGE", `${name} is no JSON: ${(cause as Error).message}`, { cause });
   }
+};
+
+export const resultOf = (value: unknown, name: string): BenchResult => {
   const read = benchResult.safeParse(value);
   if (read.success) return read.data;
   throw new EspalierError("ESPALIER_USAGE", `${name} is no result of espalier bench:\n${z.prettifyError(read.error)}`, {
-    remedy: "Results are written with --out; --json prints rows alone.",
+    remedy: "Results are written with --out, or printed with --out -; --json prints rows alone.",
   });
 };
 

@@ -13,6 +13,7 @@ import { echoes, endPings, readPings, startPings } from "./latency.ts";
 import type { LossTrial } from "./loss-search.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes, type Running } from "./processes.ts";
+import { processorTime, processorTimeSince } from "./processor-time.ts";
 import { mainProgram, startSelf } from "./self-gateways.ts";
 import { INNER, OUTER, Sites } from "./sites.ts";
 import { startStrongswan, strongswanUnavailable } from "./strongswan-gateways.ts";
@@ -43,6 +44,10 @@ export interface TunnelBenchResult {
   readonly lossPercent: number | null;
   /** Processors that both gateways together kept busy. What the kernel does on its own account is not in it. */
   readonly gatewayCores: number;
+  /** Processors that the kernel kept busy on its own account: what no program did, see `processor-time.ts`. */
+  readonly kernelCores: number;
+  /** Processors that programs had which have nothing to do with it, or that the machine below gave to somebody else. */
+  readonly otherCores: number;
   /** Seconds of the gateways' processor time for 10^9 bits of payload. */
   readonly cpuPerGbit: number | null;
   /** With no other traffic. */
@@ -160,12 +165,13 @@ const measure = async (
   const run = async (seconds: number, rate: number | undefined): Promise<Measured> => {
     if (peer !== "self") await untilIdle(gateways.processes);
     const cpuBefore = cpuSeconds(gateways.processes);
+    const timeBefore = processorTime();
     const carried = await whileRunning(
       gateways.processes,
       moveTraffic(processes, sites, { streams, udp, rate, seconds }),
     );
     if (udp !== undefined && carried.packets === 0) throw nothingArrived(carried, gateways);
-    return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore };
+    return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore, spent: processorTimeSince(timeBefore) };
   };
   const search = await searchRates(settings, run);
   const rate = search?.rate ?? settings.rate;
@@ -176,7 +182,7 @@ const measure = async (
   const pings = startPings(processes, sites, beside);
   await run(beside, rate);
   const latency = readPings(await endPings(pings));
-  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, outOfOrder, samples } = measured;
+  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, spent, outOfOrder, samples } = measured;
   if (peer !== "self") await untilIdle(gateways.processes);
   await processes.until("after the traffic an echo comes back through the tunnel", () => echoes(processes, sites));
   const { suite, engine, workers } = await gateways.describe();
@@ -192,6 +198,8 @@ const measure = async (
     offeredPps: offered === null ? null : offered / seconds,
     lossPercent,
     gatewayCores: cpu / seconds,
+    kernelCores: spent.kernel / seconds,
+    otherCores: (spent.others + spent.stolen) / spent.wall,
     cpuPerGbit: bytes === 0 ? null : cpu / ((bytes * 8) / 1e9),
     ping: { averageMs },
     loadedP50Ms: latency?.p50 ?? null,

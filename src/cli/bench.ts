@@ -9,7 +9,7 @@ import type { TunnelBenchOptions } from "../bench/tunnel-options.ts";
 import type { EngineName } from "../crypto/engine.ts";
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
-import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { measureRows, measureRuns, type OutputOptions, printRows, screenOf, withOutput } from "./bench-output.ts";
 import { addReport } from "./bench-report.ts";
 import { addSad } from "./bench-sad.ts";
 import { addSpd } from "./bench-spd.ts";
@@ -19,6 +19,7 @@ import { number, wholes, words } from "./option-values.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 import { tunnelTasks } from "./tunnel-tasks.ts";
+import { untilSignal } from "./until-signal.ts";
 
 interface EspOptions extends OutputOptions {
   readonly suite?: readonly string[];
@@ -85,7 +86,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
         notes,
       );
       for (const note of notes) terminal.err(`${note}\n`);
-      printRows(terminal, json, rows, () => espBenchTable(rows, terminal), before);
+      printRows(screenOf(terminal, options), json, rows, () => espBenchTable(rows, terminal), before);
     });
 };
 
@@ -151,6 +152,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
         measureRuns(
           "tunnel",
           { ...output, ...options, peers: peer, standard },
+          terminal,
           async (run, of) => {
             const rows: TunnelBenchResult[] = [];
             for (const task of tasks) {
@@ -163,7 +165,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
         ),
       ).finally(() => progress.end());
       const printed = standard === true || tasks.length > 1 ? results : results[0];
-      terminal.out(
+      screenOf(terminal, output).out(
         json === true
           ? `${JSON.stringify(printed, null, 2)}\n`
           : `${results.map((result) => tunnelBenchTable(result, terminal)).join("\n\n")}\n\n${machineLine(results[0]!.load, results[0]!.machine)}\n`,
@@ -180,23 +182,4 @@ interface TunnelOptions extends Omit<TunnelBenchOptions, "peer">, OutputOptions 
 const onOff = (text: string): boolean => {
   if (text !== "on" && text !== "off") throw new InvalidArgumentError("Expected on or off.");
   return text === "on";
-};
-
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
-/** A signal lets `act` clean up; then it ends this process as it would have without. */
-const untilSignal = async <T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-  const abort = new AbortController();
-  let got: NodeJS.Signals | undefined;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    got ??= signal;
-    abort.abort(new Error(`ended by ${signal}`));
-  };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
-  try {
-    return await act(abort.signal);
-  } finally {
-    for (const signal of SIGNALS) process.off(signal, onSignal);
-    if (got !== undefined) process.kill(process.pid, got);
-  }
 };

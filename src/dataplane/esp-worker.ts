@@ -11,7 +11,7 @@
  */
 import { spiOf } from "../ipsec/esp.ts";
 import { Verdict } from "../ipsec/verdict.ts";
-import { ERRNO } from "../linux/errno.ts";
+import { isPassing } from "../linux/errno.ts";
 import { drainEventfd } from "../linux/eventfd.ts";
 import { POLLIN, POLLNVAL, PollSet } from "../linux/poll.ts";
 import { type Arena, MAX_PACKET } from "./arena.ts";
@@ -224,7 +224,7 @@ export class EspWorker {
 
   /** A descriptor that is not there any more would keep us awake: do not watch it until the tables change. */
   #mute(i: number, result: number): void {
-    const gone = this.#kind[i] === TUN && result < 0 && result !== -ERRNO.EAGAIN;
+    const gone = this.#kind[i] === TUN && result < 0 && !isPassing(result);
     if (gone || (this.#polls.ready(i) & POLLNVAL) !== 0) this.#polls.set(i, -1, 0);
   }
 

@@ -1,5 +1,5 @@
 /** What workers left for control in the tables, as events. */
-import { addressText, type Endpoint } from "../ip-address.ts";
+import { addressText, type Endpoint, sourceEndpoint } from "../ip-address.ts";
 import { SaEvent } from "../ipsec/sad.ts";
 import { errnoName } from "../linux/errno.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
@@ -84,7 +84,8 @@ export class PlaneEvents {
     if ((bits & SaEvent.PEER_MOVED) === 0) return;
     const seen = sad.seenPeer(slot);
     if (seen === undefined) return; // being written: its writer raises the event again
-    const remote = { address: addressText(seen.address), port: seen.port };
+    const remote = sourceEndpoint(addressText(seen.address), seen.port);
+    if (remote === undefined) return; // the packet is authentic, but anybody can send a copy of it from anywhere
     if (remote.address !== path.remote.address || remote.port !== path.remote.port)
       events.push({ kind: "peer-moved", spiIn, remote });
   }

@@ -10,6 +10,7 @@ import type { IkeSa } from "./ike-sa.ts";
 import { KeyWorks } from "./key-works.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
+import { exactId, isExpected, type PeerId } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { Peerings } from "./peerings.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -31,14 +32,14 @@ export class Core {
   readonly cookies: CookieJar;
   /** Cookies are asked for until then, ms; see `admit`. */
   cookiesUntil = Number.NEGATIVE_INFINITY;
-  /** Answers to IKE_SA_INIT requests, by sender and SPI. */
+  /** IKE_SA_INIT requests that may be refused before cookies are asked for; see `refuseInit`. */
+  readonly refusals = new RateLimit(10, 1_000);
+  /** Answers to IKE_SA_INIT requests whose IKE SAs are up, by sender and SPI; of those half-open the IKE SA has it. */
   readonly firstAnswers = new LastAnswers();
   /** Answers to the last requests of SAs that are gone, by our SPI. */
   readonly lastAnswers = new LastAnswers();
   readonly halfOpen = new HalfOpen();
   readonly keyWorks = new KeyWorks();
-  /** IKE_SA_INIT requests whose key exchange is being computed, by sender and SPI. */
-  readonly beginning = new Map<string, Uint8Array>();
   /** Who has timers, by the next of them. */
   readonly wakes: Wakes<IkeSa | Peering>;
   /** By event: what one attack provokes does not hide another. */
@@ -71,6 +72,15 @@ export class Core {
   /** IKE SAs whose peer has proven that it is `peerId`, of whatever connection; the newest last. */
   kinOf(peerId: Identity): ReadonlySet<IkeSa> {
     return this.#kin.get(identityKey(peerId)) ?? NOBODY;
+  }
+
+  /** The same for a peer that is to prove one of several identities. */
+  *kinOfAny(expected: PeerId | undefined): Iterable<IkeSa> {
+    const one = exactId(expected);
+    if (one !== undefined) yield* this.kinOf(one);
+    else
+      for (const kin of this.#kin.values())
+        for (const sa of kin) if (sa.peerId !== undefined && isExpected(expected, sa.peerId)) yield sa;
   }
 
   remove(sa: IkeSa): void {

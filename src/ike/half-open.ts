@@ -5,17 +5,20 @@
 import type { IkeSa } from "./ike-sa.ts";
 import type { Peering } from "./peering.ts";
 
-/** An IKE SA, or what is to become one once its key exchange is computed. */
-type Begun = IkeSa | Peering | Uint8Array;
+/** An IKE SA, or what is to become one once its key exchange is computed: of a peer's the request. */
+export type Begun = IkeSa | Peering | Uint8Array;
 
 interface Source {
   readonly address: string;
   /** It has returned a cookie: it receives at its address. */
   readonly isProven: boolean;
+  /** Of its request: the sender, and the SPI that it chose. */
+  readonly asker: string;
 }
 
 export class HalfOpen {
   readonly #sources = new Map<Begun, Source>();
+  readonly #byAsker = new Map<string, Begun>();
   readonly #ofUs = new Set<Begun>();
   readonly #all = new Map<string, number>();
   readonly #proven = new Map<string, number>();
@@ -30,13 +33,24 @@ export class HalfOpen {
     return this.#ofUs.size;
   }
 
+  /** Begun by us, the peer's answer to IKE_AUTH on its way. */
+  authenticating(): IkeSa[] {
+    return [...this.#ofUs].filter((one) => "state" in one).filter(({ state }) => state.name === "auth-sent");
+  }
+
   /** Begun from this address; `proven`: by somebody who showed that he receives there. */
   from(address: string): { readonly all: number; readonly proven: number } {
     return { all: this.#all.get(address) ?? 0, proven: this.#proven.get(address) ?? 0 };
   }
 
+  /** What a request of this sender with this SPI has begun. */
+  begunBy(asker: string): Begun | undefined {
+    return this.#byAsker.get(asker);
+  }
+
   addIncoming(sa: Begun, source: Source): void {
     this.#sources.set(sa, source);
+    this.#byAsker.set(source.asker, sa);
     count(this.#all, source.address, 1);
     if (source.isProven) count(this.#proven, source.address, 1);
   }
@@ -51,6 +65,7 @@ export class HalfOpen {
     const source = this.#sources.get(sa);
     if (source === undefined) return;
     this.#sources.delete(sa);
+    if (this.#byAsker.get(source.asker) === sa) this.#byAsker.delete(source.asker);
     count(this.#all, source.address, -1);
     if (source.isProven) count(this.#proven, source.address, -1);
   }

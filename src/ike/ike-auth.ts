@@ -22,7 +22,7 @@ import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState, Opening } from "./ike-sa.ts";
 import { closeIkeSa, deleteIkeSa, ReportError } from "./ike-sa-end.ts";
 import { establish } from "./ike-sa-established.ts";
-import { settleTwins } from "./ike-sa-twins.ts";
+import { isInitialContact, settleTwins } from "./ike-sa-twins.ts";
 import type { IkeKeys } from "./keymat.ts";
 import { lowest } from "./lowest-nonce.ts";
 import { Exchange, find, type Payload } from "./message.ts";
@@ -79,7 +79,7 @@ export const sendIkeAuth = (turn: Turn, sa: IkeSa, { takesChildless, ...begun }:
   const auth = pskAuth(psk.local, { ...signed, identity: config.local.id });
   const payloads: Payload[] = [
     { kind: "IDi", value: config.local.id },
-    ...(config.duplicates !== "never" && peering.established().length === 0
+    ...(config.duplicates !== "never" && isInitialContact(turn, peering)
       ? [notifyPayload(Notify.INITIAL_CONTACT)]
       : []), // RFC 7296 §2.4
     ...(config.remote.id === undefined || expected === undefined ? [] : [{ kind: "IDr", value: expected } as const]),
@@ -137,8 +137,7 @@ export const failAuth = (turn: Turn, sa: IkeSa, error: IkeError): void => {
   sa.peering?.lost(turn);
 };
 
-const report = (turn: Turn, sa: IkeSa, { message, context }: IkeError): void => {
-  const text = context === undefined ? message : `${message} (${context})`;
+const report = (turn: Turn, sa: IkeSa, { text }: IkeError): void => {
   turn.log("error", "ike-auth-failed", sa, `${sa.remoteText}: ${text}`, { remote: sa.remoteText });
   if (sa.peering !== undefined) sa.peering.lastError = text;
 };

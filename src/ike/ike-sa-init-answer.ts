@@ -10,6 +10,7 @@ import { formatEndpoint } from "../ip-address.ts";
 import type { Path } from "./child-sa-params.ts";
 import { few } from "./few.ts";
 import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
+import type { Begun } from "./half-open.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
 import { answerKeys, askForOthers, isWork } from "./key-works.ts";
@@ -17,6 +18,7 @@ import { deriveIkeKeys } from "./keymat.ts";
 import { checkContents, Exchange, emitMessage, find, type Header, notifies, type ParsedMessage } from "./message.ts";
 import { findNat, natPayloads } from "./nat.ts";
 import { Notify } from "./notify.ts";
+import type { Outgoing } from "./outgoing.ts";
 import { groupData, kePayload, NONCE_LENGTH, noncePayload, notifyPayload } from "./payloads.ts";
 import type { Peering } from "./peering.ts";
 import type { Candidates } from "./peerings.ts";
@@ -24,7 +26,7 @@ import { chooseIke, describeProposals, type IkeSuite, type Proposal } from "./pr
 import type { Turn } from "./turn.ts";
 
 /**
- * ms that cookies are asked for after the last crowd. An initiator that was asked for one signs its request with the cookie
+ * ms that cookies are asked for after the last crowd, and after too many requests that were refused. An initiator that was asked for one signs its request with the cookie
  * (RFC 7296 §2.15); a copy of the one without, late on its way, must not be answered with an SA of its own meanwhile.
  */
 const COOKIE_LINGER = 10_000;
@@ -34,16 +36,16 @@ const STRANGER = { connection: undefined };
 /** A request of somebody. Never throws. */
 export const answerInit = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
   const { header } = message;
-  const key = keyOf(header, path);
-  const repeated = turn.core.firstAnswers.find(key, bytes, turn.now);
+  const asker = askerOf(header, path);
+  const begun = turn.core.halfOpen.begunBy(asker);
+  if (begun instanceof Uint8Array && equalBytes(begun, bytes)) {
+    turn.count("being-answered");
+    return;
+  }
+  const repeated = answerOf(begun, bytes) ?? turn.core.firstAnswers.find(asker, bytes, turn.now);
   if (repeated !== undefined) {
     turn.count("repeated-requests");
     turn.sendAll(path, repeated); // the same octets, RFC 7296 §2.1
-    return;
-  }
-  const begun = turn.core.beginning.get(key);
-  if (begun !== undefined && equalBytes(begun, bytes)) {
-    turn.count("being-answered");
     return;
   }
   if (turn.core.sas.get(toHex(header.spiI))?.role === "initiator") {
@@ -53,16 +55,22 @@ export const answerInit = (turn: Turn, bytes: Uint8Array, message: ParsedMessage
   tryToBegin(turn, bytes, message, path);
 };
 
-const keyOf = ({ spiI }: Pick<Header, "spiI">, { remote }: Path): string => `${formatEndpoint(remote)} ${toHex(spiI)}`;
+/** What this very request was answered with, if it has begun this. */
+const answerOf = (begun: Begun | undefined, bytes: Uint8Array): Pick<Outgoing, "datagrams"> | undefined => {
+  if (!(begun instanceof IkeSa) || begun.state.name !== "init-answered") return undefined;
+  const { request, answer } = begun.state.opening;
+  return equalBytes(request, bytes) ? { datagrams: [answer] } : undefined;
+};
+
+const askerOf = ({ spiI }: Pick<Header, "spiI">, { remote }: Path): string =>
+  `${formatEndpoint(remote)} ${toHex(spiI)}`;
 
 const tryToBegin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path): void => {
   const { header, payloads } = message;
   try {
     checkContents(Exchange.IKE_SA_INIT, false, payloads);
     const answer = begin(turn, bytes, message, path);
-    if (answer === undefined) return;
-    turn.core.firstAnswers.keep(keyOf(header, path), bytes, { datagrams: [answer] }, turn.now);
-    turn.send(path, answer);
+    if (answer !== undefined) turn.send(path, answer);
   } catch (error) {
     if (!(error instanceof IkeError)) throw error;
     refuseInit(turn, header, path, error);
@@ -79,29 +87,22 @@ interface Admitted {
 /** Its key exchange takes long: it counts as half-open meanwhile, and begins anew when that is computed. */
 const beginLater = (turn: Turn, work: KeyWork, { bytes, message, path, isProven }: Admitted): void => {
   const { core } = turn;
-  const key = keyOf(message.header, path);
-  const leave = (): void => {
-    core.beginning.delete(key);
-    core.halfOpen.delete(bytes);
-  };
   const asked = askForOthers(turn, work, (later) => {
-    leave();
+    core.halfOpen.delete(bytes);
     tryToBegin(later, bytes, message, path);
   });
   if (asked === undefined) return;
-  core.beginning.set(key, bytes);
-  core.halfOpen.addIncoming(bytes, { address: path.remote.address, isProven });
+  core.halfOpen.addIncoming(bytes, { address: path.remote.address, isProven, asker: askerOf(message.header, path) });
 };
 
 /** Answer a request that is not to become an SA with one notification, SPIr zero. */
 export const refuseInit = (turn: Turn, header: Pick<Header, "spiI">, path: Path, error: IkeError): void => {
   turn.count("refused-inits");
+  if (!turn.core.refusals.take(turn.now)) turn.core.cookiesUntil = turn.now + COOKIE_LINGER;
   turn.send(path, stateless(header.spiI, error.notify, error.data));
   if (error.notify === Notify.INVALID_KE_PAYLOAD) return; // part of an ordinary beginning
-  const context = error.context === undefined ? "" : ` (${error.context})`;
-  turn.logUnproven("ike-sa-init-rejected", STRANGER, `${formatEndpoint(path.remote)}: ${error.message}${context}`, {
-    remote: formatEndpoint(path.remote),
-  });
+  const remote = formatEndpoint(path.remote);
+  turn.logUnproven("ike-sa-init-rejected", STRANGER, () => `${remote}: ${error.text}`, { remote });
 };
 
 const stateless = (spiI: Uint8Array, type: number, data?: Uint8Array): Uint8Array =>
@@ -154,8 +155,10 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
     ...(fragments === undefined ? [] : fragmentationPayloads(peering.config)),
     ...(childless === "never" ? [] : [notifyPayload(Notify.CHILDLESS_IKEV2_SUPPORTED)]), // RFC 6023 §3
   ]);
+  const asker = askerOf(header, path);
   const state = {
     name: "init-answered",
+    asker,
     keys,
     suite,
     opening: { request: bytes, answer, ni, nr },
@@ -167,13 +170,13 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
   sa.fragments = fragments;
   sa.nat = findNat(payloads, { spiI, spiR: NO_SPI }, path, encap);
   core.add(sa);
-  core.halfOpen.addIncoming(sa, { address: path.remote.address, isProven: admitted.isProven });
+  core.halfOpen.addIncoming(sa, { address: path.remote.address, isProven: admitted.isProven, asker });
   return answer;
 };
 
 /**
  * Whether a request may become an IKE SA, before anything is computed for it; undefined: it may not, or is to come again
- * with a cookie (RFC 7296 §2.6). What strangers begin in the name of an address counts against those alone who have not
+ * with a cookie (RFC 7296 §2.6). Those that are refused leave nothing to count, but cost us a choice: see `refuseInit`. What strangers begin in the name of an address counts against those alone who have not
  * shown that they receive there: nobody can be kept out by forging his address.
  */
 const admit = (
@@ -214,17 +217,21 @@ const choose = (
   candidates: Candidates,
   path: Path,
 ): { chosen: Proposal; suite: IkeSuite; peering: Peering } => {
+  const refused = new Set<string>();
   for (const peering of candidates) {
+    if (refused.has(peering.proposals)) continue; // a thousand connections mostly have one list
     const choice = chooseIke(offered, peering.config.proposals);
     if (choice !== undefined) return { ...choice, peering };
+    refused.add(peering.proposals);
   }
-  const all = [...candidates];
-  const expected = all.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`);
   const why =
-    all.length === 0
+    refused.size === 0
       ? `no connection between ${path.local.address} and ${path.remote.address}`
       : "no IKE proposal in common";
   throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, why, {
-    context: `offered ${describeProposals(offered)}; expected ${few(expected) || "none"}`,
+    context: () => {
+      const expected = few([...candidates], ({ config, proposals }) => `${config.name}: ${proposals}`);
+      return `offered ${describeProposals(offered)}; expected ${expected || "none"}`;
+    },
   });
 };

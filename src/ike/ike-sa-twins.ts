@@ -3,6 +3,7 @@
  * left when both peers initiated at the same time.
  */
 import { samePeer } from "./children.ts";
+import { expectedPeer } from "./connection.ts";
 import { equalIdentity, type Identity } from "./identity.ts";
 import { IkeError } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
@@ -10,8 +11,33 @@ import { deleteIkeSa } from "./ike-sa-end.ts";
 import { Liveness } from "./liveness.ts";
 import { losesTo } from "./lowest-nonce.ts";
 import { Notify } from "./notify.ts";
+import { exactId, formatPeerId, isExpected, type PeerId } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import type { Turn } from "./turn.ts";
+
+/**
+ * Whether an IKE SA of this connection is the only one between the two identities, of whatever connection the others are: that is
+ * what INITIAL_CONTACT says, and it ends them (RFC 7296 §2.4). One whose IKE_AUTH is on its way may be up at the peer already.
+ */
+export const isInitialContact = (turn: Turn, peering: Peering): boolean => {
+  const expected = expectedPeer(peering.config);
+  const isOurs = (other: Peering | undefined): boolean =>
+    other !== undefined && equalIdentity(other.config.local.id, peering.config.local.id);
+  for (const other of turn.core.kinOfAny(expected))
+    if (other.state.name === "established" && isOurs(other.peering)) return false;
+  return !turn.core.halfOpen
+    .authenticating()
+    .some((other) => other.peering !== peering && isOurs(other.peering) && mayBeOne(expected, peerOf(other)));
+};
+
+const peerOf = ({ peering }: IkeSa): PeerId | undefined => peering && expectedPeer(peering.config);
+
+/** Whether one peer may prove itself to be both. */
+const mayBeOne = (a: PeerId | undefined, b: PeerId | undefined): boolean => {
+  const [one, other] = [exactId(a), exactId(b)];
+  if (other !== undefined) return isExpected(a, other);
+  return one === undefined ? formatPeerId(a) === formatPeerId(b) : isExpected(b, one);
+};
 
 /** A peer that has proven itself, by which connection, and whether it says that it has no other IKE SA. */
 export interface Newcomer {

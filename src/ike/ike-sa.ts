@@ -57,6 +57,8 @@ export type IkeSaState =
   | (Keyed & {
       readonly name: "init-answered";
       readonly opening: Opening;
+      /** Of the request: its sender, and the SPI that it chose. */
+      readonly asker: string;
       readonly candidates: Candidates;
       readonly expiresAt: number;
     })

@@ -4,7 +4,7 @@
  */
 import type { KeyResult } from "../crypto/key-work.ts";
 import { EspalierError } from "../errors.ts";
-import type { Endpoint } from "../ip-address.ts";
+import { type Endpoint, sourceEndpoint } from "../ip-address.ts";
 import { attempt, resolved } from "./attempt.ts";
 import { rekeyChild } from "./child-life.ts";
 import type { Path } from "./child-sa-params.ts";
@@ -28,6 +28,9 @@ import { Turn } from "./turn.ts";
 import type { Wakes } from "./wakes.ts";
 
 export type { IkeOptions } from "./ike-options.ts";
+
+/** Datagrams from where no answer can go, as `drop` counts them too. */
+export const BAD_SOURCE = "bad-source";
 
 export class IkeManager {
   readonly #core: Core;
@@ -79,10 +82,15 @@ export class IkeManager {
     return turn.effects;
   }
 
-  /** One datagram; the non-ESP marker is gone already, and `path.local.port` says on which socket it came. */
+  /**
+   * One datagram; the non-ESP marker is gone already, and `path.local.port` says on which socket it came. One from where no
+   * answer can go is dropped.
+   */
   receive(bytes: Uint8Array, path: Path, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
-    receive(turn, bytes.slice(), path); // what is kept of it outlives the caller's buffer
+    const remote = sourceEndpoint(path.remote.address, path.remote.port);
+    if (remote === undefined) turn.count(BAD_SOURCE);
+    else receive(turn, bytes.slice(), { local: path.local, remote }); // what is kept of it outlives the caller's buffer
     return turn.effects;
   }
 
@@ -218,7 +226,9 @@ export class IkeManager {
   espFrom(spiIn: number, remote: Endpoint, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     const found = this.#core.findChild(spiIn);
-    if (found !== undefined) movePeer(turn, found.sa, { local: found.sa.path.local, remote });
+    const source = sourceEndpoint(remote.address, remote.port);
+    if (source === undefined) turn.count(BAD_SOURCE);
+    else if (found !== undefined) movePeer(turn, found.sa, { local: found.sa.path.local, remote: source });
     return turn.effects;
   }
 

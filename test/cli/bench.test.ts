@@ -176,6 +176,8 @@ const TUNNEL: TunnelBenchResult = {
   offeredPps: null,
   lossPercent: null,
   gatewayCores: 1.5,
+  kernelCores: 0.1,
+  otherCores: 0,
   cpuPerGbit: 0.64,
   loadedP50Ms: null,
   loadedP99Ms: null,

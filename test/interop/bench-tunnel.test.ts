@@ -69,10 +69,12 @@ const TCP = {
   offeredPps: null,
   lossPercent: null,
   gatewayCores: expect.any(Number),
+  kernelCores: expect.any(Number),
+  otherCores: expect.any(Number),
   cpuPerGbit: expect.any(Number),
   ping: { averageMs: expect.any(Number) },
   loadedP50Ms: expect.any(Number),
-  loadedP99Ms: expect.any(Number),
+  loadedP99Ms: expect.toBeOneOf([expect.any(Number), null]),
   loadedLossPercent: expect.any(Number),
   outOfOrder: expect.any(Number),
   retransmits: expect.any(Number),
@@ -102,8 +104,8 @@ test("TCP through a tunnel", async () => {
   expect(result.gatewayCores).toBeGreaterThan(0);
   expect(result.seconds).toBeGreaterThan(1.5);
   expect(result.samples).toHaveLength(2);
-  expect(result.loadedP99Ms).toBeGreaterThanOrEqual(result.loadedP50Ms!);
-  expect(result.curves.latencyMs.at(-1)?.[0]).toBe(1);
+  expect(result.loadedP99Ms ?? Number.POSITIVE_INFINITY).toBeGreaterThanOrEqual(result.loadedP50Ms!);
+  expect(result.curves.latencyMs.at(-1)![0]).toBeCloseTo(1 - result.loadedLossPercent! / 100, 1);
 });
 
 test("UDP at a rate, in UDP, with two workers, another engine and suite, without offloads", async () => {
@@ -173,7 +175,8 @@ test.each(PEERS)("the same work by %s", async (peer, suite, engine, lacking) => 
 test("rates without loss and with 0.5 % are searched, and each trial is kept", async () => {
   const result = await resultOf("--udp 64 --ndr --seconds 1 --encap force");
   expect(result.trials.length).toBeGreaterThan(2);
-  expect(result.pdrPps).toBeGreaterThanOrEqual(result.ndrPps!);
+  expect(result).toMatchObject({ search: "ndr", rate: null, maxLossPercent: null });
+  expect(result.pdrPps ?? 0).toBeGreaterThanOrEqual(result.ndrPps ?? 0);
   for (const { goal, lossPercent } of result.trials) {
     expect(["NDR", "PDR"]).toContain(goal);
     expect(lossPercent).toBeGreaterThanOrEqual(0);

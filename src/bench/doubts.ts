@@ -1,0 +1,93 @@
+/** What makes a comparison doubtful: other machines and versions, others' work, and too few samples to know anything. */
+import { ALPHA, type Change } from "./change.ts";
+import type { Comparable } from "./compare.ts";
+import { leastPermutationP, leastSignFlipP } from "./dealing.ts";
+import type { BenchResultRow } from "./result.ts";
+
+export interface Doubtful {
+  readonly a: Comparable;
+  readonly b: Comparable;
+  readonly pairs: readonly (readonly [BenchResultRow, BenchResultRow])[];
+  readonly changes: readonly Change[];
+  readonly paired: boolean;
+}
+
+export const doubtsOf = (doubtful: Doubtful): string[] => [
+  ...ofPlaces(doubtful),
+  ...ofRuns(doubtful),
+  ...ofReach(doubtful),
+  ...ofRows(doubtful),
+];
+
+const BUSY = 0.5; // of the processors, by others before we began
+
+/** What the sides are expected to differ in. */
+const OWN_VERSIONS = ["espalier", "build"];
+
+const ofPlaces = ({ a, b }: Doubtful): string[] => {
+  const doubts: string[] = [];
+  const sides = [["A", a] as const, ["B", b] as const];
+  for (const [side, { machine }] of sides)
+    if (machine === undefined) doubts.push(`${side} is rows alone: its machine, versions and load are not known`);
+  if (a.machine !== undefined && b.machine !== undefined && JSON.stringify(a.machine) !== JSON.stringify(b.machine))
+    doubts.push("the machines are not the same");
+  if (a.versions !== undefined && b.versions !== undefined)
+    for (const name of new Set([...Object.keys(a.versions), ...Object.keys(b.versions)]))
+      if (!OWN_VERSIONS.includes(name) && a.versions[name] !== b.versions[name])
+        doubts.push(`${name}: ${a.versions[name] ?? "not known"} and ${b.versions[name] ?? "not known"}`);
+  for (const [side, { load, machine }] of sides)
+    if (load !== undefined && machine !== undefined && load.before > BUSY * machine.processors)
+      doubts.push(`the machine was busy before ${side} began: load ${load.before.toFixed(2)}`);
+  return doubts;
+};
+
+const ofRuns = ({ a, b, paired }: Doubtful): string[] =>
+  [["A", a] as const, ["B", b] as const].flatMap(([side, { rows }]) =>
+    !paired && rows.some(({ samples }) => samples.runs.length < 2)
+      ? [`${side} has rows of one run: how much runs differ by chance it does not tell`]
+      : [],
+  );
+
+/** Rows with so few samples that no change, however great, would be told from chance among so many rows. */
+const ofReach = ({ pairs, changes, paired }: Doubtful): string[] => {
+  const rows = changes.length;
+  const short = changes.filter(({ least }) => least * rows > ALPHA).length;
+  if (short === 0) return [];
+  const least = Math.min(...pairs.map(([row, other]) => Math.min(samplesOf(row), samplesOf(other))));
+  const takes = paired ? `${roundsFor(rows)} rounds` : `${runsFor(rows, least)} runs of each side`;
+  return [`${short} of ${rows} rows have too few samples to tell any change from chance: it takes ${takes}`];
+};
+
+/** Of a run. */
+const samplesOf = ({ samples: { runs } }: BenchResultRow): number =>
+  Math.max(1, Math.min(...runs.map(({ length }) => length)));
+
+const roundsFor = (rows: number): number => {
+  let rounds = 1;
+  while (leastSignFlipP(rounds) * rows > ALPHA) rounds++;
+  return rounds;
+};
+
+const runsFor = (rows: number, samples: number): number => {
+  let runs = 2;
+  while (leastPermutationP(runs * samples, runs * samples) * rows > ALPHA) runs++;
+  return runs;
+};
+
+/** Rows that are worth nothing by themselves. */
+const ofRows = ({ pairs }: Doubtful): string[] =>
+  (["A", "B"] as const).flatMap((side, i) => {
+    const rows = pairs.map((pair) => pair[i]!);
+    const counted = (is: (row: BenchResultRow) => boolean, words: string): string[] => {
+      const count = rows.filter(is).length;
+      return count === 0 ? [] : [`${count} of ${rows.length} rows of ${side} ${words}`];
+    };
+    return [
+      ...counted(({ samples }) => samples.runs.flat().length === 0, "have no sample, and are left out"),
+      ...counted(isNothing, "carried nothing at all"),
+      ...counted(({ figures }) => (figures["drops"] ?? 0) > 0, "dropped packets, which makes them worthless"),
+    ];
+  });
+
+const isNothing = ({ samples: { better, runs } }: BenchResultRow): boolean =>
+  better === "more" && runs.flat().length > 0 && runs.flat().every((value) => value === 0);
