@@ -12,6 +12,7 @@ import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
 import { benchEsp } from "./esp.ts";
 import type { EspBenchRow } from "./esp-rows.ts";
+import { cpuSeconds } from "./gateway-watch.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes } from "./processes.ts";
 import { mainProgram, PATIENCE, type SelfSettings, startSelf } from "./self-gateways.ts";
@@ -30,7 +31,6 @@ import {
   type TuneValues,
 } from "./tune-settings.ts";
 import type { Candidate } from "./tune-space.ts";
-import { cpuSeconds } from "./tunnel.ts";
 
 export type { TuneValues };
 
