@@ -86,7 +86,7 @@ test("SIGINT ends it cleanly, with what it has", async () => {
   const second = () => ((configured() ?? first) === first ? undefined : true);
   await until("one is measured, and another has begun", second, 40_000, 50);
   expect(await command.end("SIGINT"), command.log).toBe(0);
-  expect(command.log).toContain("stopped before all was measured");
+  expect(command.log).toContain("It was stopped before all was measured");
   expect(command.log).toMatch(/Settings:\n {2}workers: \d+\n/);
   expect(leftBy(command.pid)).toEqual([]);
 });
