@@ -1,5 +1,6 @@
 /** The library: everything a program may build on. The command line uses nothing else, from the files themselves. */
-export { type ComparedRow, type Comparison, compareResults } from "./bench/compare.ts";
+export { parseComparable } from "./bench/bare-rows.ts";
+export { type Comparable, type ComparedRow, type Comparison, compareResults } from "./bench/compare.ts";
 export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
 export { benchIke } from "./bench/ike.ts";

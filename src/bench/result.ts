@@ -227,17 +227,21 @@ export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, u
 };
 
 /** Throws ESPALIER_USAGE when `text` is no result; `name` is what it is called in the complaint. */
-export const parseResult = (text: string, name: string): BenchResult => {
-  let value: unknown;
+export const parseResult = (text: string, name: string): BenchResult => resultOf(jsonOf(text, name), name);
+
+export const jsonOf = (text: string, name: string): unknown => {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw new EspalierError("ESPALIER_USAGE", `${name} is no JSON: ${(cause as Error).message}`, { cause });
   }
+};
+
+export const resultOf = (value: unknown, name: string): BenchResult => {
   const read = benchResult.safeParse(value);
   if (read.success) return read.data;
   throw new EspalierError("ESPALIER_USAGE", `${name} is no result of espalier bench:\n${z.prettifyError(read.error)}`, {
-    remedy: "Results are written with --out; --json prints rows alone.",
+    remedy: "Results are written with --out, or printed with --out -; --json prints rows alone.",
   });
 };
 

@@ -7,20 +7,21 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { z } from "zod";
 import { EspalierError } from "../errors.ts";
+import { readBareRows } from "./bare-rows.ts";
 import {
   BENCH_KINDS,
   type BenchKind,
   type BenchResult,
   beginResult,
   type FlatRow,
+  jsonOf,
   ROW_SHAPES,
   sumOf,
 } from "./result.ts";
 
-/** What is a command by itself. */
-const COMMANDS = BENCH_KINDS.filter((kind) => kind !== "idle");
+/** What is a command of bench by itself. */
+const COMMANDS = BENCH_KINDS.filter((kind) => kind !== "idle" && kind !== "tune");
 
 export interface TurnsOptions {
   /** Folders of two builds: repositories with dist/, or packages. */
@@ -38,6 +39,9 @@ export type Ask = (folder: string, words: readonly string[], signal?: AbortSigna
 
 const run = promisify(execFile);
 
+/** Options of `bench ike` that make it measure idle tunnels. */
+const IDLE = /^--(tunnels|idle)(=|$)/;
+
 const FEWEST_ROUNDS = 6;
 const MOST_ROUNDS = 1000;
 
@@ -54,26 +58,25 @@ const askBuild: Ask = async (folder, words, signal) => {
   return (await run(process.execPath, command, options)).stdout;
 };
 
-const answer = z.union([z.array(z.record(z.string(), z.unknown())), z.record(z.string(), z.unknown())]);
-
 /** A result of each side, whose samples are pairs: the n-th of A was measured beside the n-th of B. */
 export const measureInTurns = async (
   { a, b, words, rounds, signal, onProgress }: TurnsOptions,
   ask: Ask = askBuild,
 ): Promise<readonly [BenchResult, BenchResult]> => {
-  const kind = COMMANDS.find((name) => name === words[0]);
-  if (kind === undefined)
+  const command = COMMANDS.find((name) => name === words[0]);
+  if (command === undefined)
     throw new EspalierError("ESPALIER_USAGE", `expected a command of bench: ${COMMANDS.join(", ")}, not ${words[0]}`);
   if (!(Number.isInteger(rounds) && rounds >= FEWEST_ROUNDS && rounds <= MOST_ROUNDS))
     throw new EspalierError(
       "ESPALIER_USAGE",
       `rounds: expected a whole number from ${FEWEST_ROUNDS} to ${MOST_ROUNDS}, not ${rounds}`,
     );
+  const kind = command === "ike" && words.some((word) => IDLE.test(word)) ? "idle" : command;
   const settings = { words, turns: randomUUID(), rounds };
   const sides = [a, b].map((folder) => ({
     folder,
     begun: beginResult(kind, { ...settings, build: folder }),
-    rounds: [] as FlatRow[][],
+    rounds: [] as (readonly FlatRow[])[],
   }));
   for (let round = 0; round < rounds; round++)
     for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
@@ -81,15 +84,21 @@ export const measureInTurns = async (
         (2 * round + (side === sides[round % 2] ? 0 : 1)) / (2 * rounds),
         `round ${round + 1}: ${side.folder}`,
       );
-      const rows = answer.parse(JSON.parse(await ask(side.folder, words, signal)));
-      side.rounds.push(Array.isArray(rows) ? rows : [rows]);
+      side.rounds.push(rowsOf(kind, await ask(side.folder, words, signal), side.folder));
     }
   const [first, second] = sides.map((side) => side.begun.end([joined(kind, side.rounds)]));
   return [first!, second!];
 };
 
+/** Throws ESPALIER_PLATFORM where a build answers with something else. */
+const rowsOf = (kind: BenchKind, text: string, folder: string): readonly FlatRow[] => {
+  const found = readBareRows(jsonOf(text, `what ${folder} printed`));
+  if (found?.kind === kind) return found.rows;
+  throw new EspalierError("ESPALIER_PLATFORM", `${folder} did not answer with rows of bench ${kind}`);
+};
+
 /** The last round's rows, with the figures of all rounds as their samples. */
-const joined = (kind: BenchKind, rounds: readonly FlatRow[][]): FlatRow[] => {
+const joined = (kind: BenchKind, rounds: readonly (readonly FlatRow[])[]): FlatRow[] => {
   const { metric, faults = [] } = ROW_SHAPES[kind];
   return rounds.at(-1)!.map((row, index) => {
     const all = rounds.map((rows) => rows[index] ?? {});

@@ -2,19 +2,21 @@
 import type { Command } from "commander";
 import pc from "picocolors";
 import { type ComparedRow, type Comparison, compareResults } from "../bench/compare.ts";
-import { readResult } from "./bench-output.ts";
+import { readComparable } from "./bench-output.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const addCompare = (bench: Command, terminal: Terminal): void => {
   bench
     .command("compare")
-    .description("two results of the same command (--out): is B better, worse, or is the difference noise")
-    .argument("<a>", "result of the one side")
+    .description(
+      "two results of the same command (--out; rows of --json do as well): is B better, worse, or is it noise",
+    )
+    .argument("<a>", "result of the one side; -: from the standard input")
     .argument("<b>", "result of the other side")
     .option("--json", "one object as JSON")
     .action((a: string, b: string, { json }: { readonly json?: boolean }) => {
-      const comparison = compareResults(readResult(a), readResult(b));
+      const comparison = compareResults(readComparable(a), readComparable(b));
       terminal.out(
         json === true ? `${JSON.stringify(comparison, null, 2)}\n` : `${comparisonText(comparison, terminal)}\n`,
       );

@@ -9,7 +9,7 @@ import type { TunnelBenchOptions } from "../bench/tunnel-options.ts";
 import type { EngineName } from "../crypto/engine.ts";
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
-import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { measureRows, measureRuns, type OutputOptions, printRows, screenOf, withOutput } from "./bench-output.ts";
 import { addReport } from "./bench-report.ts";
 import { addSad } from "./bench-sad.ts";
 import { addSpd } from "./bench-spd.ts";
@@ -86,7 +86,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
         notes,
       );
       for (const note of notes) terminal.err(`${note}\n`);
-      printRows(terminal, json, rows, () => espBenchTable(rows, terminal), before);
+      printRows(screenOf(terminal, options), json, rows, () => espBenchTable(rows, terminal), before);
     });
 };
 
@@ -152,6 +152,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
         measureRuns(
           "tunnel",
           { ...output, ...options, peers: peer, standard },
+          terminal,
           async (run, of) => {
             const rows: TunnelBenchResult[] = [];
             for (const task of tasks) {
@@ -164,7 +165,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
         ),
       ).finally(() => progress.end());
       const printed = standard === true || tasks.length > 1 ? results : results[0];
-      terminal.out(
+      screenOf(terminal, output).out(
         json === true
           ? `${JSON.stringify(printed, null, 2)}\n`
           : `${results.map((result) => tunnelBenchTable(result, terminal)).join("\n\n")}\n\n${machineLine(results[0]!.load, results[0]!.machine)}\n`,

@@ -6,7 +6,7 @@ import { applySettings } from "../config/apply-settings.ts";
 import { loadConfig, parseConfig } from "../config/load.ts";
 import { SUITES } from "../crypto/suites.ts";
 import { EspalierError } from "../errors.ts";
-import { measureRuns } from "./bench-output.ts";
+import { measureRuns, screenOf } from "./bench-output.ts";
 import { number, wholes, words } from "./option-values.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
@@ -44,7 +44,7 @@ export const addTune = (program: Command, terminal: Terminal): void => {
     .option("--engine <list>", "of engines (all that work)", words)
     .option("--exhaustive", "measure every combination, as far as the time allows")
     .option("--apply", "write the settings into the configuration file; its comments stay")
-    .option("--out <file>", "keep everything for `bench report`")
+    .option("--out <file>", "keep everything for `bench report`; -: print it")
     .option("--json", "one object as JSON")
     .action(async (given: Given) => {
       if (given.apply === true && given.config === undefined)
@@ -65,6 +65,7 @@ export const addTune = (program: Command, terminal: Terminal): void => {
           await measureRuns(
             "tune",
             { ...settings, runs: 1, ...(out === undefined ? {} : { out }) },
+            terminal,
             async () => {
               result = await tune({ ...settings, signal, onProgress: progress.at });
               notes.push(...tuneNotes(result, about));
@@ -82,7 +83,7 @@ export const addTune = (program: Command, terminal: Terminal): void => {
         terminal.err("stopped before anything was measured\n");
         return;
       }
-      terminal.out(
+      screenOf(terminal, given).out(
         given.json === true ? `${JSON.stringify(result, null, 2)}\n` : `${tuneText(result, terminal, about)}\n`,
       );
       if (given.apply === true && given.config !== undefined) apply(given.config, result, terminal);

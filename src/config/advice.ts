@@ -10,8 +10,14 @@ import type { Path } from "./source.ts";
 const MANUAL =
   "for tests and benchmarks alone: nobody is authenticated, keys stay for ever, and their counters begin anew with each start, which breaks counter mode ciphers";
 
-export const adviceOn = ({ connections = {}, mark }: Settings): Fault[] => {
+export const adviceOn = ({ connections = {}, ike, mark }: Settings): Fault[] => {
   const advice: Fault[] = [];
+  const { cookie_threshold: threshold, half_open } = ike;
+  if (threshold >= half_open.incoming)
+    advice.push({
+      path: ["ike", "cookie_threshold"],
+      message: `${threshold} is not below ike.half_open.incoming, ${half_open.incoming}: forged requests keep everybody out before anybody is asked for a cookie`,
+    });
   for (const [name, connection] of Object.entries(connections)) {
     const { local, remote, proposals, keyring } = connection;
     const path = ["connections", name];

@@ -55,7 +55,7 @@ export const DEFAULT_IKE_PROPOSALS: readonly string[] = [
 export const DEFAULT_ESP_PROPOSALS: readonly string[] = ["aes256gcm16-aes128gcm16", "aes256-aes128-sha256"];
 
 const identity = parsed(
-  "an identity: an address, a domain name, user@domain, keyid:hex or dn:hex",
+  "an identity: address, domain name, user@domain, CN=gw,O=Example, keyid:hex",
   "Who we say we are (RFC 7296 §3.5). Default: the address.",
   parseIdentity,
 );
@@ -339,7 +339,7 @@ export const settings = z.strictObject({
     .strictObject({
       dscp: whole("DSCP of what IKE sends (RFC 2474); 48 is CS6, network control.", 0, 63).prefault(48),
       cookie_threshold: whole(
-        "With as many half-open IKE SAs a peer must first return a cookie (RFC 7296 §2.6); 0: always.",
+        "With as many half-open IKE SAs, or after ten refusals in a second, a peer must first return a cookie (RFC 7296 §2.6); 0: always.",
         0,
         1000,
       ).prefault(10),

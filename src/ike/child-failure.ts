@@ -30,9 +30,8 @@ export const noteProblem = (turn: Turn, sa: IkeSa, { name }: ChildConfig, proble
 };
 
 /** The peer asked for it, and we refuse. */
-export const refuseChild = (turn: Turn, sa: IkeSa, { notify, message, context }: IkeError): void => {
+export const refuseChild = (turn: Turn, sa: IkeSa, { notify, text }: IkeError): void => {
   if (notify === Notify.TS_MAX_QUEUE) return; // how a peer finds out how many pairs there may be (RFC 9611 §5.2)
-  const text = context === undefined ? message : `${message} (${context})`;
   turn.log("error", "child-sa-refused", sa, `${sa.remoteText}: child refused: ${text}`, { remote: sa.remoteText });
   if (sa.peering !== undefined) sa.peering.lastError = `child refused: ${text}`;
 };

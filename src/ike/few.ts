@@ -2,6 +2,8 @@
 
 const FEW = 5;
 
-/** `a; b; c`, or `a; b; c; d; e; and 59 more`. */
-export const few = (items: readonly string[]): string =>
-  items.length <= FEW ? items.join("; ") : `${items.slice(0, FEW).join("; ")}; and ${items.length - FEW} more`;
+/** `a; b; c`, or `a; b; c; d; e; and 59 more`. Only what is shown is put into words. */
+export const few = <T>(items: readonly T[], words: (item: T) => string): string => {
+  const shown = items.slice(0, FEW).map(words);
+  return items.length <= FEW ? shown.join("; ") : `${shown.join("; ")}; and ${items.length - FEW} more`;
+};

@@ -82,15 +82,15 @@ const identify = (
 ): Proven => {
   const [idr, auth] = [find(payloads, "IDr"), find(payloads, "AUTH")];
   const known = candidates.closest(idi, idr);
-  const failed = (why: string): IkeError => {
+  const context = (): string => {
     const wants = idr === undefined ? "" : ` and wants ${formatIdentity(idr)}`;
-    const expected = [...candidates].map(
+    const expected = few(
+      [...candidates],
       ({ config }) => `${config.name}: ${formatPeerId(expectedPeer(config))} to ${formatIdentity(config.local.id)}`,
     );
-    return new IkeError(Notify.AUTHENTICATION_FAILED, why, {
-      context: `peer says it is ${formatIdentity(idi)}${wants}; expected ${few(expected)}`,
-    });
+    return `peer says it is ${formatIdentity(idi)}${wants}; expected ${expected}`;
   };
+  const failed = (why: string): IkeError => new IkeError(Notify.AUTHENTICATION_FAILED, why, { context });
   if (known.length === 0) throw failed("no connection for this identity");
   if (auth === undefined) throw failed("the peer wants EAP, expected a shared key"); // RFC 7296 §2.16
   if (auth.method !== AuthMethod.SHARED_KEY_MIC)

@@ -137,8 +137,7 @@ export const failAuth = (turn: Turn, sa: IkeSa, error: IkeError): void => {
   sa.peering?.lost(turn);
 };
 
-const report = (turn: Turn, sa: IkeSa, { message, context }: IkeError): void => {
-  const text = context === undefined ? message : `${message} (${context})`;
+const report = (turn: Turn, sa: IkeSa, { text }: IkeError): void => {
   turn.log("error", "ike-auth-failed", sa, `${sa.remoteText}: ${text}`, { remote: sa.remoteText });
   if (sa.peering !== undefined) sa.peering.lastError = text;
 };

@@ -11,14 +11,29 @@ export class IkeError extends Error {
   readonly notify: number;
   /** Notification data that belongs to it, such as the type of an unsupported critical payload. */
   readonly data: Uint8Array | undefined;
-  /** What was offered and what was expected, for the log; undefined where the message says it all. */
-  readonly context: string | undefined;
+  readonly #context: string | (() => string) | undefined;
 
-  constructor(notify: number, message: string, options: { data?: Uint8Array; context?: string; cause?: unknown } = {}) {
+  /** `context` may be made when it is read: who can provoke an error may provoke many, of which few are logged. */
+  constructor(
+    notify: number,
+    message: string,
+    options: { data?: Uint8Array; context?: string | (() => string); cause?: unknown } = {},
+  ) {
     super(`${notifyName(notify)}: ${message}`, options.cause === undefined ? undefined : { cause: options.cause });
     this.notify = notify;
     this.data = options.data;
-    this.context = options.context;
+    this.#context = options.context;
+  }
+
+  /** What was offered and what was expected, for the log; undefined where the message says it all. */
+  get context(): string | undefined {
+    return typeof this.#context === "function" ? this.#context() : this.#context;
+  }
+
+  /** All that there is to say. */
+  get text(): string {
+    const { message, context } = this;
+    return context === undefined ? message : `${message} (${context})`;
   }
 }
 

@@ -26,7 +26,7 @@ import { chooseIke, describeProposals, type IkeSuite, type Proposal } from "./pr
 import type { Turn } from "./turn.ts";
 
 /**
- * ms that cookies are asked for after the last crowd. An initiator that was asked for one signs its request with the cookie
+ * ms that cookies are asked for after the last crowd, and after too many requests that were refused. An initiator that was asked for one signs its request with the cookie
  * (RFC 7296 §2.15); a copy of the one without, late on its way, must not be answered with an SA of its own meanwhile.
  */
 const COOKIE_LINGER = 10_000;
@@ -98,12 +98,11 @@ const beginLater = (turn: Turn, work: KeyWork, { bytes, message, path, isProven 
 /** Answer a request that is not to become an SA with one notification, SPIr zero. */
 export const refuseInit = (turn: Turn, header: Pick<Header, "spiI">, path: Path, error: IkeError): void => {
   turn.count("refused-inits");
+  if (!turn.core.refusals.take(turn.now)) turn.core.cookiesUntil = turn.now + COOKIE_LINGER;
   turn.send(path, stateless(header.spiI, error.notify, error.data));
   if (error.notify === Notify.INVALID_KE_PAYLOAD) return; // part of an ordinary beginning
-  const context = error.context === undefined ? "" : ` (${error.context})`;
-  turn.logUnproven("ike-sa-init-rejected", STRANGER, `${formatEndpoint(path.remote)}: ${error.message}${context}`, {
-    remote: formatEndpoint(path.remote),
-  });
+  const remote = formatEndpoint(path.remote);
+  turn.logUnproven("ike-sa-init-rejected", STRANGER, () => `${remote}: ${error.text}`, { remote });
 };
 
 const stateless = (spiI: Uint8Array, type: number, data?: Uint8Array): Uint8Array =>
@@ -177,7 +176,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
 
 /**
  * Whether a request may become an IKE SA, before anything is computed for it; undefined: it may not, or is to come again
- * with a cookie (RFC 7296 §2.6). What strangers begin in the name of an address counts against those alone who have not
+ * with a cookie (RFC 7296 §2.6). Those that are refused leave nothing to count, but cost us a choice: see `refuseInit`. What strangers begin in the name of an address counts against those alone who have not
  * shown that they receive there: nobody can be kept out by forging his address.
  */
 const admit = (
@@ -218,17 +217,21 @@ const choose = (
   candidates: Candidates,
   path: Path,
 ): { chosen: Proposal; suite: IkeSuite; peering: Peering } => {
+  const refused = new Set<string>();
   for (const peering of candidates) {
+    if (refused.has(peering.proposals)) continue; // a thousand connections mostly have one list
     const choice = chooseIke(offered, peering.config.proposals);
     if (choice !== undefined) return { ...choice, peering };
+    refused.add(peering.proposals);
   }
-  const all = [...candidates];
-  const expected = all.map(({ config }) => `${config.name}: ${describeProposals(config.proposals)}`);
   const why =
-    all.length === 0
+    refused.size === 0
       ? `no connection between ${path.local.address} and ${path.remote.address}`
       : "no IKE proposal in common";
   throw new IkeError(Notify.NO_PROPOSAL_CHOSEN, why, {
-    context: `offered ${describeProposals(offered)}; expected ${few(expected) || "none"}`,
+    context: () => {
+      const expected = few([...candidates], ({ config, proposals }) => `${config.name}: ${proposals}`);
+      return `offered ${describeProposals(offered)}; expected ${expected || "none"}`;
+    },
   });
 };

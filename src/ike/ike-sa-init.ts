@@ -137,8 +137,7 @@ export const readInitAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message
 };
 
 /** RFC 7296 §2.21.1: it may be forged, so nothing is changed but what we tell. */
-const remember = (turn: Turn, sa: IkeSa, { message, context }: IkeError): void => {
-  const text = context === undefined ? message : `${message} (${context})`;
+const remember = (turn: Turn, sa: IkeSa, { text }: IkeError): void => {
   turn.count("unproven-errors");
   if (sa.peering === undefined || sa.peering.lastError === text) return;
   sa.peering.lastError = text;

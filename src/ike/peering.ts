@@ -5,6 +5,7 @@ import { canonicalAddress } from "../ip-address.ts";
 import { backoff } from "./backoff.ts";
 import { type ChildConfig, type ConnectionConfig, hostsOf } from "./connection.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import { describeProposals } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
 
 /** `always`: for ever, with back-off. `once`: until it fails or ends. `no`: only when the peer asks. */
@@ -28,6 +29,8 @@ export class Peering {
   readonly config: ConnectionConfig;
   /** No address keeps the peer out: it may have any, or those of a name that has moved. */
   readonly mayBeAnywhere: boolean;
+  /** Its IKE proposals in words: equal where the lists are. */
+  readonly proposals: string;
   readonly sas = new Set<IkeSa>();
   wish: Wish = "no";
   /** Taken down by its user and not to come up by the peer's wish either. */
@@ -57,6 +60,7 @@ export class Peering {
     this.config = config;
     this.#hosts = hostsOf(config);
     const isName = (host: string): boolean => canonicalAddress(host) === undefined;
+    this.proposals = describeProposals(config.proposals);
     this.mayBeAnywhere = this.#hosts.length === 0 || this.#hosts.some(isName);
   }
 

@@ -326,11 +326,10 @@ const answerOr = (turn: Turn, sa: IkeSa, payloads: readonly Payload[] | IkeError
     const ends = !isUp || error.notify === Notify.INVALID_SYNTAX;
     const level = ends ? "error" : "debug";
     const event = isUp ? "request-refused" : "ike-auth-rejected";
-    const text = error.context === undefined ? error.message : `${error.message} (${error.context})`;
     const fields = { remote: sa.remoteText };
-    if (isUp) turn.log(level, event, sa, `${sa.remoteText}: ${text}`, fields);
-    else turn.logUnproven(event, sa, `${sa.remoteText}: ${text}`, fields);
-    if (ends && sa.peering !== undefined) sa.peering.lastError = text;
+    if (isUp) turn.log(level, event, sa, `${sa.remoteText}: ${error.text}`, fields);
+    else turn.logUnproven(event, sa, () => `${sa.remoteText}: ${error.text}`, fields);
+    if (ends && sa.peering !== undefined) sa.peering.lastError = error.text;
     const refused = [notifyPayload(error.notify, error.data)];
     return ends ? { payloads: refused, after: () => closeIkeSa(turn, sa, error.message) } : { payloads: refused };
   }

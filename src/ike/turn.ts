@@ -66,12 +66,16 @@ export class Turn {
     });
   }
 
-  /** For what anyone can provoke: of each event at most ten lines in ten seconds, the rest is counted. */
-  logUnproven(event: string, about: Named, message: string, fields?: LogFields): void {
+  /**
+   * For what anyone can provoke: of each event at most ten lines in ten seconds, the rest is counted. A `message` that is a
+   * function is made for those alone.
+   */
+  logUnproven(event: string, about: Named, message: string | (() => string), fields?: LogFields): void {
     const { unprovenLogs } = this.core;
     const allowance = unprovenLogs.get(event) ?? new LogAllowance();
     unprovenLogs.set(event, allowance);
-    if (allowance.allow(this.now)) this.log("warn", event, about, message, fields);
+    if (allowance.allow(this.now))
+      this.log("warn", event, about, typeof message === "function" ? message() : message, fields);
     else this.count("logs-suppressed");
   }
 }

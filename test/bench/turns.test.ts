@@ -50,3 +50,27 @@ test("a folder without a build is said", async () => {
     message: "/nonexistent has no dist/cli/main.js",
   });
 });
+
+test("idle tunnels are rows of both sides", async () => {
+  const ask: Ask = async (folder) =>
+    JSON.stringify({ tunnels: 9, initiator: { cpuPercent: folder === "a" ? 8 : 4 }, responder: { cpuPercent: 5 } });
+  const words = ["ike", "--tunnels", "9"];
+  const [a, b] = await measureInTurns({ a: "a", b: "b", words, rounds: 7 }, ask);
+  expect(compareResults(a, b)).toMatchObject({
+    kind: "idle",
+    rows: [
+      { what: { side: "initiator" }, verdict: "better" },
+      { what: { side: "responder" }, verdict: "noise" },
+    ],
+  });
+});
+
+test("a build that answers with something else, or leaves out a row, is said", async () => {
+  const turns = (ask: Ask) => measureInTurns({ a: "a", b: "b", words: WORDS, rounds: 6 }, ask);
+  await expect(turns(async () => "[]")).rejects.toThrow("a did not answer with rows of bench esp");
+  await expect(turns(async () => "Usage:")).rejects.toThrow(/^what a printed is no JSON/);
+  const row = { suite: "x", direction: "seal", size: 64, pps: 1 };
+  let asked = 0;
+  const fewer: Ask = async () => JSON.stringify(asked++ === 0 ? [row] : [row, row]);
+  await expect(turns(fewer)).rejects.toThrow("round 1: row 2 has no pps");
+});

@@ -493,6 +493,17 @@ describe("warnings", () => {
     expect(warnings(edited("192.0.2.2", "any"))[0]).toMatch(/^5: connections.branch.remote: whoever has the key/);
   });
 
+  test.each([
+    ["{ cookie_threshold: 39 }", []],
+    ["{ cookie_threshold: 40 }", ["10: ike.cookie_threshold: 40 is not below ike.half_open.incoming, 40"]],
+    ["{ half_open: { incoming: 11 } }", []],
+    ["{ half_open: { incoming: 10 } }", ["10: ike.cookie_threshold: 10 is not below ike.half_open.incoming, 10"]],
+    ["{ cookie_threshold: 1000, half_open: { incoming: 1001 } }", []],
+  ])("cookies that nobody would be asked for, %s", (written, expected) => {
+    const found = warnings(`${SMALLEST}ike: ${written}\n`);
+    expect(found.map((warning) => warning.replace(/: forged .*/, ""))).toEqual(expected);
+  });
+
   test("a route that no selector holds", () => {
     const text = edited("net:\n", "net:\n        remote: [10.2.0.0/16]\n");
     expect(warnings(text.replace("esp0 }", "esp0, routes: [10.2.3.0/24, 10.3.0.0/24] }"))).toEqual([

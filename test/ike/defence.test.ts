@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { Exchange, emitMessage, find, notifies, parseHeader, parseMessage } from "../../src/ike/message.ts";
 import { Notify } from "../../src/ike/notify.ts";
+import { type IkeProposal, offerIke } from "../../src/ike/proposal.ts";
 import {
   A,
   B,
@@ -10,6 +11,7 @@ import {
   drawn,
   gaps,
   identity,
+  ike,
   key,
   type TwoPeers,
   twoPeers,
@@ -153,17 +155,31 @@ test("a wrong cookie is answered with a right one, and counted", () => {
   expect(peers.b.manager.held.all).toBe(0);
 });
 
+/** The same request with another offer. */
+const offering = (bytes: Uint8Array, proposals: readonly IkeProposal[]): Uint8Array => {
+  const { header, payloads } = parseMessage(bytes);
+  const sa = { kind: "SA", value: offerIke(proposals) } as const;
+  return emitMessage(
+    header,
+    payloads.map((payload) => (payload.kind === "SA" ? sa : payload)),
+  );
+};
+
 //   5,000 IKE_SA_INIT a second, each from another address -->
 //                                                         <-- N(COOKIE) to each
 //   and between them: a new peer connects, and one that is up is asked whether it lives and rekeys
-test("under a flood of forged beginnings a peer connects within 2 s, tunnels live, and memory stays flat", () => {
-  const peers = twoPeers({
-    connectionsB: [connection("b"), anyone],
-    a: { liveness: { interval: 1_000, mode: "periodic", retry: 2_000 } },
-    b: { liveness: { interval: 1_000, mode: "periodic", retry: 2_000 } },
+test.each<[string, readonly IkeProposal[] | undefined]>([
+  ["beginnings", undefined],
+  ["beginnings with proposals that none of 300 connections takes", ike("aes128-sha1-prfsha1-modp2048")],
+])("under a flood of forged %s a peer connects within 2 s, tunnels live, and memory stays flat", (_what, offer) => {
+  const liveness = { interval: 1_000, mode: "periodic", retry: 2_000 } as const;
+  const many = Array.from({ length: 300 }, (_, n) => {
+    const remote = { address: undefined, port: 500, id: identity(`x${n}.example`) };
+    return connection("b", { name: `anyone-${n}`, remote });
   });
+  const peers = twoPeers({ a: { liveness }, connectionsB: [connection("b", { liveness }), ...many] });
   const { a, b, link, run } = peers;
-  const bytes = beginning(peers);
+  const bytes = offer === undefined ? beginning(peers) : offering(beginning(peers), offer);
   const flood = (ms: number): void => {
     for (let t = 0; t < ms; t += 10) {
       for (let n = 0; n < 50; n++) {
@@ -189,6 +205,48 @@ test("under a flood of forged beginnings a peer connects within 2 s, tunnels liv
   expect(a.count("retransmissions") + b.count("retransmissions")).toBe(0);
   expect(b.manager.held.all).toBeLessThan(15);
   expect(b.logs.length).toBeLessThan(60);
+  expect(b.count("cookies-sent")).toBeGreaterThan(19_900);
+  expect(b.count("refused-inits")).toBeLessThan(20);
+});
+
+//   IKE_SA_INIT {proposals of nobody}, ten of them, and one more -->
+//                                                <-- N(NO_PROPOSAL_CHOSEN) to each
+//   IKE_SA_INIT                                                  -->
+//                                                <-- N(COOKIE)
+test("who asks for what nobody has too often makes us ask for cookies, for ten seconds", () => {
+  const peers = twoPeers();
+  const { a, b, link, run } = peers;
+  const from = { address: STRANGER, port: 500 };
+  const wrong = () => offering(beginning(peers), ike("aes128-sha1-prfsha1-modp2048"));
+  for (let n = 0; n < 12; n++) link.inject({ from, to: toB, bytes: wrong() });
+  expect([b.count("refused-inits"), b.count("cookies-sent")]).toEqual([11, 1]);
+  expect(b.manager.held.halfOpen).toBe(0);
+  run(11_000);
+  expect([a.status().state, b.count("cookies-sent")]).toEqual(["up", 2]); // one was for a
+  link.inject({ from, to: toB, bytes: wrong() });
+  expect([b.count("refused-inits"), b.count("cookies-sent")]).toEqual([12, 2]);
+});
+
+test("a list of proposals is compared once however many connections have it, and only what is logged is described", () => {
+  let looks = 0;
+  const many = Array.from({ length: 100 }, (_, n) => {
+    const one = connection("b", { name: `c${n}`, remote: { address: undefined, port: 500, id: identity(`x${n}.ex`) } });
+    const { proposals } = one;
+    return Object.defineProperty(one, "proposals", {
+      get: () => {
+        looks++;
+        return proposals;
+      },
+    });
+  });
+  const peers = twoPeers({ connectionsB: many });
+  const bytes = offering(beginning(peers), ike("aes128-sha1-prfsha1-modp2048"));
+  looks = 0;
+  peers.link.inject({ from: { address: STRANGER, port: 500 }, to: toB, bytes });
+  expect(looks).toBe(1);
+  expect(peers.b.log("ike-sa-init-rejected")?.message).toMatch(
+    /offered aes128-sha1-prfsha1-modp2048; expected c0: aes256gcm16-prfsha256-x25519; .*; c4: \S+; and 95 more\)$/,
+  );
 });
 
 describe("messages with a wrong ICV", () => {
