@@ -83,7 +83,7 @@ const tableHtml = (head: readonly string[], rows: readonly (readonly string[])[]
     .join("")}</tbody></table></div>`;
 };
 
-const isNumeric = (word: string): boolean => /^-?[\d,.]+( ?%)?$/.test(word) || word === "-";
+const isNumeric = (word: string): boolean => /^[-+]?[\d,.]+( ?%)?$/.test(word) || word === "-";
 
 const STYLE = `
 :root { color-scheme: light; }

@@ -30,6 +30,7 @@ const tunnel = (peer: string, streams: number, udp: number | null, gbps: number)
     suite: "aes256gcm16",
     engine: "ipsec-mb",
     gatewayCores: 1.2,
+    kernelCores: 0.1,
   },
   ...{ cpuPerGbit: 0.3, loadedP50Ms: 1, loadedP99Ms: 4, ping: { averageMs: 0.5 }, ndrPps: null, pdrPps: null },
   samples: [gbps * 0.9, gbps, gbps * 1.1],
@@ -107,6 +108,7 @@ const FIGURES = [
     "latency-udp",
     "loss-search",
     "ike",
+    "model-check",
     "model",
     "model-gateway",
   ],
@@ -154,6 +156,26 @@ test("the model is fed by one run, and not by rows of several", async () => {
   const { markdown } = await makeReport([alone, result("several", "esp", several)]);
   expect(markdown).toContain("Fed with 250 ns a packet");
   expect(markdown).toContain("4.0 % more for each further worker");
+  expect(markdown).toContain("as 1 and 2 workers have it (seal, 1400 octets, in memory)");
+});
+
+test("the model says what it is fed with, where the knee is and why, and how far off it is here", async () => {
+  const both = ["seal", "open"].flatMap((direction) =>
+    [1, 2, 4].map((workers) =>
+      esp({ workers, direction, cpuNsPerPacket: 200 + 20 * workers }, 4e6 * Math.min(2, workers)),
+    ),
+  );
+  const esps = result("workers", "esp", both);
+  const results = [esps, result("tunnel", "tunnel", [tunnel("self", 1, null, 5)])];
+  const machine = { ...esps.result.machine, processors: 2 };
+  const { markdown } = await makeReport(results.map((each) => ({ ...each, result: { ...each.result, machine } })));
+  // 1.2 and 0.1 processors for 500,000 packets a second through two gateways.
+  expect(markdown).toContain(
+    "Fed with 1200 ns a packet, the mean of both gateways (ns of both: sealing 220, opening 220, reading and writing 1960); and 100 ns of the kernel",
+  );
+  expect(markdown).toContain("| 64 tunnels, even | 2 | 2 | 1,436,464 | the processors are all busy |");
+  expect(markdown).toMatch(/\| seal \| 2 \| 8,000,000 \| [^|]* \| 8,333,333 \| \+4\.2 % \| known \|/);
+  expect(markdown).toMatch(/\| open \| 4 \| 8,000,000 \| [^|]* \| 8,333,333 \| \+4\.2 % \| not known \|/);
 });
 
 test("a busy machine is said", async () => {
