@@ -5,12 +5,12 @@
  *
  * `result.schema.json` is this as JSON Schema.
  */
-import { arch, cpus, release, totalmem } from "node:os";
+import { arch, cpus, totalmem } from "node:os";
 import { z } from "zod";
-import { VERSION } from "../control/version.ts";
 import { EspalierError } from "../errors.ts";
 import { loadAverage } from "./machine.ts";
 import { median } from "./statistics.ts";
+import { versionsFor } from "./versions.ts";
 
 export const RESULT_SCHEMA = "espalier-bench-1";
 
@@ -32,6 +32,7 @@ const row = z.object({
     .record(z.string(), z.number().nullable())
     .describe("By name, of the last run, drops of all runs; null: does not exist here"),
   samples,
+  also: z.array(samples).optional().describe("Other figures that there are samples of"),
   beside: z
     .object({ name: z.string(), runs: z.array(z.array(z.number())) })
     .nullable()
@@ -45,9 +46,21 @@ const row = z.object({
     .optional()
     .describe("Points of curves, for instance a latency (ms) by its share of all"),
   trials: z
-    .array(z.object({ rate: z.number(), seconds: z.number(), lossPercent: z.number(), goal: z.string() }))
+    .array(
+      z.object({
+        rate: z.number().describe("Packets a second that were asked for"),
+        offered: z.number().optional().describe("That were sent"),
+        seconds: z.number(),
+        lossPercent: z.number(),
+        goal: z.string(),
+      }),
+    )
     .optional()
     .describe("Steps of a search, in their order"),
+  atLeast: z
+    .array(z.string())
+    .optional()
+    .describe("Names of figures that are the limit of what measured them: the truth may be more"),
 });
 
 export const benchResult = z.object({
@@ -61,7 +74,11 @@ export const benchResult = z.object({
     memory: z.number().describe("Octets"),
     architecture: z.string(),
   }),
-  versions: z.record(z.string(), z.string()).describe("Of espalier, Node.js, its OpenSSL and the kernel"),
+  versions: z
+    .record(z.string(), z.string())
+    .describe(
+      "Of espalier, which build of it (of its code a hash), Node.js, its OpenSSL, the kernel, and who takes part",
+    ),
   load: z.object({ before: z.number(), after: z.number() }).describe("Tasks that wanted a processor, mean of a minute"),
   settings: z.record(z.string(), z.unknown()).describe("What was asked for"),
   notes: z.array(z.string()).describe("What could not be measured, and why"),
@@ -75,13 +92,18 @@ export type BenchKind = BenchResult["kind"];
 /** A flat row of a command, as `--json` prints it. */
 export type FlatRow = Readonly<Record<string, unknown>>;
 
-interface RowShape {
-  /** Fields that say what was measured. */
-  readonly what: readonly string[];
-  /** The figure that is sampled. */
+/** A figure that is sampled. */
+interface Sampled {
   readonly metric: string;
   readonly unit: string;
   readonly better: "more" | "less";
+}
+
+interface RowShape extends Sampled {
+  /** Fields that say what was measured. */
+  readonly what: readonly string[];
+  /** Others, where a run has more than one sample of them: in the row's `alsoSamples`, by their names. */
+  readonly also?: readonly Sampled[];
   /** Figures that count what went wrong: of all runs. */
   readonly faults?: readonly string[];
 }
@@ -93,6 +115,7 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     metric: "pps",
     unit: "packets/s",
     better: "more",
+    also: [{ metric: "cpuNsPerPacket", unit: "ns/packet", better: "less" }],
     faults: ["drops"],
   },
   tunnel: {
@@ -115,6 +138,12 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     metric: "gbps",
     unit: "Gbit/s",
     better: "more",
+    also: [
+      { metric: "cpuPerGbit", unit: "CPU s/Gbit", better: "less" },
+      { metric: "loadedP99Ms", unit: "ms", better: "less" },
+      { metric: "ndrPps", unit: "packets/s", better: "more" },
+      { metric: "pdrPps", unit: "packets/s", better: "more" },
+    ],
   },
   ike: {
     what: ["what", "keyExchange", "authentication", "transport", "clients", "rate", "keyThreads"],
@@ -138,13 +167,17 @@ const numbersOf = (value: unknown): number[] | undefined => {
 export const sumOf = (rows: readonly FlatRow[], name: string): number =>
   rows.reduce((sum, { [name]: value }) => sum + (typeof value === "number" ? value : 0), 0);
 
+const alsoSamplesOf = ({ alsoSamples: of }: FlatRow, metric: string): number[] | undefined =>
+  isPlain(of) ? numbersOf(of[metric]) : undefined;
+
 /** An object of figures, one level deep. */
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
  * Runs of the same rows, in the same order, as rows of a result. A row's `samples` are its raw ones; without them its
- * figure is the one sample. Its `ceilingSamples` go with it as what was beside it, `curves` and `trials` as they are.
+ * figure is the one sample. Its `ceilingSamples` go with it as what was beside it, `curves`, `trials`
+ * and `atLeast` as they are.
  */
 export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[]): BenchResultRow[] => {
   const shape = ROW_SHAPES[kind];
@@ -175,17 +208,23 @@ export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[
         ),
     );
     for (const name of shape.faults ?? []) figures[name] = sumOf(own, name);
-    const { curves, trials } = row
-      .pick({ curves: true, trials: true })
-      .parse({ curves: flat["curves"], trials: flat["trials"] });
+    const { curves, trials, atLeast } = row
+      .pick({ curves: true, trials: true, atLeast: true })
+      .parse({ curves: flat["curves"], trials: flat["trials"], atLeast: flat["atLeast"] });
+    const also = (shape.also ?? []).flatMap((sampled) => {
+      const runs = own.map((each) => alsoSamplesOf(each, sampled.metric) ?? []);
+      return runs.every(({ length }) => length > 1) ? [{ ...sampled, runs }] : [];
+    });
     return {
       what: named,
       figures,
       samples: { metric: shape.metric, unit: shape.unit, better: shape.better, runs: of },
+      ...(also.length === 0 ? {} : { also }),
       beside: typeof name === "string" && ceilings.every(({ length }) => length > 0) ? { name, runs: ceilings } : null,
       floorPercent: floorOf(of),
       ...(curves === undefined ? {} : { curves }),
       ...(trials === undefined ? {} : { trials }),
+      ...(atLeast === undefined ? {} : { atLeast }),
     };
   });
 };
@@ -196,10 +235,11 @@ export const floorOf = (runs: readonly (readonly number[])[]): number | null => 
   return medians.length < 2 || medians.includes(0) ? null : (Math.max(...medians) / Math.min(...medians) - 1) * 100;
 };
 
-/** Begins with the load of now; `end` makes the result. */
-export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>) => {
+/** Begins with the load of now; `end` makes the result. `folder`: of the code that measures, if it is not this. */
+export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>, folder?: string) => {
   const began = new Date().toISOString();
   const before = loadAverage();
+  const versions = versionsFor(kind, folder);
   return {
     end: (runs: readonly (readonly FlatRow[])[], notes: readonly string[] = []): BenchResult => ({
       schema: RESULT_SCHEMA,
@@ -212,12 +252,7 @@ export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, u
         memory: totalmem(),
         architecture: arch(),
       },
-      versions: {
-        espalier: VERSION,
-        node: process.versions.node,
-        openssl: process.versions.openssl,
-        linux: release(),
-      },
+      versions,
       load: { before, after: loadAverage() },
       settings,
       notes: [...notes],

@@ -86,6 +86,12 @@ export class Core {
         for (const sa of kin) if (sa.peerId !== undefined && isExpected(expected, sa.peerId)) yield sa;
   }
 
+  /** Whether there are as many IKE SAs as there may be. */
+  get isFull(): boolean {
+    const { sasLimit } = this.options;
+    return sasLimit > 0 && this.sas.size >= sasLimit;
+  }
+
   remove(sa: IkeSa): void {
     this.sas.delete(sa.spiText);
     this.halfOpen.delete(sa);

@@ -78,6 +78,23 @@ test("rows of other commands keep their names, figures and the one sample that t
   });
 });
 
+test("figures beside the first have their samples where a run has more than one", () => {
+  const row = (alsoSamples: unknown) =>
+    resultRows("esp", [[{ ...ESP(100), alsoSamples }], [{ ...ESP(100), alsoSamples }]])[0];
+  const metric = { metric: "cpuNsPerPacket", unit: "ns/packet", better: "less" };
+  expect(row({ cpuNsPerPacket: [7, 8, 9] })?.also).toEqual([
+    {
+      ...metric,
+      runs: [
+        [7, 8, 9],
+        [7, 8, 9],
+      ],
+    },
+  ]);
+  for (const none of [undefined, {}, { cpuNsPerPacket: [] }, { cpuNsPerPacket: [7] }, { cpuNsPerPacket: [null, null] }])
+    expect(row(none)).not.toHaveProperty("also");
+});
+
 test("idle tunnels have a row for each side, of which less is better", () => {
   const side = { residentBytes: 4e8, heapBytes: 1e8, longestStallMs: 20, tunnels: 100, samples: [7, 9, 11] };
   const both = { tunnels: 100, kex: "x25519", livenessSeconds: 30, setUpSeconds: 1, seconds: 60, retransmissions: 0 };
@@ -99,11 +116,14 @@ test("idle tunnels have a row for each side, of which less is better", () => {
   ]);
 });
 
-test("curves and trials go along", () => {
+test("curves, trials and what is a limit go along, and hold against the schema", () => {
   const curves = { latencyMs: [[0.5, 1.5]] };
-  const trials = [{ rate: 10, seconds: 1, lossPercent: 0, goal: "0 %" }];
-  const [row] = resultRows("tunnel", [[{ peer: "self", udp: null, gbps: 1, curves, trials }]]);
-  expect(row).toMatchObject({ curves, trials, what: { peer: "self", udp: null } });
+  const trials = [{ rate: 10, offered: 9, seconds: 1, lossPercent: 0, goal: "0 %" }];
+  const result = beginResult("tunnel", {}).end([
+    [{ peer: "self", udp: null, gbps: 1, curves, trials, atLeast: ["ndrPps"] }],
+  ]);
+  expect(result.rows[0]).toMatchObject({ curves, trials, atLeast: ["ndrPps"], what: { peer: "self", udp: null } });
+  expect(complaintAbout(result)).toBeUndefined();
 });
 
 const UDP = {
