@@ -47,9 +47,21 @@ const row = z.object({
     .optional()
     .describe("Points of curves, for instance a latency (ms) by its share of all"),
   trials: z
-    .array(z.object({ rate: z.number(), seconds: z.number(), lossPercent: z.number(), goal: z.string() }))
+    .array(
+      z.object({
+        rate: z.number().describe("Packets a second that were asked for"),
+        offered: z.number().optional().describe("That were sent"),
+        seconds: z.number(),
+        lossPercent: z.number(),
+        goal: z.string(),
+      }),
+    )
     .optional()
     .describe("Steps of a search, in their order"),
+  atLeast: z
+    .array(z.string())
+    .optional()
+    .describe("Names of figures that are the limit of what measured them: the truth may be more"),
 });
 
 export const benchResult = z.object({
@@ -171,7 +183,8 @@ const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 /**
  * Runs of the same rows, in the same order, as rows of a result. A row's `samples` are its raw ones; without them its
- * figure is the one sample. Its `ceilingSamples` go with it as what was beside it, `curves` and `trials` as they are.
+ * figure is the one sample. Its `ceilingSamples` go with it as what was beside it, `curves`, `trials`
+ * and `atLeast` as they are.
  */
 export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[]): BenchResultRow[] => {
   const shape = ROW_SHAPES[kind];
@@ -202,9 +215,9 @@ export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[
         ),
     );
     for (const name of shape.faults ?? []) figures[name] = sumOf(own, name);
-    const { curves, trials } = row
-      .pick({ curves: true, trials: true })
-      .parse({ curves: flat["curves"], trials: flat["trials"] });
+    const { curves, trials, atLeast } = row
+      .pick({ curves: true, trials: true, atLeast: true })
+      .parse({ curves: flat["curves"], trials: flat["trials"], atLeast: flat["atLeast"] });
     const also = (shape.also ?? []).flatMap((sampled) => {
       const runs = own.map((each) => alsoSamplesOf(each, sampled.metric) ?? []);
       return runs.every(({ length }) => length > 1) ? [{ ...sampled, runs }] : [];
@@ -218,6 +231,7 @@ export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[
       floorPercent: floorOf(of),
       ...(curves === undefined ? {} : { curves }),
       ...(trials === undefined ? {} : { trials }),
+      ...(atLeast === undefined ? {} : { atLeast }),
     };
   });
 };

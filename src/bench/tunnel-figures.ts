@@ -91,7 +91,7 @@ const latencies = (rows: readonly NamedRow[]): ReportFigure[] => {
     .map(({ id, title, of }) => ({
       id,
       title,
-      text: "Share of echoes that were back within so many milliseconds, while the traffic ran.",
+      text: "Share of all echoes that were back within so many milliseconds, while the traffic ran. A curve ends where the others were lost.",
       chart: {
         kind: "curves",
         xTitle: "ms there and back",
@@ -100,15 +100,20 @@ const latencies = (rows: readonly NamedRow[]): ReportFigure[] => {
         isShare: true,
         series: of,
       },
-      head: ["tunnel: traffic", "median, ms", "99 %, ms", "idle mean, ms"],
+      head: ["tunnel: traffic", "median, ms", "99 %, ms", "lost, %", "idle mean, ms"],
       rows: of.map(({ name, row }) => [
         name,
         number(middle(row, "loadedP50Ms")),
         number(middle(row, "loadedP99Ms")),
+        number(middle(row, "loadedLossPercent")),
         number(middle(row, "ping.averageMs")),
       ]),
     }));
 };
+
+/** With ≥ where it is the limit of what measured it. */
+const found = (row: ReportRow, figure: string): string =>
+  `${row.atLeast?.includes(figure) === true ? "≥ " : ""}${number(middle(row, figure))}`;
 
 const lossSearches = (rows: readonly NamedRow[]): ReportFigure[] => {
   const searched = rows.filter(({ row }) => (row.trials?.length ?? 0) > 0);
@@ -117,7 +122,7 @@ const lossSearches = (rows: readonly NamedRow[]): ReportFigure[] => {
     {
       id: "loss-search",
       title: "Rates without loss (NDR) and with 0.5 % (PDR)",
-      text: "Every trial of the search: what was asked for and what was lost.",
+      text: "Every trial of the search: what was asked for and what was lost. ≥: the sender could do no more, the tunnel may.",
       chart: {
         kind: "points",
         xTitle: "datagrams/s",
@@ -130,8 +135,8 @@ const lossSearches = (rows: readonly NamedRow[]): ReportFigure[] => {
       head: ["tunnel: traffic", "NDR, packets/s", "PDR, packets/s", "trials"],
       rows: searched.map(({ row, tunnel, traffic }) => [
         `${tunnel}: ${traffic}`,
-        number(middle(row, "ndrPps")),
-        number(middle(row, "pdrPps")),
+        found(row, "ndrPps"),
+        found(row, "pdrPps"),
         `${row.trials!.length}`,
       ]),
     },

@@ -22,9 +22,9 @@ export interface TunnelBenchOptions {
   readonly udp?: number;
   /** Datagrams a second; default as many as the sender can, whatever is lost. */
   readonly rate?: number;
-  /** Percent of UDP datagrams, 0 to 99: the highest rate is searched at which no more are lost. Takes some 20 s more. */
+  /** Percent of UDP datagrams, 0 to 99: the highest rate is searched at which no more are lost. Takes some 20 s, 50 at most. */
   readonly maxLoss?: number;
-  /** Search the highest rates without loss (NDR) and with at most 0.5 % (PDR); needs `udp`. Takes a minute. */
+  /** Search the highest rates without loss (NDR) and with at most 0.5 % (PDR); needs `udp`. Takes some 40 s, 70 at most. */
   readonly ndr?: boolean;
   /** 1 to 3600; default 5. */
   readonly seconds?: number;

@@ -2,24 +2,25 @@
  * `espalier bench tunnel`: two gateways as their users run them, traffic between the hosts behind them, on this machine.
  * Everything is made for it in network namespaces and removed after it, whatever happens.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
-import type { Carried } from "./carried.ts";
-import { type Latency, readPings, startPings } from "./latency.ts";
-import { type LossTrial, NDR, PDR, searchLossRates } from "./loss-search.ts";
+import type { Carried, Measured } from "./carried.ts";
+import { cpuSeconds, whileRunning } from "./gateway-watch.ts";
+import { echoes, endPings, readPings, startPings } from "./latency.ts";
+import type { LossTrial } from "./loss-search.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes, type Running } from "./processes.ts";
-import { type ProcessorTime, processorTime, processorTimeSince } from "./processor-time.ts";
-import { searchRate } from "./rate-search.ts";
+import { processorTime, processorTimeSince } from "./processor-time.ts";
 import { mainProgram, startSelf } from "./self-gateways.ts";
 import { INNER, OUTER, Sites } from "./sites.ts";
 import { startStrongswan, strongswanUnavailable } from "./strongswan-gateways.ts";
 import { moveTraffic } from "./traffic.ts";
 import type { TunnelGateways, TunnelPlace } from "./tunnel-gateways.ts";
 import { checkedSettings, type TunnelBenchOptions, type TunnelPeer, type TunnelSettings } from "./tunnel-options.ts";
+import { searchRates, WARM_UP } from "./tunnel-search.ts";
 import { startWireguard, wireguardUnavailable } from "./wireguard-gateways.ts";
 
 /** Null is what has no meaning: `lossPercent` of TCP, `suite` without a tunnel. */
@@ -51,15 +52,19 @@ export interface TunnelBenchResult {
   readonly cpuPerGbit: number | null;
   /** With no other traffic. */
   readonly ping: { readonly averageMs: number };
-  /** ms there and back while the traffic ran; null: no echo came back. */
+  /** ms there and back while the traffic ran, of all echoes; null: so many were lost that there is none. */
   readonly loadedP50Ms: number | null;
   readonly loadedP99Ms: number | null;
+  /** Of these echoes, that did not come back. */
+  readonly loadedLossPercent: number | null;
   /** Datagrams or segments that came after a later one, of all that came; null: not known. */
   readonly outOfOrder: number | null;
   readonly retransmits: number | null;
-  /** Datagrams a second without any loss, and with at most 0.5 %; null: not searched. */
+  /** Datagrams a second without any loss, and with at most 0.5 %; 0: none; null: not searched, or not found in its time. */
   readonly ndrPps: number | null;
   readonly pdrPps: number | null;
+  /** Figures that are those of the sender at its end, among `pps`, `ndrPps` and `pdrPps`: the tunnel may do more. */
+  readonly atLeast: readonly string[];
   /** Every trial of that search, in order. */
   readonly trials: readonly LossTrial[];
   readonly curves: { readonly latencyMs: readonly (readonly [number, number])[] };
@@ -80,9 +85,6 @@ export interface TunnelBenchResult {
   readonly load: readonly [number, number];
   readonly machine: string;
 }
-
-const WARM_UP = 1; // seconds of the same traffic before the one that counts
-const SEARCH = 2; // seconds of each step of a search
 
 /**
  * Rejects with ESPALIER_USAGE for an option out of its range, ESPALIER_PRIVILEGE or ESPALIER_PLATFORM where this machine
@@ -128,19 +130,19 @@ const start = async (place: TunnelPlace, settings: TunnelSettings): Promise<Tunn
 const LATENCY_SECONDS = 3;
 
 /** Programs, and Debian's packages of them. */
-const NEEDED = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3" };
+const PACKAGES = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3", ethtool: "ethtool" };
 
 /** Why a peer cannot run here for want of its programs, or undefined. */
 export const peerUnavailable = (peer: string): string | undefined =>
   peer === "strongswan" ? strongswanUnavailable() : peer === "wireguard-go" ? wireguardUnavailable() : undefined;
 
-const checkMachine = ({ offloads, peer }: TunnelSettings): void => {
+const checkMachine = ({ offloads, peer, udp }: TunnelSettings): void => {
   if (process.getuid?.() !== 0)
     throw new EspalierError("ESPALIER_PRIVILEGE", "bench tunnel makes network namespaces, which takes root", {
       remedy: "Run it as root; `espalier bench esp` needs no privileges.",
     });
-  const needed = Object.entries(offloads ? NEEDED : { ...NEEDED, ethtool: "ethtool" });
-  const missing = needed.filter(([program]) => !hasProgram(program));
+  const useless = [...(udp === undefined ? [] : ["iperf3"]), ...(offloads ? ["ethtool"] : [])];
+  const missing = Object.entries(PACKAGES).filter(([program]) => !useless.includes(program) && !hasProgram(program));
   if (missing.length > 0)
     throw new EspalierError("ESPALIER_PLATFORM", `not installed: ${missing.map(([program]) => program).join(", ")}`, {
       remedy: `Install what is missing (Debian: apt-get install ${missing.map(([, of]) => of).join(" ")}).`,
@@ -164,25 +166,25 @@ const measure = async (
     if (peer !== "self") await untilIdle(gateways.processes);
     const cpuBefore = cpuSeconds(gateways.processes);
     const timeBefore = processorTime();
-    const carried = await moveTraffic(processes, sites, { streams, udp, rate, seconds });
+    const carried = await whileRunning(
+      gateways.processes,
+      moveTraffic(processes, sites, { streams, udp, rate, seconds }),
+    );
+    if (udp !== undefined && carried.packets === 0) throw nothingArrived(carried, gateways);
     return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore, spent: processorTimeSince(timeBefore) };
   };
-  const search = settings.ndr ? await searchRates(settings, run) : undefined;
-  const pdr = search?.rates.find(({ goal }) => goal === PDR)?.rate;
-  let latency: Latency | undefined;
-  const last = async (seconds: number, rate: number | undefined): Promise<Measured> => {
-    const measured = await run(seconds, rate);
-    // In a run of its own: beside a TCP stream that fills the machine, pings cost up to a quarter of its rate.
-    const beside = Math.min(seconds, LATENCY_SECONDS);
-    const pings = startPings(processes, sites, beside);
-    await run(beside, rate);
-    await pings.end("SIGINT"); // then it sums up
-    latency = readPings(pings.out);
-    return measured;
-  };
-  const at = { ...settings, rate: pdr === undefined ? settings.rate : Math.max(1, pdr) };
-  const best = await bestRun(at, run, last);
-  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, spent, outOfOrder, samples } = best;
+  const search = await searchRates(settings, run);
+  const rate = search?.rate ?? settings.rate;
+  if (search === undefined) await run(WARM_UP, rate);
+  const measured = search?.run ?? (await run(settings.seconds, rate));
+  // In a run of its own: beside a TCP stream that fills the machine, pings cost up to a quarter of its rate.
+  const beside = Math.min(settings.seconds, LATENCY_SECONDS);
+  const pings = startPings(processes, sites, beside);
+  await run(beside, rate);
+  const latency = readPings(await endPings(pings));
+  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, spent, outOfOrder, samples } = measured;
+  if (peer !== "self") await untilIdle(gateways.processes);
+  await processes.until("after the traffic an echo comes back through the tunnel", () => echoes(processes, sites));
   const { suite, engine, workers } = await gateways.describe();
   return {
     peer,
@@ -202,10 +204,12 @@ const measure = async (
     ping: { averageMs },
     loadedP50Ms: latency?.p50 ?? null,
     loadedP99Ms: latency?.p99 ?? null,
+    loadedLossPercent: latency?.lossPercent ?? null,
     outOfOrder,
     retransmits,
-    ndrPps: search?.rates.find(({ goal }) => goal === NDR)?.rate ?? null,
-    pdrPps: pdr ?? null,
+    ndrPps: search?.ndrPps ?? null,
+    pdrPps: search?.pdrPps ?? null,
+    atLeast: search?.atLeast ?? [],
     trials: search?.trials ?? [],
     curves: { latencyMs: latency?.curve ?? [] },
     samples: samples.length > 0 ? samples : [(bytes * 8) / seconds / 1e9],
@@ -223,6 +227,13 @@ const measure = async (
   };
 };
 
+const nothingArrived = ({ offered }: Carried, { processes }: TunnelGateways): EspalierError =>
+  new EspalierError(
+    "ESPALIER_PLATFORM",
+    [`none of ${offered} datagrams arrived`, ...processes.map(({ account }) => account)].join("\n  "),
+    { remedy: "The tunnel, or a link of it, does not carry: what its gateways said is above." },
+  );
+
 const LOOK = 250; // ms
 const BUSY = 0.02; // s of processor time in between
 const LOOKS = 60;
@@ -238,49 +249,6 @@ const untilIdle = async (gateways: readonly Running[]): Promise<void> => {
   }
 };
 
-type Measured = Carried & { readonly cpu: number; readonly spent: ProcessorTime };
-
-type Run = (seconds: number, rate: number | undefined) => Promise<Measured>;
-
-/** Of what the sender can do, the part at which the search of rates gives up. */
-const LEAST_SHARE = 0.005;
-
-const searchRates = async ({ seconds }: TunnelSettings, run: Run) => {
-  const warm = await run(WARM_UP, undefined);
-  const most = Math.max(1, Math.round((warm.offered ?? 0) / warm.seconds));
-  const search = {
-    most,
-    least: Math.max(1, most * LEAST_SHARE),
-    goals: [NDR, PDR],
-    short: 1,
-    precision: 0.03,
-    repeats: 1,
-  };
-  return searchLossRates({ ...search, long: seconds }, async (rate, length) => {
-    const measured = await run(length, rate);
-    return { offered: (measured.offered ?? 0) / measured.seconds, lossPercent: measured.lossPercent ?? 0 };
-  });
-};
-
-/** A short run to warm up, then the one that counts. With a greatest loss, a search between them. */
-const bestRun = async ({ rate, maxLoss, seconds }: TunnelSettings, run: Run, last: Run): Promise<Measured> => {
-  const warm = await run(WARM_UP, rate);
-  if (maxLoss === undefined) return last(seconds, rate);
-  const judged = async (length: number, tried: number, by = run) => {
-    const measured = await by(length, tried);
-    return { ...measured, isGood: (measured.lossPercent ?? 0) <= maxLoss };
-  };
-  const most = (warm.offered ?? 0) / warm.seconds;
-  return searchRate(
-    most,
-    async (tried) => {
-      const short = await judged(SEARCH, tried);
-      return { offered: (short.offered ?? 0) / short.seconds, isGood: short.isGood };
-    },
-    (tried) => judged(seconds, tried, last),
-  );
-};
-
 /** ms there and back, the mean of 100, once the way is warm. */
 const pingTime = async (processes: Processes, sites: Sites): Promise<number> => {
   const ping = (count: number, interval: number): Promise<string> =>
@@ -292,13 +260,3 @@ const pingTime = async (processes: Processes, sites: Sites): Promise<number> => 
   if (average === undefined) throw new EspalierError("ESPALIER_PLATFORM", "ping does not say how long it took");
   return Number(average);
 };
-
-const TICKS = 100; // a second, in /proc (proc(5): USER_HZ, which is 100 on all platforms of ours)
-
-/** Processor time of the gateways, all their threads. */
-export const cpuSeconds = (gateways: readonly Running[]): number =>
-  gateways.reduce((sum, { pid }) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third on; the second may hold spaces
-    return sum + (Number(fields[11]) + Number(fields[12])) / TICKS;
-  }, 0);

@@ -139,7 +139,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
       words,
     )
     .option("--json", "one object as JSON")
-    .option("--standard", "TCP of 1 and 4 streams, datagrams of 64, 512 and 1372 octets at most 0.5 % lost; an array")
+    .option("--standard", "TCP of 1 and 4 streams, --ndr of datagrams of 64, 512 and 1372 octets; an array")
     .action(async ({ json, standard, peer, out, runs, ...options }: TunnelOptions) => {
       const notes: string[] = [];
       const tasks = tunnelTasks(options, peer ?? ["self"], standard === true, (line) => {

@@ -8,14 +8,18 @@ export type TunnelTask = TunnelBenchOptions & { readonly peer: TunnelPeer };
 const STANDARD_TRAFFIC: readonly TunnelBenchOptions[] = [
   { streams: 1 },
   { streams: 4 },
-  { udp: 64, maxLoss: 0.5 },
-  { udp: 512, maxLoss: 0.5 },
-  { udp: 1372, maxLoss: 0.5 },
+  { udp: 64, ndr: true },
+  { udp: 512, ndr: true },
+  { udp: 1372, ndr: true },
 ];
+
+/** Options that say what traffic it is. */
+const TRAFFIC = ["streams", "udp", "rate", "maxLoss"] as const;
 
 /**
  * Traffic by traffic, the peers in turns. Of several peers those that cannot run here are left out, and that is said; throws
- * ESPALIER_PLATFORM when none is left, and ESPALIER_USAGE for one that nobody knows.
+ * ESPALIER_PLATFORM when none is left, and ESPALIER_USAGE for one that nobody knows,
+ * or options of traffic beside the standard one.
  */
 export const tunnelTasks = (
   options: TunnelBenchOptions,
@@ -24,6 +28,12 @@ export const tunnelTasks = (
   say: (line: string) => void,
   unavailable = peerUnavailable,
 ): TunnelTask[] => {
+  const { ndr: _, ...given } = options; // datagrams of the standard are searched for it anyway
+  for (const name of standard ? TRAFFIC : [])
+    if (given[name] !== undefined)
+      throw new EspalierError("ESPALIER_USAGE", "--standard has traffic of its own", {
+        remedy: "Leave out --streams, --udp, --rate and --max-loss.",
+      });
   for (const peer of peers)
     if (!isPeer(peer))
       throw new EspalierError("ESPALIER_USAGE", `peer: expected ${TUNNEL_PEERS.join(", ")}, not ${peer}`);
@@ -38,7 +48,7 @@ export const tunnelTasks = (
   for (const { peer, reason } of missing) say(`${peer} is left out: ${reason}`);
   const able = peers.filter(isPeer).filter((peer) => missing.every((each) => each.peer !== peer));
   return (standard ? STANDARD_TRAFFIC : [{}]).flatMap((traffic) =>
-    able.map((peer) => ({ ...options, ...traffic, peer })),
+    able.map((peer) => ({ ...(standard ? given : options), ...traffic, peer })),
   );
 };
 

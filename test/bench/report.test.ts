@@ -150,6 +150,12 @@ test("Markdown has the same tables", () => {
   expect(report.markdown).toContain("- sizes: no cycles: <none>");
 });
 
+test("a rate that was the sender's limit is at least so much", async () => {
+  const row = { ...tunnel("self", 1, 64, 0.1), ndrPps: 90_000, pdrPps: 95_000, atLeast: ["pps", "pdrPps"] };
+  const { markdown } = await makeReport([result("udp", "tunnel", [row])]);
+  expect(markdown).toMatch(/\| 90,000 \| ≥ 95,000 \| 2 \|/);
+});
+
 test("the model is fed by one run, and not by rows of several", async () => {
   const alone = result("alone", "esp", [esp({ workers: 1 }, 1e6)]);
   const several = [1, 2].map((workers) => esp({ workers, cpuNsPerPacket: 240 + 10 * workers }, 4e6 * workers));

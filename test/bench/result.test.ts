@@ -116,11 +116,14 @@ test("idle tunnels have a row for each side, of which less is better", () => {
   ]);
 });
 
-test("curves and trials go along", () => {
+test("curves, trials and what is a limit go along, and hold against the schema", () => {
   const curves = { latencyMs: [[0.5, 1.5]] };
-  const trials = [{ rate: 10, seconds: 1, lossPercent: 0, goal: "0 %" }];
-  const [row] = resultRows("tunnel", [[{ peer: "self", udp: null, gbps: 1, curves, trials }]]);
-  expect(row).toMatchObject({ curves, trials, what: { peer: "self", udp: null } });
+  const trials = [{ rate: 10, offered: 9, seconds: 1, lossPercent: 0, goal: "0 %" }];
+  const result = beginResult("tunnel", {}).end([
+    [{ peer: "self", udp: null, gbps: 1, curves, trials, atLeast: ["ndrPps"] }],
+  ]);
+  expect(result.rows[0]).toMatchObject({ curves, trials, atLeast: ["ndrPps"], what: { peer: "self", udp: null } });
+  expect(complaintAbout(result)).toBeUndefined();
 });
 
 const UDP = {

@@ -40,3 +40,16 @@ test("a peer that nobody knows is the caller's mistake", () => {
     expect.objectContaining({ code: "ESPALIER_USAGE" }),
   );
 });
+
+test("the standard searches datagrams without loss and with 0.5 %, TCP not", () => {
+  const tasks = tunnelTasks({ ndr: true }, ["self"], true, () => {}, lacking().unavailable);
+  expect(tasks.map(({ udp, ndr }) => `${udp ?? "TCP"} ${ndr === true}`)).toEqual([
+    ...["TCP false", "TCP false", "64 true", "512 true", "1372 true"],
+  ]);
+});
+
+test.each([{ udp: 64 }, { rate: 1000 }, { maxLoss: 1 }, { streams: 2 }])("%j is not for the standard", (traffic) => {
+  expect(() => tunnelTasks(traffic, ["self"], true, () => {}, lacking().unavailable)).toThrow(
+    expect.objectContaining({ code: "ESPALIER_USAGE", message: "--standard has traffic of its own" }),
+  );
+});
