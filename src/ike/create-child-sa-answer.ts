@@ -20,7 +20,15 @@ import { Protocol, spiBytes } from "./proposal.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
-import { isFull, livePairs, noRoom, noteResources, resourceFor, resourcePayloads } from "./resources.ts";
+import {
+  configuredPairs,
+  isFull,
+  livePairs,
+  noRoom,
+  noteResources,
+  resourceFor,
+  resourcePayloads,
+} from "./resources.ts";
 import type { Turn } from "./turn.ts";
 import { wantChildrenLater } from "./want-children.ts";
 
@@ -28,7 +36,7 @@ import { wantChildrenLater } from "./want-children.ts";
 export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]): Answer => {
   // RFC 7296 §2.25.2: what is being closed or was rekeyed takes no new children.
   if (sa.state.name !== "established") throw busy("the IKE SA is ending");
-  if (isRekey(payloads) && !mayRekey(turn, sa)) throw busy("the peer rekeys too often");
+  if (isCostly(payloads) && !mayRekey(turn, sa)) throw busy("the peer exchanges keys too often");
   inheritByUse(turn, sa);
   useAnswered(turn, sa);
   if (find(payloads, "TSi") === undefined) return answerRekeyIkeSa(turn, sa, payloads);
@@ -50,14 +58,18 @@ export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   return { payloads: negotiate(turn, sa, payloads, old), after: () => wantChildrenLater(turn, sa) };
 };
 
-const isRekey = (payloads: readonly Payload[]): boolean =>
-  find(payloads, "TSi") === undefined || hasNotify(payloads, Notify.REKEY_SA);
+/** A rekey, or a new Child SA with a key exchange of its own. */
+const isCostly = (payloads: readonly Payload[]): boolean =>
+  find(payloads, "TSi") === undefined || find(payloads, "KE") !== undefined || hasNotify(payloads, Notify.REKEY_SA);
 
-/** Key exchanges cost us as much as the peer: no more than so many a second, but all that there is to rekey at once. */
+/**
+ * Key exchanges cost us as much as the peer: no more than so many a second, but all that there is to rekey, or that is configured,
+ * at once.
+ */
 const mayRekey = (turn: Turn, sa: IkeSa): boolean => {
   if (turn.exchanged !== undefined) return true; // it was counted when it came
   const { rekeyRate } = turn.core.options;
-  const most = Math.max(rekeyRate, 1 + sa.children.size);
+  const most = Math.max(rekeyRate, 1 + sa.children.size, configuredPairs(sa));
   sa.rekeys ??= new RateLimit(most, (1_000 * most) / rekeyRate);
   if (sa.rekeys.take(turn.now)) return true;
   turn.count("rekeys-too-often");
