@@ -2,6 +2,7 @@
  * CREATE_CHILD_SA as its responder: another Child SA, or the rekey of one (RFC 7296 §1.3.1, §1.3.3, §2.8, §2.25).
  * The new pair receives at once; we go on sending on the old one until the peer uses the new one or deletes the old.
  */
+import { wipe } from "../bytes.ts";
 import { kexById } from "../crypto/kex.ts";
 import type { Answer } from "./answer.ts";
 import { answeredPayloads, type ChosenChild, chooseChild } from "./child-answer.ts";
@@ -90,9 +91,13 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
     const { path, encap } = sa;
     const chosen = chooseChild(payloads, children, { withKe: true, path, encap, pairsOf, mayBeSeveral });
     const resource = old === undefined ? resourceFor(sa, chosen.config, mayBeSeveral) : old.resource;
+    if (isFull(sa)) throw noRoom(sa, chosen.config, mayBeSeveral);
     const exchanged = exchange(turn, chosen, payloads);
-    const spiIn = isFull(sa) ? 0 : turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
-    if (spiIn === 0) throw noRoom(sa, chosen.config, mayBeSeveral);
+    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
+    if (spiIn === 0) {
+      wipe(exchanged?.shared);
+      throw noRoom(sa, chosen.config, mayBeSeveral);
+    }
     const nr = turn.random(NONCE_LENGTH);
     noteResources(sa, chosen.config, payloads);
     // The peer does not receive on it before it has our answer: what is sent already goes on on another pair.
