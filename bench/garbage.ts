@@ -1,7 +1,8 @@
 /**
  * Does a worker's loop leave garbage, or lose its compiled code? Packets are sealed and opened in a process of its own with
- * --trace-gc and --trace-deopt. After the warm-up there must be no deoptimisation, no collection, and no more new objects than
- * the clock and the calls of a batch leave: a number for each packet would be four times as much.
+ * --trace-gc and --trace-deopt: first by the passes over packets alone, then by whole workers, from a queue in place of a TUN
+ * device through sockets back into it. After the warm-up there must be no deoptimisation, no collection, and no more new objects
+ * than the clock and the calls of a batch leave: a number for each packet would be four times as much.
  *
  *   npm run bench:garbage [engine]
  *
@@ -14,25 +15,61 @@ import { EspLoad } from "../src/bench/esp-load.ts";
 import { tablesOf } from "../src/bench/esp-tables.ts";
 import type { EngineName } from "../src/crypto/engine.ts";
 import { driverByName } from "../src/crypto/select-engine.ts";
-import { suiteByName } from "../src/crypto/suites.ts";
-import { BATCH } from "../src/dataplane/arena.ts";
+import { type Suite, suiteByName } from "../src/crypto/suites.ts";
+import { BATCH, DEFAULT_BATCH } from "../src/dataplane/arena.ts";
+import { Rehearsal } from "../src/dataplane/rehearsal.ts";
+import { rehearsalPackets, SUPER_SEGMENTS } from "../src/dataplane/rehearsal-packets.ts";
+import { WorkerTools } from "../src/dataplane/worker-tools.ts";
+import { openEventfd } from "../src/linux/eventfd.ts";
+import { close } from "../src/linux/libc.ts";
 
-const PACKETS = 1_000_000;
-const WARM_UP = 200_000; // packets
-const OCTETS = 4; // of new objects a packet that are let pass
+/**
+ * Packets that are counted, packets that warm up before, and octets of new objects a packet that are let pass: of the passes, and
+ * of whole workers by what they carry. A single packet is a batch of its own, with two sleeps, and the clock gives a number
+ * for each.
+ */
+const COUNTS = {
+  passes: { packets: 1_000_000, warmUp: 200_000, most: 4 },
+  single: { packets: 8_000, warmUp: 20_000, most: 100 },
+  burst: { packets: 200_000, warmUp: 80_000, most: 4 },
+  super: { packets: 1_000_000, warmUp: 200_000, most: 4 },
+} as const;
+type Kind = keyof typeof COUNTS;
+const KINDS = ["single", "burst", "super"] as const satisfies readonly Kind[];
+const BURST = 16;
 const BEGIN = "=== begin";
 const END = "=== end";
 /** Suite, and SAs that take turns. */
 const ROWS = [
-  ["aes256gcm16", 1],
-  ["aes256gcm16", 1000],
-  ["aes256-sha256", 1],
-  ["chacha20poly1305", 1],
+  ["passes", "aes256gcm16", 1],
+  ["passes", "aes256gcm16", 1000],
+  ["passes", "aes256-sha256", 1],
+  ["passes", "chacha20poly1305", 1],
 ] as const;
 
 /** In the child. */
-const run = (engine: EngineName, suiteName: string, sas: number): void => {
-  const suite = suiteByName(suiteName)!;
+const run = (kind: Kind, { loop, dropped, close }: Load): void => {
+  const { packets, warmUp } = COUNTS[kind];
+  loop(warmUp);
+  globalThis.gc?.(); // what was made until here is not what is counted
+  loop(warmUp);
+  process.stdout.write(`${BEGIN}\n`);
+  const before = getHeapStatistics().used_heap_size;
+  loop(packets);
+  const after = getHeapStatistics().used_heap_size;
+  process.stdout.write(`${END}\n`);
+  process.stdout.write(`${after - before} ${dropped()}\n`);
+  close();
+};
+
+interface Load {
+  /** Carry so many packets. */
+  readonly loop: (packets: number) => void;
+  readonly dropped: () => number;
+  readonly close: () => void;
+}
+
+const passes = (engine: EngineName, suite: Suite, sas: number): Load => {
   const { shared: memory } = tablesOf({ suite, esn: true, window: 1024, pairs: sas });
   const load = new EspLoad({ memory, worker: 0, workers: 1, sas, engine, suite, esn: true, size: 300, batch: BATCH });
   load.check();
@@ -40,16 +77,30 @@ const run = (engine: EngineName, suiteName: string, sas: number): void => {
   const loop = (packets: number): void => {
     for (let done = 0; done < packets; done += BATCH) load.open(); // seals what it opens
   };
-  loop(WARM_UP);
-  globalThis.gc?.(); // what was made until here is not what is counted
-  loop(WARM_UP);
-  process.stdout.write(`${BEGIN}\n`);
-  const before = getHeapStatistics().used_heap_size;
-  loop(PACKETS);
-  const after = getHeapStatistics().used_heap_size;
-  process.stdout.write(`${END}\n`);
-  process.stdout.write(`${after - before} ${load.opened().drops}\n`);
-  load.close();
+  return { loop, dropped: () => load.opened().drops, close: () => load.close() };
+};
+
+/** A whole worker that carries packets of one kind: what does not come back was dropped. */
+const worker = (engine: EngineName, suite: Suite, kind: Exclude<Kind, "passes">): Load => {
+  const tools = new WorkerTools(engine);
+  const eventfd = openEventfd();
+  const rehearsal = new Rehearsal({ poll: "adaptive", batch: DEFAULT_BATCH, wakeFds: [eventfd] }, tools, suite);
+  const { echo, super: large } = rehearsalPackets;
+  const packet = kind === "super" ? large : echo;
+  const packetsAtOnce = { single: 1, burst: BURST, super: SUPER_SEGMENTS }[kind];
+  const times = kind === "burst" ? BURST : 1;
+  // Less the octets that came back: what is late comes with the next ones.
+  let missing = 0;
+  const loop = (packets: number): void => {
+    for (let done = 0; done < packets; done += packetsAtOnce)
+      missing = Math.max(0, missing + packet.length * times - rehearsal.carry(packet, times));
+  };
+  const end = (): void => {
+    rehearsal.close();
+    tools.close();
+    close(eventfd);
+  };
+  return { loop, dropped: () => Math.ceil(missing / packet.length), close: end };
 };
 
 interface Row {
@@ -59,8 +110,9 @@ interface Row {
   readonly drops: number;
 }
 
-const measure = (engine: EngineName, suite: string, sas: number): Row => {
-  const words = ["--expose-gc", "--trace-gc", "--trace-deopt", fileURLToPath(import.meta.url), engine, suite, `${sas}`];
+const measure = (kind: Kind, engine: EngineName, suite: string, sas: number): Row => {
+  const flags = ["--expose-gc", "--trace-gc", "--trace-deopt"];
+  const words = [...flags, fileURLToPath(import.meta.url), engine, kind, suite, `${sas}`];
   const out = execFileSync(process.execPath, words, { encoding: "utf8", maxBuffer: 1 << 28 });
   const lines = out.split("\n");
   const timed = lines.slice(lines.indexOf(BEGIN) + 1);
@@ -71,7 +123,7 @@ const measure = (engine: EngineName, suite: string, sas: number): Row => {
   return {
     collections: during.filter((line) => /\b(Scavenge|Mark-Compact|Mark-sweep)\b/.test(line)),
     deoptimised: during.filter((line) => line.startsWith("[bailout")),
-    octets: octets / PACKETS,
+    octets: octets / COUNTS[kind].packets,
     drops,
   };
 };
@@ -83,19 +135,27 @@ const main = (engine: EngineName): boolean => {
     return true;
   }
   const complaints: string[] = [];
-  for (const [suite, sas] of ROWS) {
-    const name = `${engine}, ${suite}, ${sas} SAs`;
-    const { collections, deoptimised, octets, drops } = measure(engine, suite, sas);
+  const rows = [...ROWS, ...KINDS.map((kind) => [kind, "aes256gcm16", 1] as const)];
+  for (const [kind, suite, sas] of rows) {
+    const name = `${engine}, ${suite}, ${kind === "passes" ? `${sas} SAs` : `a whole worker, ${kind}`}`;
+    const { collections, deoptimised, octets, drops } = measure(kind, engine, suite, sas);
     const found = `${octets.toFixed(2)} octets a packet, ${collections.length} collections, ${deoptimised.length} deoptimised`;
     process.stdout.write(`${name}: ${found}, ${drops} drops\n`);
     complaints.push(...collections, ...deoptimised);
-    if (!(octets <= OCTETS)) complaints.push(`${name}: more than ${OCTETS} octets a packet`);
+    const { most } = COUNTS[kind];
+    if (!(octets <= most)) complaints.push(`${name}: more than ${most} octets a packet`);
     if (drops !== 0) complaints.push(`${name}: packets did not pass`);
   }
   for (const complaint of complaints) process.stdout.write(`${complaint}\n`);
   return complaints.length === 0;
 };
 
-const [, , engine = "ipsec-mb", suite, sas] = process.argv;
-if (suite !== undefined) run(engine as EngineName, suite, Number(sas));
-else process.exitCode = main(engine as EngineName) ? 0 : 1;
+const [, , engine = "ipsec-mb", kind, suiteName, sas] = process.argv;
+if (kind !== undefined) {
+  const suite = suiteByName(suiteName!)!;
+  const name = engine as EngineName;
+  run(
+    kind as Kind,
+    kind === "passes" ? passes(name, suite, Number(sas)) : worker(name, suite, kind as Exclude<Kind, "passes">),
+  );
+} else process.exitCode = main(engine as EngineName) ? 0 : 1;

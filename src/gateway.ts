@@ -29,7 +29,7 @@ import { GatewaySockets } from "./gateway/sockets.ts";
 import { Trap } from "./gateway/trap.ts";
 import { Tunnels } from "./gateway/tunnels.ts";
 import type { Effect } from "./ike/effect.ts";
-import { IkeManager } from "./ike/manager.ts";
+import { BAD_SOURCE, IkeManager } from "./ike/manager.ts";
 import { familyOf, formatEndpoint } from "./ip-address.ts";
 import { requireCapabilities } from "./linux/capabilities.ts";
 import { IcmpSocket } from "./linux/icmp-socket.ts";
@@ -107,7 +107,8 @@ export class Gateway {
       onMessage: (bytes, path) => {
         if (!this.#strangers.take(bytes, path)) this.#act((manager, now) => manager.receive(bytes, path, now));
       },
-      onEsp: (packet, remote) => this.#parts?.plane.deliver(packet, remote),
+      onEsp: (packet, remote) => this.#guarded("esp-failed", () => this.#parts?.plane.deliver(packet, remote)),
+      onBadSource: () => this.#parts?.manager.drop(BAD_SOURCE),
       onSendError: (path, error) =>
         this.#write("debug", "send-failed", `to ${formatEndpoint(path.remote)}: ${error.message}`),
     });
@@ -152,7 +153,7 @@ export class Gateway {
         reserveSpi: (connection, child, resource) => plane.reserveSpi(this.#tunnels.idOf(connection, child), resource),
         releaseSpi: (spi) => plane.releaseSpi(spi),
         usage: (spi) => plane.usage(spi),
-        pathMtu: ({ remote }) => routeTo(remote.address, { mark })?.mtu,
+        pathMtu: ({ remote }) => this.#guarded("path-mtu-failed", () => routeTo(remote.address, { mark })?.mtu),
       },
       { ports, ...this.#config.ike, slowKeyExchanges: slowKeyExchanges(connections) },
     );
@@ -189,7 +190,7 @@ export class Gateway {
       terminate: (name) => this.terminate(name),
       rekey: (name, options) => this.rekey(name, options),
     });
-    parts.beat = setInterval(() => this.#onBeat(), BEAT);
+    parts.beat = setInterval(() => this.#guarded("beat-failed", () => this.#onBeat()), BEAT);
     this.#write("info", "started", `${workers} ${workers === 1 ? "worker" : "workers"}, control socket ${control}`);
     for (const pair of manual) parts.pairs.installManual(pair);
     this.#act((ike, now) => ike.start(now));
@@ -236,19 +237,19 @@ export class Gateway {
   /** Bring a connection up. Throws ESPALIER_USAGE for an unknown name, as the other two do. */
   initiate(name: string): void {
     this.#running();
-    this.#act((manager, now) => manager.initiate(name, now));
+    this.#take((manager, now) => manager.initiate(name, now));
   }
 
   /** Delete a connection's SAs at the peer; it stays down until `initiate` or until the peer begins. */
   terminate(name: string): void {
     this.#running();
-    this.#act((manager, now) => manager.terminate(name, now));
+    this.#take((manager, now) => manager.terminate(name, now));
   }
 
   /** New keys now: for the Child SAs, or with `ike` for the IKE SA. Make before break. */
   rekey(name: string, { ike = false }: { ike?: boolean } = {}): void {
     this.#running();
-    this.#act((manager, now) => manager.rekey(name, { ike }, now));
+    this.#take((manager, now) => manager.rekey(name, { ike }, now));
   }
 
   // Start and end
@@ -285,8 +286,8 @@ export class Gateway {
     const parts = this.#parts;
     if (parts === undefined) return;
     for (const event of parts.plane.poll()) this.#onPlaneEvent(event, parts.pairs);
-    this.#readIcmp(parts.pairs);
-    parts.pairs.renewPaths();
+    this.#guarded("path-mtu-failed", () => this.#readIcmp(parts.pairs));
+    this.#guarded("path-mtu-failed", () => parts.pairs.renewPaths());
     this.#dummies.run(this.#clock.now(), (id, length) => parts.plane.sendDummy(id, length));
     for (const { connection, child } of parts.trap.look(
       (name, of) => parts.manager.isTrapping(name, of),
@@ -304,6 +305,13 @@ export class Gateway {
         break;
       case "peer-moved":
         if (pairs.has(event.spiIn)) this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
+        break;
+      case "unknown-spi":
+        this.#act((manager, now) => manager.unknownSpi(event.spi, event.remote, now));
+        break;
+      case "selector-mismatch":
+        if (pairs.has(event.spiIn))
+          this.#act((manager, now) => manager.selectorMismatch(event.spiIn, event.start, now));
         break;
       case "wanted": {
         const wanted = this.#tunnels.childOf(event.tunnel);
@@ -343,8 +351,24 @@ export class Gateway {
       }
   }
 
-  /** Let IKE take one step and do what it asks for. A caller's mistake goes back to the caller. */
+  /** What comes from the network, or with time, has no caller: whatever goes wrong with it is written down. */
   #act(step: (manager: IkeManager, now: number) => readonly Effect[]): void {
+    this.#guarded("step-failed", () => this.#take(step));
+  }
+
+  /** What the system refuses costs this one step; anything else is a bug. */
+  #guarded<Result>(event: string, step: () => Result): Result | undefined {
+    try {
+      return step();
+    } catch (error) {
+      if (error instanceof EspalierError) this.#write("error", event, error.message);
+      else this.#fail(error);
+      return undefined;
+    }
+  }
+
+  /** Let IKE take one step and do what it asks for. A caller's mistake goes back to the caller. */
+  #take(step: (manager: IkeManager, now: number) => readonly Effect[]): void {
     const manager = this.#parts?.manager;
     if (manager === undefined) return; // a datagram that came while the gateway was ending
     let effects: readonly Effect[] = [];

@@ -1,5 +1,6 @@
 /** The library: everything a program may build on. The command line uses nothing else, from the files themselves. */
-export { type ComparedRow, type Comparison, compareResults } from "./bench/compare.ts";
+export { parseComparable } from "./bench/bare-rows.ts";
+export { type Comparable, type ComparedRow, type Comparison, compareResults } from "./bench/compare.ts";
 export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
 export { benchIke } from "./bench/ike.ts";
@@ -19,13 +20,8 @@ export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResul
 export { benchSad, type SadBenchOptions, type SadBenchRow } from "./bench/sad.ts";
 export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
 export { type TuneOptions, type TuneResult, type TuneValues, tune } from "./bench/tune.ts";
-export {
-  benchTunnel,
-  peerUnavailable,
-  type TunnelBenchOptions,
-  type TunnelBenchResult,
-  type TunnelPeer,
-} from "./bench/tunnel.ts";
+export { benchTunnel, peerUnavailable, type TunnelBenchResult } from "./bench/tunnel.ts";
+export type { TunnelBenchOptions, TunnelPeer } from "./bench/tunnel-options.ts";
 export { measureInTurns } from "./bench/turns.ts";
 export { type AppliedSettings, applySettings } from "./config/apply-settings.ts";
 export {

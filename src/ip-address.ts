@@ -27,6 +27,18 @@ export const canonicalAddress = (text: string): string | undefined => {
   return text.includes(":") && ipaddr.IPv6.isValid(text) ? ipaddr.IPv6.parse(text).toRFC5952String() : undefined;
 };
 
+/** Nothing can be sent to these: the unspecified addresses, and those of one link, which mean nothing without a zone (RFC 4007 §6). */
+const NOWHERE = /^(0\.0\.0\.0|::|fe[89ab][0-9a-f]:.*)$/;
+
+/**
+ * Where a datagram came from, in canonical form. Undefined where no answer can go: its port is 0, which is none (RFC 768,
+ * RFC 6335 §6), or its address has a zone, is of one link alone, or is an IPv4 address in an IPv6 one (RFC 4291 §2.5.5).
+ */
+export const sourceEndpoint = (address: string, port: number): Endpoint | undefined => {
+  const canonical = address.includes(":") && address.includes(".") ? undefined : canonicalAddress(address);
+  return canonical === undefined || port === 0 || NOWHERE.test(canonical) ? undefined : { address: canonical, port };
+};
+
 export const familyOf = (address: string): Family => (address.includes(":") ? 6 : 4);
 
 /** Four or sixteen octets. Throws a RangeError when `address` is not one: validate what users write first. */

@@ -109,6 +109,12 @@ test("relative imports name existing TypeScript files", () => {
   expect(missing).toEqual([]);
 });
 
+test("asn1js, which is slow to load, is loaded in one place and when a name asks for it", () => {
+  const named = files.filter((name) => read(name).includes('"asn1js"'));
+  expect(named).toEqual(["ike/dn/der.ts"]);
+  expect(read("ike/dn/der.ts")).not.toMatch(/^import (?!type)[^;]*"asn1js"/m);
+});
+
 /** Imports that leave something at run time: those of types alone do not. */
 const valueImportsOf = (name: string): string[] =>
   importsOf(name, /^(?:import|export)\s+(?!type\b)(?!\{(?:\s*type \w+,?)+\s*\})[^;]*?from\s*"(\.[^"]+)"/gm);

@@ -1,4 +1,6 @@
 /** What came of traffic between the sites. */
+import type { ProcessorTime } from "./processor-time.ts";
+
 export interface Carried {
   /** That were measured. */
   readonly seconds: number;
@@ -16,4 +18,11 @@ export interface Carried {
   readonly outOfOrder: number | null;
   /** Gbit/s of payload in parts of the time. */
   readonly samples: readonly number[];
+}
+
+export interface Measured extends Carried {
+  /** Seconds of the gateways' processor time. */
+  readonly cpu: number;
+  /** Whose the processors' time was. */
+  readonly spent: ProcessorTime;
 }

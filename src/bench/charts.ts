@@ -9,6 +9,8 @@ export interface ChartSeries {
   readonly spread?: readonly (readonly [number, number] | null)[];
   /** A limit or a prediction, not a measurement: dashed. */
   readonly isReference?: boolean;
+  /** No line between its points, which are drawn around those of other series. */
+  readonly isPoints?: boolean;
   /** The series that it is about, whose colour it has. */
   readonly of?: string;
   /** Number of its colour, where it is to have the same one in several charts; default its place among the series. */
@@ -52,6 +54,7 @@ const ENTRY = 60;
 /** Okabe and Ito's colours, which stay apart for all kinds of sight; the yellow, pale on paper, left out. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999"];
 const SYMBOLS = ["circle", "rect", "triangle", "diamond", "emptyCircle", "emptyRect", "emptyTriangle"];
+const AROUND = "path://M8 0 16 8 8 16 0 8Z M8 1.5 1.5 8 8 14.5 14.5 8Z"; // a diamond with nothing in it
 const FONT = "Helvetica, Arial, sans-serif";
 const INK = "#222";
 const GRID = "#ddd";
@@ -214,10 +217,15 @@ const categoryOption = (chart: CategoryChart, legend: object, top: number): ECha
       name: series.name,
       data,
       connectNulls: true,
-      symbol: series.isReference === true ? "none" : SYMBOLS[index % SYMBOLS.length]!,
-      symbolSize: 8,
+      symbol:
+        series.isReference === true ? "none" : series.isPoints === true ? AROUND : SYMBOLS[index % SYMBOLS.length]!,
+      symbolSize: series.isPoints === true ? 16 : 8,
       itemStyle: { color: colour },
-      lineStyle: { color: colour, width: 2, type: series.isReference === true ? "dashed" : "solid" },
+      lineStyle: {
+        color: colour,
+        width: series.isPoints === true ? 0 : 2,
+        type: series.isReference === true ? "dashed" : "solid",
+      },
       ...mark,
     };
   });

@@ -30,6 +30,8 @@ export interface IdleSide {
   readonly longestStallMs: number;
   /** Tunnels that are up in the end. */
   readonly tunnels: number;
+  /** `cpuPercent` of parts of the time, in their order. */
+  readonly samples: readonly number[];
 }
 
 export interface IdleBenchResult {
@@ -63,6 +65,13 @@ export const idleRows = ({ initiator, responder, ...both }: IdleBenchResult): Id
 ];
 
 const RESENT = "retransmissions";
+const ROLES = ["initiator", "responder"] as const;
+
+/** Parts that the time is looked at in, and how long each is at the least, s. */
+const PARTS = 10;
+const LEAST_PART = 0.5;
+
+const partsOf = (seconds: number): number => Math.max(1, Math.min(PARTS, Math.floor(seconds / LEAST_PART)));
 
 /** Rejects as `benchIke` does, and with ESPALIER_PLATFORM when a tunnel was lost meanwhile. */
 export const benchIdle = async (options: IdleBenchOptions = {}): Promise<IdleBenchResult> => {
@@ -77,27 +86,41 @@ export const benchIdle = async (options: IdleBenchOptions = {}): Promise<IdleBen
     async (pair) => {
       const setUpSeconds = (performance.now() - began) / 1000;
       const before = { initiator: await pair.initiator.look(true), responder: await pair.responder.look(true) };
-      await new Promise((wake) => setTimeout(wake, idle * 1000));
-      const after = { initiator: await pair.initiator.look(), responder: await pair.responder.look() };
-      const resent = (looked: Looked): number => looked.counters[RESENT] ?? 0;
-      for (const role of ["initiator", "responder"] as const)
-        if (after[role].pairs !== tunnels)
-          throw new EspalierError("ESPALIER_PLATFORM", `${role}: ${after[role].pairs} of ${tunnels} tunnels are up`);
+      const looks = { initiator: [] as Looked[], responder: [] as Looked[] };
+      const parts = partsOf(idle);
+      for (let part = 0; part < parts; part++) {
+        await new Promise((wake) => setTimeout(wake, (idle * 1000) / parts));
+        for (const role of ROLES) looks[role].push(await pair[role].look());
+      }
+      const sides = { initiator: sideOf(looks.initiator), responder: sideOf(looks.responder) };
+      for (const role of ROLES)
+        if (sides[role].tunnels !== tunnels)
+          throw new EspalierError("ESPALIER_PLATFORM", `${role}: ${sides[role].tunnels} of ${tunnels} tunnels are up`);
+      const resent = (role: (typeof ROLES)[number]): number =>
+        (looks[role].at(-1)?.counters[RESENT] ?? 0) - (before[role].counters[RESENT] ?? 0);
       return {
-        ...{ tunnels, kex, livenessSeconds: liveness, setUpSeconds, seconds: after.initiator.seconds },
-        initiator: sideOf(after.initiator),
-        responder: sideOf(after.responder),
-        retransmissions:
-          resent(after.initiator) + resent(after.responder) - resent(before.initiator) - resent(before.responder),
+        ...{ tunnels, kex, livenessSeconds: liveness, setUpSeconds },
+        seconds: looks.initiator.reduce((sum, look) => sum + secondsOf(look), 0),
+        ...sides,
+        retransmissions: resent("initiator") + resent("responder"),
       };
     },
   );
 };
 
-const sideOf = ({ cpu, seconds, resident, heapUsed, stall, pairs }: Looked): IdleSide => ({
-  cpuPercent: cpu / seconds / 10,
-  residentBytes: resident,
-  heapBytes: heapUsed,
-  longestStallMs: stall.longest,
-  tunnels: pairs,
-});
+const secondsOf = ({ span }: Looked): number => (span.ended - span.began) / 1000;
+
+/** A look for each part of the time: what is held is that of the last. */
+const sideOf = (looks: readonly Looked[]): IdleSide => {
+  const last = looks.at(-1)!;
+  const cpuPercent = (of: readonly Looked[]): number =>
+    of.reduce((sum, { cpu }) => sum + cpu, 0) / of.reduce((sum, look) => sum + secondsOf(look), 0) / 10;
+  return {
+    cpuPercent: cpuPercent(looks),
+    residentBytes: last.resident,
+    heapBytes: last.heapUsed,
+    longestStallMs: Math.max(...looks.map(({ stall }) => stall.longest)),
+    tunnels: last.pairs,
+    samples: looks.map((look) => cpuPercent([look])),
+  };
+};

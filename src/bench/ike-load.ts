@@ -3,9 +3,17 @@
 import type { IkeWork } from "./ike-rows.ts";
 import type { IkeSite } from "./ike-site.ts";
 
+/** What was done, in its order. */
+export interface Done {
+  /** ms that each took. */
+  readonly latencies: readonly number[];
+  /** ms of the clock of its process when each was done. */
+  readonly times: readonly number[];
+}
+
 export class IkeLoad {
-  /** ms that each took since `reset`. */
-  readonly latencies: number[] = [];
+  #latencies: number[] = [];
+  #times: number[] = [];
   readonly #site: IkeSite;
   readonly #begun = new Map<number, number>();
   /** What to do next, once the core has done its step. */
@@ -72,6 +80,14 @@ export class IkeLoad {
     if (connection !== undefined) this.#again(connection, this.#work);
   }
 
+  /** What was done since this was asked last. */
+  take(): Done {
+    const done = { latencies: this.#latencies, times: this.#times };
+    this.#latencies = [];
+    this.#times = [];
+    return done;
+  }
+
   /** No more are begun. */
   end(): void {
     this.#isOver = true;
@@ -107,6 +123,8 @@ export class IkeLoad {
     const begun = this.#begun.get(connection);
     if (begun === undefined) return;
     this.#begun.delete(connection);
-    this.latencies.push(performance.now() - begun);
+    const now = performance.now();
+    this.#latencies.push(now - begun);
+    this.#times.push(now);
   }
 }

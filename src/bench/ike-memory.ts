@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import type { Path } from "../ike/effect.ts";
 import { IkeLoad } from "./ike-load.ts";
 import { checkProofs } from "./ike-proofs.ts";
-import { type IkeBenchRow, type IkeTask, keyExchangeTime, latenciesOf } from "./ike-rows.ts";
+import { figuresOf, type IkeBenchRow, type IkeTask, keyExchangeTime } from "./ike-rows.ts";
 import { IkeSite, type Role } from "./ike-site.ts";
 
 interface Message {
@@ -77,18 +77,18 @@ export const measureInMemory = async (task: IkeTask): Promise<IkeBenchRow> => {
 
     load.repeat(work, concurrency);
     await run(Math.min(WARM_UP, seconds * 1000));
-    load.latencies.length = 0;
+    load.take();
     Object.assign(spent, { initiator: 0, responder: 0 });
     const began = performance.now();
     await run(seconds * 1000);
-    const took = (performance.now() - began) / 1000;
+    const ended = performance.now();
     load.end();
-    const latencies = latenciesOf(load.latencies);
+    const figures = figuresOf(load.take(), { began, ended });
     return {
       ...{ what: work, keyExchange: kex, authentication: "psk", transport: "memory", clients: concurrency },
-      ...{ rate: null, keyThreads: null, seconds: took, ...latencies, perSecond: latencies.count / took },
-      initiatorCpuMs: spent.initiator / latencies.count,
-      responderCpuMs: spent.responder / latencies.count,
+      ...{ rate: null, keyThreads: null, ...figures },
+      initiatorCpuMs: spent.initiator / figures.count,
+      responderCpuMs: spent.responder / figures.count,
       keyExchangeMs,
       ...{ initiatorStallP99Ms: null, initiatorStallMs: null, responderStallP99Ms: null, responderStallMs: null },
       retransmissions: countOf(sites.initiator, "retransmissions"),

@@ -5,9 +5,10 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { IkeSockets } from "../gateway/ike-sockets.ts";
 import { InitQueue } from "../gateway/init-queue.ts";
+import { BAD_SOURCE } from "../ike/manager.ts";
 import { openIkePort } from "../linux/ike-port.ts";
-import { IkeLoad } from "./ike-load.ts";
-import { type IkeWork, STALL_RESOLUTION } from "./ike-rows.ts";
+import { type Done, IkeLoad } from "./ike-load.ts";
+import { type IkeWork, type Span, STALL_RESOLUTION } from "./ike-rows.ts";
 import { IkeSite, type IkeSiteOptions, type PairProof } from "./ike-site.ts";
 
 export type Order =
@@ -27,9 +28,9 @@ export type Order =
   | { readonly order: "close" };
 
 export interface Looked {
-  /** ms of each that was done. */
-  readonly latencies: readonly number[];
-  readonly seconds: number;
+  readonly done: Done;
+  /** ms of this process's clock: the last look, and this one. */
+  readonly span: Span;
   /** ms of processor time of this process. */
   readonly cpu: number;
   /** ms that a timer was late. */
@@ -89,6 +90,7 @@ class IkeProcess {
         self?.step();
       },
       onEsp: () => {},
+      onBadSource: () => site.manager.drop(BAD_SOURCE),
       onSendError: () => {},
     });
     const site = await IkeSite.open(options, (path, bytes) => sockets.send(path, bytes));
@@ -146,12 +148,13 @@ class IkeProcess {
 
   #look(): Looked {
     const { at, cpu } = this.#since;
-    const spent = process.cpuUsage(cpu);
+    const ended = performance.now();
+    const used = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
     const looked = {
-      latencies: this.#load.latencies.splice(0),
-      seconds: (performance.now() - at) / 1000,
-      cpu: (spent.user + spent.system) / 1000,
+      done: this.#load.take(),
+      span: { began: at, ended },
+      cpu: (used.user - cpu.user + used.system - cpu.system) / 1000,
       stall: { p99: late(this.#delays.percentile(99)), longest: late(this.#delays.max) },
       resident: rss,
       heapUsed,
@@ -159,7 +162,7 @@ class IkeProcess {
       counters: { ...this.#site.manager.counters },
     };
     this.#delays.reset();
-    this.#since = { at: performance.now(), cpu: process.cpuUsage() };
+    this.#since = { at: ended, cpu: used };
     return looked;
   }
 

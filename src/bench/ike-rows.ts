@@ -2,6 +2,7 @@
 import { KEX_METHODS, kexByName } from "../crypto/kex.ts";
 import { EspalierError } from "../errors.ts";
 import { LONGEST_STALL, measureAnswer } from "../gateway/slow-key-exchanges.ts";
+import type { Done } from "./ike-load.ts";
 
 /** How two gateways meet: in one thread without sockets, or in two processes over UDP on the loopback interface. */
 export type IkeTransport = "memory" | "udp";
@@ -65,6 +66,8 @@ export interface IkeBenchRow {
   /** Messages that were sent again, and IKE SAs that were asked for a cookie: part of the figure where they are not 0. */
   readonly retransmissions: number;
   readonly cookies: number;
+  /** `perSecond` of parts of the time, in their order. */
+  readonly samples: readonly number[];
 }
 
 export interface IkeTask {
@@ -126,10 +129,40 @@ const percentile = (sorted: ArrayLike<number>, share: number): number =>
 /** ms between two looks at the event loop: what a stall is longer than. */
 export const STALL_RESOLUTION = 1;
 
-/** How a row's figures come out of what its initiator took for each. */
-export const latenciesOf = (latencies: readonly number[]): Pick<IkeBenchRow, "count" | "p50Ms" | "p99Ms"> => {
+/** ms of a process's clock. */
+export interface Span {
+  readonly began: number;
+  readonly ended: number;
+}
+
+type LoadFigures = Pick<IkeBenchRow, "seconds" | "count" | "perSecond" | "p50Ms" | "p99Ms" | "samples">;
+
+/** What a row says of what its initiator did in the span. */
+export const figuresOf = ({ latencies, times }: Done, { began, ended }: Span): LoadFigures => {
   const sorted = Float64Array.from(latencies).sort();
-  return { count: sorted.length, p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99) };
+  const count = sorted.length;
+  const seconds = (ended - began) / 1000;
+  return {
+    ...{ seconds, count, perSecond: count / seconds },
+    ...{ p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99) },
+    samples: ratesOf(times, { began, ended }),
+  };
+};
+
+/** Parts of a row's time, and how many of what was done each must hold at the least: in less the part itself shows. */
+const PARTS = 10;
+const LEAST_IN_A_PART = 10;
+
+/** A second, of equal parts of the span. */
+const ratesOf = (times: readonly number[], { began, ended }: Span): number[] => {
+  const parts = Math.max(1, Math.min(PARTS, Math.floor(times.length / LEAST_IN_A_PART)));
+  const ms = (ended - began) / parts;
+  const counts = new Array<number>(parts).fill(0);
+  for (const time of times) {
+    const part = Math.min(parts - 1, Math.max(0, Math.floor((time - began) / ms)));
+    counts[part] = counts[part]! + 1;
+  }
+  return counts.map((count) => (count * 1000) / ms);
 };
 
 /** ms of a key pair and an agreement of this method, which is one of ours. */

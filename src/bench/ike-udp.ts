@@ -7,7 +7,7 @@ import { close } from "../linux/libc.ts";
 import { boundEndpoint } from "../linux/socket.ts";
 import type { Looked, Order, Told } from "./ike-process.ts";
 import { checkProofs } from "./ike-proofs.ts";
-import { type IkeBenchRow, type IkeTask, keyExchangeTime, latenciesOf } from "./ike-rows.ts";
+import { figuresOf, type IkeBenchRow, type IkeTask, keyExchangeTime } from "./ike-rows.ts";
 import type { IkeSiteOptions, PairProof } from "./ike-site.ts";
 
 const ADDRESSES = { initiator: "127.77.0.1", responder: "127.77.0.2" };
@@ -112,15 +112,14 @@ export const measureOverUdp = ({
     const before = { initiator: await initiator.look(), responder: await responder.look() };
     await pause(seconds * 1000);
     const after = { initiator: await initiator.look(true), responder: await responder.look() };
-    const latencies = latenciesOf(after.initiator.latencies);
-    const { count } = latencies;
+    const figures = figuresOf(after.initiator.done, after.initiator.span);
+    const { count } = figures;
     if (count === 0) throw new EspalierError("ESPALIER_PLATFORM", `nothing was done within ${seconds} s`);
     const since = (role: keyof Pair, reason: string): number =>
       (after[role].counters[reason] ?? 0) - (before[role].counters[reason] ?? 0);
     return {
       ...{ what: work, keyExchange: kex, authentication: "psk", transport: "udp", clients: concurrency },
-      ...{ rate: rate ?? null, keyThreads: keyThreads ?? null, seconds: after.initiator.seconds, ...latencies },
-      perSecond: count / after.initiator.seconds,
+      ...{ rate: rate ?? null, keyThreads: keyThreads ?? null, ...figures },
       initiatorCpuMs: after.initiator.cpu / count,
       responderCpuMs: after.responder.cpu / count,
       keyExchangeMs,

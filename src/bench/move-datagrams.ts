@@ -1,4 +1,5 @@
 /** UDP between the sites (`datagrams.ts`), and what came of it by the counters of the kernels at both ends. */
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { EspalierError } from "../errors.ts";
@@ -17,10 +18,11 @@ export interface DatagramLoad {
 
 const PORT = 5202;
 const GRACE = 15; // seconds beyond the test
-/** ms for what is still on its way. */
-const SETTLING = 20;
-/** ms after which the sink has said its last word. */
-const LAST_WORD = 400;
+/** ms in which nothing more comes: then all has come, and the sink has said its last word. */
+const REST = 350;
+/** ms to wait for what is still on its way (RFC 2544 §23: two seconds). */
+const LONGEST_WAIT = 2000 + REST;
+const LOOK = 50; // ms
 
 const report = z.object({ seconds: z.number().positive() });
 
@@ -37,10 +39,11 @@ export const moveDatagrams = async (processes: Processes, sites: Sites, load: Da
     const before = await counted(processes, sites);
     const sender = sites.inside("host-a", [...program, "send", INNER.b, ...numbers]);
     const text = await processes.run(sender, (seconds + GRACE) * 1000);
-    await new Promise((resolve) => setTimeout(resolve, SETTLING));
-    const after = await counted(processes, sites);
     const took = report.parse(JSON.parse(text)).seconds;
-    await new Promise((resolve) => setTimeout(resolve, LAST_WORD));
+    await untilRest(() =>
+      sink.isRunning ? udpCount(readFileSync(`/proc/${sink.pid}/net/snmp`, "utf8"), "InDatagrams") : 0,
+    );
+    const after = await counted(processes, sites);
     const told = readSink(sink.out);
     return {
       ...carried(took, octets, after.sent - before.sent, after.got - before.got),
@@ -49,6 +52,19 @@ export const moveDatagrams = async (processes: Processes, sites: Sites, load: Da
     };
   } finally {
     await sink.end();
+  }
+};
+
+/** Until `count` has not changed for a while: what queues on the way has arrived then. */
+export const untilRest = async (count: () => number, now = () => performance.now()): Promise<void> => {
+  const begin = now();
+  let last = count();
+  for (let since = begin; now() - since < REST && now() - begin < LONGEST_WAIT; ) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+    const seen = count();
+    if (seen === last) continue;
+    last = seen;
+    since = now();
   }
 };
 
@@ -80,12 +96,15 @@ const carried = (
   return { seconds, bytes: got * octets, packets: got, offered: sent, lossPercent, retransmits: null };
 };
 
+/** A counter of UDP, by the text of `/proc/net/snmp`. */
+const udpCount = (text: string, name: string): number => {
+  const [names, values] = text.split("\n").filter((line) => line.startsWith("Udp: "));
+  return Number(values?.split(" ")[names?.split(" ").indexOf(name) ?? -1]);
+};
+
 /** Datagrams that host A has sent and host B's programs have received since they were made. */
 const counted = async (processes: Processes, sites: Sites): Promise<{ sent: number; got: number }> => {
-  const column = async (role: "host-a" | "host-b", name: string): Promise<number> => {
-    const text = await processes.run(sites.inside(role, ["cat", "/proc/net/snmp"]));
-    const [names, values] = text.split("\n").filter((line) => line.startsWith("Udp: "));
-    return Number(values?.split(" ")[names?.split(" ").indexOf(name) ?? -1]);
-  };
-  return { sent: await column("host-a", "OutDatagrams"), got: await column("host-b", "InDatagrams") };
+  const count = async (role: "host-a" | "host-b", name: string): Promise<number> =>
+    udpCount(await processes.run(sites.inside(role, ["cat", "/proc/net/snmp"])), name);
+  return { sent: await count("host-a", "OutDatagrams"), got: await count("host-b", "InDatagrams") };
 };

@@ -1,9 +1,11 @@
 /**
- * The workers as a discrete-event simulation, to check the formulas of the model by: packets arrive at random, each goes to
- * the worker of its flow and waits there, a worker takes up to a batch of what waits, when a processor is free, and gives
- * the processor back after it.
+ * The pipeline as a discrete-event simulation, to check the formulas of the model by: packets arrive at random, each waits in
+ * its receive queue for that queue's processor, then for the worker of its flow. A worker takes up to a batch of what waits
+ * when a processor has nothing to do for the kernel, and gives the processor back after it. What a batch costs depends on
+ * how many workers run when it begins.
  */
-import { costAt, type PipelineCost, type PipelineSetup, runningOf, sharesOf } from "./pipeline-model.ts";
+import { Events, Queue } from "./event-queue.ts";
+import { costAt, type PipelineCost, type PipelineSetup, placeOf, predict, weightOf } from "./pipeline-model.ts";
 import { seeded } from "./statistics.ts";
 
 export interface PipelineLoad {
@@ -13,134 +15,195 @@ export interface PipelineLoad {
   readonly seed: number;
   /** Packets in a batch, at most. */
   readonly batch: number;
-  /** Packets that may wait for each worker; more are lost. */
+  /** Packets that may wait in each queue; more are lost. */
   readonly queue: number;
+  /** Flows have their packets by chance, or each its part of any few (`even`). */
+  readonly dealing: "random" | "even";
 }
 
 export interface SimulatedPipeline {
-  /** Packets a second that were served. */
+  /** Packets a second that were served, until the last of them was. */
   readonly pps: number;
   readonly lossPercent: number;
-  /** ns from arrival to the begin of its own service, the mean. */
+  /** ns from arrival to the begin of its own service by a worker, the mean. */
   readonly waitNs: number;
 }
 
-interface Worker {
-  /** ns of arrival of those that wait. */
-  readonly queue: number[];
-  head: number;
-  isBusy: boolean;
-  isReady: boolean;
-}
+/** Draws flows by their weight. */
+const flowsOf = (setup: PipelineSetup): ((dealt: number) => number) => {
+  const bounds = new Float64Array(setup.flows);
+  let sum = 0;
+  for (let flow = 0; flow < setup.flows; flow++) {
+    sum += weightOf(setup, flow);
+    bounds[flow] = sum;
+  }
+  return (dealt) => {
+    const wanted = dealt * sum;
+    let low = 0;
+    for (let high = setup.flows - 1; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (bounds[middle]! > wanted) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
+};
 
-/** Events in the order of their time: a binary heap of (time, worker). */
-class Events {
-  readonly #times: number[] = [];
-  readonly #workers: number[] = [];
+/** Multiples of it fill 0 to 1 evenly, however few they are. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-  get next(): number {
-    return this.#times[0] ?? Number.POSITIVE_INFINITY;
+const IDLE = -1;
+const KERNEL = -2;
+
+class Pipeline {
+  readonly #cost: PipelineCost;
+  readonly #load: PipelineLoad;
+  /** What each processor does: nothing, the kernel's work, or a worker by its number. */
+  readonly #doing: Int32Array;
+  readonly #idle: number[];
+  /** Packets by their number. */
+  readonly #received: readonly Queue[];
+  readonly #waiting: readonly Queue[];
+  /** Those that the kernel has at hand, of each processor. */
+  readonly #atHand: readonly number[][];
+  readonly #arrivals: Float64Array;
+  readonly #workers: Int32Array;
+  /** Workers that want a processor, and those that want or have one. */
+  readonly #ready = new Queue();
+  readonly #isBusy: Uint8Array;
+  readonly #done = new Events();
+  #running = 0;
+  now = 0;
+  served = 0;
+  lost = 0;
+  waited = 0;
+
+  constructor(cost: PipelineCost, { workers, processors }: PipelineSetup, load: PipelineLoad) {
+    this.#cost = cost;
+    this.#load = load;
+    this.#doing = new Int32Array(processors).fill(IDLE);
+    this.#idle = Array.from({ length: processors }, (_, i) => i);
+    this.#received = Array.from({ length: processors }, () => new Queue());
+    this.#atHand = Array.from({ length: processors }, () => []);
+    this.#waiting = Array.from({ length: workers }, () => new Queue());
+    this.#isBusy = new Uint8Array(workers);
+    this.#arrivals = new Float64Array(load.packets);
+    this.#workers = new Int32Array(load.packets);
   }
 
-  add(time: number, worker: number): void {
-    let at = this.#times.length;
-    for (; at > 0; ) {
-      const parent = (at - 1) >> 1;
-      if (this.#times[parent]! <= time) break;
-      this.#times[at] = this.#times[parent]!;
-      this.#workers[at] = this.#workers[parent]!;
-      at = parent;
+  arrive(packet: number, worker: number, queue: number): void {
+    this.#arrivals[packet] = this.now;
+    this.#workers[packet] = worker;
+    if (this.#cost.kernelNs === 0) {
+      this.#deliver(packet);
+      return;
     }
-    this.#times[at] = time;
-    this.#workers[at] = worker;
+    const received = this.#received[queue]!;
+    if (received.length >= this.#load.queue) {
+      this.lost++;
+      return;
+    }
+    received.add(packet);
+    if (this.#doing[queue] === IDLE) this.#next(queue);
   }
 
-  /** The worker of the first event. */
-  take(): number {
-    const worker = this.#workers[0]!;
-    const time = this.#times.pop()!;
-    const last = this.#workers.pop()!;
-    const size = this.#times.length;
-    let at = 0;
-    for (let child = 1; child < size; child = 2 * at + 1) {
-      if (child + 1 < size && this.#times[child + 1]! < this.#times[child]!) child++;
-      if (this.#times[child]! >= time) break;
-      this.#times[at] = this.#times[child]!;
-      this.#workers[at] = this.#workers[child]!;
-      at = child;
+  /** Everything that ends until then. */
+  until(time: number): void {
+    while (this.#done.next <= time) {
+      this.now = this.#done.next;
+      this.#end(this.#done.take());
     }
-    if (size > 0) {
-      this.#times[at] = time;
-      this.#workers[at] = last;
+  }
+
+  #end(processor: number): void {
+    const doing = this.#doing[processor]!;
+    if (doing === KERNEL) {
+      const packets = this.#atHand[processor]!;
+      for (const packet of packets) this.#deliver(packet);
+      packets.length = 0;
+    } else {
+      this.#running--;
+      this.#isBusy[doing] = 0;
+      this.#want(doing);
     }
-    return worker;
+    this.#doing[processor] = IDLE; // and not before: what it has brought is for others first
+    this.#next(processor);
+  }
+
+  #deliver(packet: number): void {
+    const worker = this.#workers[packet]!;
+    const waiting = this.#waiting[worker]!;
+    if (waiting.length >= this.#load.queue) {
+      this.lost++;
+      return;
+    }
+    waiting.add(packet);
+    this.#want(worker);
+  }
+
+  #want(worker: number): void {
+    if (this.#isBusy[worker] === 1 || this.#waiting[worker]!.length === 0) return;
+    this.#isBusy[worker] = 1;
+    this.#ready.add(worker);
+    while (this.#idle.length > 0) {
+      const processor = this.#idle.pop()!;
+      if (this.#doing[processor] !== IDLE) continue;
+      this.#next(processor);
+      return;
+    }
+  }
+
+  /** A processor that does nothing begins with what there is: the kernel's work first, as interrupts are. */
+  #next(processor: number): void {
+    if (this.#doing[processor] !== IDLE) return;
+    const received = this.#received[processor]!;
+    if (received.length > 0) this.#receive(processor, received);
+    else if (this.#ready.length > 0) this.#work(processor, this.#ready.take());
+    else if (!this.#idle.includes(processor)) this.#idle.push(processor);
+  }
+
+  #receive(processor: number, received: Queue): void {
+    const packets = this.#atHand[processor]!;
+    while (packets.length < this.#load.batch && received.length > 0) packets.push(received.take());
+    this.#doing[processor] = KERNEL;
+    this.#done.add(this.now + packets.length * this.#cost.kernelNs, processor);
+  }
+
+  #work(processor: number, worker: number): void {
+    const waiting = this.#waiting[worker]!;
+    const count = Math.min(this.#load.batch, waiting.length);
+    this.#running++;
+    const ns = costAt(this.#cost, this.#running);
+    for (let i = 0; i < count; i++) this.waited += this.now + i * ns - this.#arrivals[waiting.take()]!;
+    this.served += count;
+    this.#doing[processor] = worker;
+    this.#done.add(this.now + count * ns, processor);
   }
 }
 
 export const simulate = (cost: PipelineCost, setup: PipelineSetup, load: PipelineLoad): SimulatedPipeline => {
   const random = seeded(load.seed);
-  const shares = sharesOf(setup);
-  const bounds = [...shares].map((_, i) => shares.slice(0, i + 1).reduce((sum, share) => sum + share, 0));
-  const ns = costAt(cost, runningOf(shares, setup.processors));
-  const workers = Array.from(shares, (): Worker => ({ queue: [], head: 0, isBusy: false, isReady: false }));
-  const ready: number[] = []; // that want a processor
-  const done = new Events();
-  let free = setup.processors;
-  let served = 0;
-  let lost = 0;
-  let waited = 0;
-  let now = 0;
-
-  const begin = (): void => {
-    while (free > 0 && ready.length > 0) {
-      const index = ready.shift()!;
-      const worker = workers[index]!;
-      worker.isReady = false;
-      worker.isBusy = true;
-      free--;
-      const count = Math.min(load.batch, worker.queue.length - worker.head);
-      for (let i = 0; i < count; i++) waited += now + i * ns - worker.queue[worker.head + i]!;
-      worker.head += count;
-      served += count;
-      if (worker.head > 4096) {
-        worker.queue.splice(0, worker.head);
-        worker.head = 0;
-      }
-      done.add(now + count * ns, index);
-    }
-  };
-  const want = (index: number): void => {
-    const worker = workers[index]!;
-    if (worker.isBusy || worker.isReady || worker.queue.length === worker.head) return;
-    worker.isReady = true;
-    ready.push(index);
-  };
-
+  const flowOf = flowsOf(setup);
+  const pipeline = new Pipeline(cost, setup, load);
   let arrival = 0;
   for (let packet = 0; packet < load.packets; packet++) {
     arrival += (-Math.log(1 - random()) * 1e9) / load.pps;
-    while (done.next <= arrival) {
-      now = done.next;
-      const index = done.take();
-      workers[index]!.isBusy = false;
-      free++;
-      want(index);
-      begin();
-    }
-    now = arrival;
-    const dealt = random();
-    const index = Math.max(
-      0,
-      bounds.findIndex((bound) => dealt < bound),
-    );
-    const worker = workers[index]!;
-    if (worker.queue.length - worker.head >= load.queue) {
-      lost++;
-      continue;
-    }
-    worker.queue.push(arrival);
-    want(index);
-    begin();
+    pipeline.until(arrival);
+    pipeline.now = arrival;
+    const { worker, queue } = placeOf(setup, flowOf(load.dealing === "even" ? (packet * GOLDEN) % 1 : random()));
+    pipeline.arrive(packet, worker, queue);
   }
+  pipeline.until(Number.MAX_VALUE);
+  const { served, lost, waited, now } = pipeline;
   return { pps: (served * 1e9) / now, lossPercent: (lost / load.packets) * 100, waitNs: waited / Math.max(1, served) };
 };
+
+/** Packets a second that it serves when there are always more, by so many packets. */
+export const simulatedRate = (cost: PipelineCost, setup: PipelineSetup, packets: number): number =>
+  simulate(cost, setup, {
+    ...{ packets, pps: TOO_MUCH * predict(cost, setup).pps, queue: packets, batch: FEW, seed: 1, dealing: "even" },
+  }).pps;
+
+const TOO_MUCH = 1.1;
+/** So that the last batches are a small part of all. */
+const FEW = 16;

@@ -5,12 +5,12 @@
  *
  * `result.schema.json` is this as JSON Schema.
  */
-import { arch, cpus, release, totalmem } from "node:os";
+import { arch, cpus, totalmem } from "node:os";
 import { z } from "zod";
-import { VERSION } from "../control/version.ts";
 import { EspalierError } from "../errors.ts";
 import { loadAverage } from "./machine.ts";
 import { median } from "./statistics.ts";
+import { versionsFor } from "./versions.ts";
 
 export const RESULT_SCHEMA = "espalier-bench-1";
 
@@ -28,8 +28,11 @@ const samples = z.object({
 
 const row = z.object({
   what: z.record(z.string(), scalar).describe("What was measured: rows of two files with equal ones are the same"),
-  figures: z.record(z.string(), z.number().nullable()).describe("By name, of the last run; null: does not exist here"),
+  figures: z
+    .record(z.string(), z.number().nullable())
+    .describe("By name, of the last run, drops of all runs; null: does not exist here"),
   samples,
+  also: z.array(samples).optional().describe("Other figures that there are samples of"),
   beside: z
     .object({ name: z.string(), runs: z.array(z.array(z.number())) })
     .nullable()
@@ -37,15 +40,27 @@ const row = z.object({
   floorPercent: z
     .number()
     .nullable()
-    .describe("By how much the medians of the runs differ at most: the noise; null: there was one run"),
+    .describe("By how much the medians of the runs differ at most: the noise; null: there was one run, or one of 0"),
   curves: z
     .record(z.string(), z.array(z.tuple([z.number(), z.number()])))
     .optional()
     .describe("Points of curves, for instance a latency (ms) by its share of all"),
   trials: z
-    .array(z.object({ rate: z.number(), seconds: z.number(), lossPercent: z.number(), goal: z.string() }))
+    .array(
+      z.object({
+        rate: z.number().describe("Packets a second that were asked for"),
+        offered: z.number().optional().describe("That were sent"),
+        seconds: z.number(),
+        lossPercent: z.number(),
+        goal: z.string(),
+      }),
+    )
     .optional()
     .describe("Steps of a search, in their order"),
+  atLeast: z
+    .array(z.string())
+    .optional()
+    .describe("Names of figures that are the limit of what measured them: the truth may be more"),
 });
 
 export const benchResult = z.object({
@@ -59,7 +74,11 @@ export const benchResult = z.object({
     memory: z.number().describe("Octets"),
     architecture: z.string(),
   }),
-  versions: z.record(z.string(), z.string()).describe("Of espalier, Node.js, its OpenSSL and the kernel"),
+  versions: z
+    .record(z.string(), z.string())
+    .describe(
+      "Of espalier, which build of it (of its code a hash), Node.js, its OpenSSL, the kernel, and who takes part",
+    ),
   load: z.object({ before: z.number(), after: z.number() }).describe("Tasks that wanted a processor, mean of a minute"),
   settings: z.record(z.string(), z.unknown()).describe("What was asked for"),
   notes: z.array(z.string()).describe("What could not be measured, and why"),
@@ -73,13 +92,20 @@ export type BenchKind = BenchResult["kind"];
 /** A flat row of a command, as `--json` prints it. */
 export type FlatRow = Readonly<Record<string, unknown>>;
 
-interface RowShape {
-  /** Fields that say what was measured. */
-  readonly what: readonly string[];
-  /** The figure that is sampled. */
+/** A figure that is sampled. */
+interface Sampled {
   readonly metric: string;
   readonly unit: string;
   readonly better: "more" | "less";
+}
+
+interface RowShape extends Sampled {
+  /** Fields that say what was measured. */
+  readonly what: readonly string[];
+  /** Others, where a run has more than one sample of them: in the row's `alsoSamples`, by their names. */
+  readonly also?: readonly Sampled[];
+  /** Figures that count what went wrong: of all runs. */
+  readonly faults?: readonly string[];
 }
 
 /** How the rows of each command are read. A field of numbers that is not in `what` is a figure. */
@@ -89,25 +115,35 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     metric: "pps",
     unit: "packets/s",
     better: "more",
+    also: [{ metric: "cpuNsPerPacket", unit: "ns/packet", better: "less" }],
+    faults: ["drops"],
   },
   tunnel: {
     what: [
       "peer",
       "streams",
       "udp",
+      "rate",
+      "search",
+      "maxLossPercent",
       "suite",
       "engine",
       "workers",
       "poll",
       "batch",
+      "sas",
       "encap",
       "offloads",
-      "goalLossPercent",
-      "ownLossPercent",
     ],
     metric: "gbps",
     unit: "Gbit/s",
     better: "more",
+    also: [
+      { metric: "cpuPerGbit", unit: "CPU s/Gbit", better: "less" },
+      { metric: "loadedP99Ms", unit: "ms", better: "less" },
+      { metric: "ndrPps", unit: "packets/s", better: "more" },
+      { metric: "pdrPps", unit: "packets/s", better: "more" },
+    ],
   },
   ike: {
     what: ["what", "keyExchange", "authentication", "transport", "clients", "rate", "keyThreads"],
@@ -128,13 +164,20 @@ const numbersOf = (value: unknown): number[] | undefined => {
   return read.success ? read.data : undefined;
 };
 
+export const sumOf = (rows: readonly FlatRow[], name: string): number =>
+  rows.reduce((sum, { [name]: value }) => sum + (typeof value === "number" ? value : 0), 0);
+
+const alsoSamplesOf = ({ alsoSamples: of }: FlatRow, metric: string): number[] | undefined =>
+  isPlain(of) ? numbersOf(of[metric]) : undefined;
+
 /** An object of figures, one level deep. */
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
  * Runs of the same rows, in the same order, as rows of a result. A row's `samples` are its raw ones; without them its
- * figure is the one sample. Its `ceilingSamples` go with it as what was beside it, `curves` and `trials` as they are.
+ * figure is the one sample. Its `ceilingSamples` go with it as what was beside it, `curves`, `trials`
+ * and `atLeast` as they are.
  */
 export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[]): BenchResultRow[] => {
   const shape = ROW_SHAPES[kind];
@@ -164,31 +207,39 @@ export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[
             entry[0] !== "ceiling",
         ),
     );
-    const { curves, trials } = row
-      .pick({ curves: true, trials: true })
-      .parse({ curves: flat["curves"], trials: flat["trials"] });
+    for (const name of shape.faults ?? []) figures[name] = sumOf(own, name);
+    const { curves, trials, atLeast } = row
+      .pick({ curves: true, trials: true, atLeast: true })
+      .parse({ curves: flat["curves"], trials: flat["trials"], atLeast: flat["atLeast"] });
+    const also = (shape.also ?? []).flatMap((sampled) => {
+      const runs = own.map((each) => alsoSamplesOf(each, sampled.metric) ?? []);
+      return runs.every(({ length }) => length > 1) ? [{ ...sampled, runs }] : [];
+    });
     return {
       what: named,
       figures,
       samples: { metric: shape.metric, unit: shape.unit, better: shape.better, runs: of },
+      ...(also.length === 0 ? {} : { also }),
       beside: typeof name === "string" && ceilings.every(({ length }) => length > 0) ? { name, runs: ceilings } : null,
       floorPercent: floorOf(of),
       ...(curves === undefined ? {} : { curves }),
       ...(trials === undefined ? {} : { trials }),
+      ...(atLeast === undefined ? {} : { atLeast }),
     };
   });
 };
 
-/** Percent that the medians of runs differ by at most; null for one run. */
+/** Percent that the medians of runs differ by at most; null for one run, and where one is 0. */
 export const floorOf = (runs: readonly (readonly number[])[]): number | null => {
   const medians = runs.filter(({ length }) => length > 0).map((run) => median(run));
-  return medians.length < 2 ? null : (Math.max(...medians) / Math.min(...medians) - 1) * 100;
+  return medians.length < 2 || medians.includes(0) ? null : (Math.max(...medians) / Math.min(...medians) - 1) * 100;
 };
 
-/** Begins with the load of now; `end` makes the result. */
-export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>) => {
+/** Begins with the load of now; `end` makes the result. `folder`: of the code that measures, if it is not this. */
+export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>, folder?: string) => {
   const began = new Date().toISOString();
   const before = loadAverage();
+  const versions = versionsFor(kind, folder);
   return {
     end: (runs: readonly (readonly FlatRow[])[], notes: readonly string[] = []): BenchResult => ({
       schema: RESULT_SCHEMA,
@@ -201,12 +252,7 @@ export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, u
         memory: totalmem(),
         architecture: arch(),
       },
-      versions: {
-        espalier: VERSION,
-        node: process.versions.node,
-        openssl: process.versions.openssl,
-        linux: release(),
-      },
+      versions,
       load: { before, after: loadAverage() },
       settings,
       notes: [...notes],
@@ -216,17 +262,21 @@ export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, u
 };
 
 /** Throws ESPALIER_USAGE when `text` is no result; `name` is what it is called in the complaint. */
-export const parseResult = (text: string, name: string): BenchResult => {
-  let value: unknown;
+export const parseResult = (text: string, name: string): BenchResult => resultOf(jsonOf(text, name), name);
+
+export const jsonOf = (text: string, name: string): unknown => {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw new EspalierError("ESPALIER_USAGE", `${name} is no JSON: ${(cause as Error).message}`, { cause });
   }
+};
+
+export const resultOf = (value: unknown, name: string): BenchResult => {
   const read = benchResult.safeParse(value);
   if (read.success) return read.data;
   throw new EspalierError("ESPALIER_USAGE", `${name} is no result of espalier bench:\n${z.prettifyError(read.error)}`, {
-    remedy: "Results are written with --out; --json prints rows alone.",
+    remedy: "Results are written with --out, or printed with --out -; --json prints rows alone.",
   });
 };
 

@@ -1,18 +1,22 @@
 /**
  * `espalier bench sad`: what it costs to find the SA of a packet by its SPI, to judge and move a replay window, and to
- * install and withdraw a pair, with few SAs and with many. The tables alone: no engine, no packets, one thread.
+ * install and withdraw a pair, with few SAs and with many: the tables alone. And what a worker does for a pair that is new to
+ * it, in the middle of a batch: it expands the keys and writes its rows. No packets, one thread.
  *
  * Before anything is timed every SPI must be found, none that is not there, and a window must judge as a set of all that
  * it has seen.
  */
 import { suiteByName } from "../crypto/suites.ts";
 import { saPath } from "../dataplane/child-sa.ts";
+import { openEngineFor } from "../dataplane/open-engine.ts";
+import { OwnedSas } from "../dataplane/owned-sas.ts";
 import { EspalierError } from "../errors.ts";
 import { accept, DEFAULT_WINDOW, inferSeq, isFresh, ringWordsFor } from "../ipsec/replay.ts";
 import { Sad } from "../ipsec/sad.ts";
+import { Spd } from "../ipsec/spd.ts";
 import { median, seeded } from "./statistics.ts";
 
-export type SadWork = "find" | "replay" | "install";
+export type SadWork = "find" | "replay" | "install" | "meet";
 
 export interface SadBenchOptions {
   /** Pairs of SAs in the table, 1 to 65536; default 1, 100, 10000. */
@@ -22,7 +26,7 @@ export interface SadBenchOptions {
 }
 
 export interface SadBenchRow {
-  /** `find`: by SPI. `replay`: infer, judge, accept a number in the window of another SA each time. `install`: publish and withdraw a pair. */
+  /** `find`: by SPI. `replay`: infer, judge, accept a number in the window of another SA each time. `install`: publish and withdraw a pair. `meet`: the same, and its worker takes it up and forgets it (aes256gcm16). */
   readonly work: SadWork;
   readonly sas: number;
   readonly perSecond: number;
@@ -64,9 +68,10 @@ export const benchSad = async (
         samples,
       };
       rows.push(row);
-      onRow(row, sas.length * 3);
+      onRow(row, sas.length * 4);
       await new Promise((next) => setImmediate(next)); // who waits wants to see it
     }
+    table.close();
   }
   return rows;
 };
@@ -78,12 +83,16 @@ interface Table {
   /** SPIs in no order. */
   readonly spis: Int32Array;
   readonly install: (slot: number) => void;
+  readonly owned: OwnedSas;
+  readonly close: () => void;
 }
 
 const makeTable = (count: number): Table => {
   const capacity = 2 ** Math.ceil(Math.log2(count + 1)); // one slot is free, to install in
   const sad = Sad.create(capacity);
   const suite = suiteByName("aes256gcm16")!;
+  const engine = openEngineFor(suite, "auto", new Uint8Array(new SharedArrayBuffer(64)), 1);
+  const owned = new OwnedSas(sad, Spd.create(capacity), engine);
   const path = saPath({ local: { address: "192.0.2.1", port: 0 }, remote: { address: "192.0.2.2", port: 0 } }, -1);
   const key = new Uint8Array(suite.keyLength);
   const install = (slot: number): void => {
@@ -98,11 +107,15 @@ const makeTable = (count: number): Table => {
     if (sad.find(spi) !== spi - SPIS) throw new Error(`SPI ${spi.toString(16)} is not found where it is`);
   for (const spi of [SPIS + count, SPIS - 1, 5])
     if (sad.find(spi) !== -1) throw new Error("an SPI is found that nobody has");
-  return { sad, capacity, bytes: sad.memory.byteLength, spis, install };
+  const close = (): void => {
+    owned.close();
+    engine.close();
+  };
+  return { sad, capacity, bytes: sad.memory.byteLength, spis, install, owned, close };
 };
 
 /** Each does its work `STEPS` times. */
-const worksOf = ({ sad, spis, install, capacity }: Table): (readonly [SadWork, () => number])[] => {
+const worksOf = ({ sad, spis, install, owned, capacity }: Table): (readonly [SadWork, () => number])[] => {
   const words = ringWordsFor(DEFAULT_WINDOW);
   const places = Math.min(STEPS, capacity);
   const newest = words * places; // behind the rings, a word each
@@ -119,6 +132,10 @@ const worksOf = ({ sad, spis, install, capacity }: Table): (readonly [SadWork, (
   checkWindow(judge);
   let number = tops[0]!;
   const free = capacity - 1;
+  const withdraw = (): void => {
+    sad.withdraw(free);
+    sad.withdraw(sad.outbound(free));
+  };
   return [
     [
       "find",
@@ -144,8 +161,20 @@ const worksOf = ({ sad, spis, install, capacity }: Table): (readonly [SadWork, (
       () => {
         for (let i = 0; i < STEPS; i++) {
           install(free);
-          sad.withdraw(free);
-          sad.withdraw(sad.outbound(free));
+          withdraw();
+        }
+        return free;
+      },
+    ],
+    [
+      "meet",
+      () => {
+        for (let i = 0; i < STEPS; i++) {
+          install(free);
+          if (owned.key(free) === 0 || owned.key(sad.outbound(free)) === 0) throw new Error("a worker found no SA");
+          withdraw();
+          owned.forget(free);
+          owned.forget(sad.outbound(free));
         }
         return free;
       },

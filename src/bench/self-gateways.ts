@@ -21,7 +21,8 @@ export interface SelfSettings {
   readonly sas: number | "auto";
 }
 
-const PATIENCE = 15_000; // ms for IKE
+/** ms for IKE. */
+export const PATIENCE = 15_000;
 
 /** The compiled command line. Throws ESPALIER_PLATFORM where there is none. */
 export const mainProgram = (): string => {
@@ -37,9 +38,11 @@ interface OwnGateway {
   readonly control: string;
 }
 
+/** Rejects with ESPALIER_PLATFORM, and leaves none running, when the tunnel is not up after `patience` ms. */
 export const startSelf = async (
   { processes, sites, directory }: TunnelPlace,
   settings: SelfSettings,
+  patience = PATIENCE,
 ): Promise<TunnelGateways> => {
   const main = mainProgram();
   const psk = `0x${randomBytes(32).toString("hex")}`;
@@ -50,7 +53,12 @@ export const startSelf = async (
     const command = [process.execPath, main, "run", "-c", file];
     return { process: processes.start(sites.inside(gatewayOf(side), command)), control };
   });
-  for (const gateway of gateways) await processes.until("the tunnel is up", () => upReport(gateway), PATIENCE);
+  try {
+    for (const gateway of gateways) await processes.until("the tunnel is up", () => upReport(gateway), patience);
+  } catch (error) {
+    await Promise.all(gateways.map((gateway) => gateway.process.end()));
+    throw error;
+  }
   return {
     processes: gateways.map(({ process }) => process),
     describe: async () => {

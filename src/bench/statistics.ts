@@ -1,4 +1,4 @@
-/** Medians, quantiles, and tests of whether two samples differ. Randomness comes from a seed: the same data, the same word. */
+/** Medians, quantiles, Student's t, and randomness from a seed: the same data, the same word. */
 
 /** NaN of nothing. */
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
@@ -64,38 +64,4 @@ export const studentQuantile = (p: number, freedom: number): number => {
     else high = middle;
   }
   return high;
-};
-
-const ROUNDS = 4000;
-
-/** Probability that means as far apart as these come of dealing the values out by chance. */
-export const permutationP = (a: readonly number[], b: readonly number[], seed = 1): number => {
-  const random = seeded(seed);
-  const all = [...a, ...b];
-  const apart = Math.abs(mean(b) - mean(a));
-  let extreme = 1; // what was found is one of the ways
-  for (let round = 0; round < ROUNDS; round++) {
-    for (let i = all.length - 1; i > 0; i--) {
-      const j = Math.floor(random() * (i + 1));
-      const kept = all[i]!;
-      all[i] = all[j]!;
-      all[j] = kept;
-    }
-    const difference = Math.abs(mean(all.slice(a.length)) - mean(all.slice(0, a.length)));
-    if (difference >= apart - 1e-12) extreme++;
-  }
-  return extreme / (ROUNDS + 1);
-};
-
-/** Probability that differences whose signs chance had chosen have a mean as far from 0: for samples that come in pairs. */
-export const signFlipP = (differences: readonly number[], seed = 1): number => {
-  const random = seeded(seed);
-  const apart = Math.abs(mean(differences));
-  let extreme = 1;
-  for (let round = 0; round < ROUNDS; round++) {
-    let sum = 0;
-    for (const difference of differences) sum += random() < 0.5 ? difference : -difference;
-    if (Math.abs(sum / differences.length) >= apart - 1e-12) extreme++;
-  }
-  return extreme / (ROUNDS + 1);
 };

@@ -2,69 +2,26 @@
  * `espalier bench tunnel`: two gateways as their users run them, traffic between the hosts behind them, on this machine.
  * Everything is made for it in network namespaces and removed after it, whatever happens.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { EngineName } from "../crypto/engine.ts";
-import { SUITES, suiteByName } from "../crypto/suites.ts";
-import { DEFAULT_BATCH, MAX_BATCH } from "../dataplane/arena.ts";
-import { POLL_STRATEGIES } from "../dataplane/poll-strategy.ts";
-import { MAX_WORKERS } from "../dataplane/worker-board.ts";
 import { EspalierError } from "../errors.ts";
 import { tunUnavailable } from "../linux/capabilities.ts";
-import type { Carried } from "./carried.ts";
-import { type Latency, readPings, startPings } from "./latency.ts";
-import { type LossTrial, NDR, PDR, searchLossRates } from "./loss-search.ts";
+import type { Carried, Measured } from "./carried.ts";
+import { cpuSeconds, whileRunning } from "./gateway-watch.ts";
+import { echoes, endPings, readPings, startPings } from "./latency.ts";
+import type { LossTrial } from "./loss-search.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes, type Running } from "./processes.ts";
-import { searchRate } from "./rate-search.ts";
+import { processorTime, processorTimeSince } from "./processor-time.ts";
 import { mainProgram, startSelf } from "./self-gateways.ts";
-import { INNER, INNER_MTU, OUTER, Sites } from "./sites.ts";
+import { INNER, OUTER, Sites } from "./sites.ts";
 import { startStrongswan, strongswanUnavailable } from "./strongswan-gateways.ts";
 import { moveTraffic } from "./traffic.ts";
 import type { TunnelGateways, TunnelPlace } from "./tunnel-gateways.ts";
+import { checkedSettings, type TunnelBenchOptions, type TunnelPeer, type TunnelSettings } from "./tunnel-options.ts";
+import { searchRates, WARM_UP } from "./tunnel-search.ts";
 import { startWireguard, wireguardUnavailable } from "./wireguard-gateways.ts";
-
-export const TUNNEL_PEERS = ["self", "plain", "strongswan", "wireguard-go"] as const;
-export type TunnelPeer = (typeof TUNNEL_PEERS)[number];
-
-export interface TunnelBenchOptions {
-  /**
-   * `self`: a tunnel between two gateways of ours, the default. `plain`: none, the limit of this machine. Others: between
-   * two of theirs, for the same work.
-   */
-  readonly peer?: TunnelPeer;
-  /** Streams of TCP or UDP, 1 to 128; default 1. */
-  readonly streams?: number;
-  /** Octets of UDP payload, 16 to 1372; default TCP. */
-  readonly udp?: number;
-  /** Datagrams a second; default as many as the sender can, whatever is lost. */
-  readonly rate?: number;
-  /** Percent of UDP datagrams, 0 to 99: the highest rate is searched at which no more are lost. Takes some 20 s more. */
-  readonly maxLoss?: number;
-  /** Search the highest rates without loss (NDR) and with at most 0.5 % (PDR); needs `udp`. Takes a minute. */
-  readonly ndr?: boolean;
-  /** 1 to 3600; default 5. */
-  readonly seconds?: number;
-  /** Default aes256gcm16. */
-  readonly suite?: string;
-  /** Of each gateway, 1 to 64; default 1. */
-  readonly workers?: number;
-  /** Default `auto`. */
-  readonly engine?: EngineName | "auto";
-  /** How a worker waits; default `adaptive`. */
-  readonly poll?: "sleep" | "spin" | "adaptive";
-  /** Packets that a worker takes at a time, at most, 1 to 256; default 128. */
-  readonly batch?: number;
-  /** Pairs of SAs of the tunnel; default one a worker. */
-  readonly sas?: number | "auto";
-  /** ESP in UDP; default `auto`, which is protocol 50 here. */
-  readonly encap?: "auto" | "force" | "never";
-  /** Of the virtual links: with them a packet may stand for 45. Default true. */
-  readonly offloads?: boolean;
-  /** When it is aborted all is ended and removed, and the promise rejects with its reason. */
-  readonly signal?: AbortSignal;
-}
 
 /** Null is what has no meaning: `lossPercent` of TCP, `suite` without a tunnel. */
 export interface TunnelBenchResult {
@@ -72,6 +29,12 @@ export interface TunnelBenchResult {
   readonly streams: number;
   /** Octets of payload in a datagram; null: TCP. */
   readonly udp: number | null;
+  /** Datagrams a second that were asked for; null: as many as the sender can, or searched, or TCP. */
+  readonly rate: number | null;
+  /** What was searched: `rate`, the highest with at most `maxLossPercent`; `ndr`, those without loss and with 0.5 %. */
+  readonly search: "none" | "rate" | "ndr";
+  /** Null: nothing was searched for it. */
+  readonly maxLossPercent: number | null;
   /** 10^9 bits of payload that arrived a second. */
   readonly gbps: number;
   /** Datagrams that arrived a second; of TCP, its octets in segments of the greatest size. */
@@ -81,19 +44,27 @@ export interface TunnelBenchResult {
   readonly lossPercent: number | null;
   /** Processors that both gateways together kept busy. What the kernel does on its own account is not in it. */
   readonly gatewayCores: number;
+  /** Processors that the kernel kept busy on its own account: what no program did, see `processor-time.ts`. */
+  readonly kernelCores: number;
+  /** Processors that programs had which have nothing to do with it, or that the machine below gave to somebody else. */
+  readonly otherCores: number;
   /** Seconds of the gateways' processor time for 10^9 bits of payload. */
   readonly cpuPerGbit: number | null;
   /** With no other traffic. */
   readonly ping: { readonly averageMs: number };
-  /** ms there and back while the traffic ran; null: no echo came back. */
+  /** ms there and back while the traffic ran, of all echoes; null: so many were lost that there is none. */
   readonly loadedP50Ms: number | null;
   readonly loadedP99Ms: number | null;
+  /** Of these echoes, that did not come back. */
+  readonly loadedLossPercent: number | null;
   /** Datagrams or segments that came after a later one, of all that came; null: not known. */
   readonly outOfOrder: number | null;
   readonly retransmits: number | null;
-  /** Datagrams a second without any loss, and with at most 0.5 %; null: not searched. */
+  /** Datagrams a second without any loss, and with at most 0.5 %; 0: none; null: not searched, or not found in its time. */
   readonly ndrPps: number | null;
   readonly pdrPps: number | null;
+  /** Figures that are those of the sender at its end, among `pps`, `ndrPps` and `pdrPps`: the tunnel may do more. */
+  readonly atLeast: readonly string[];
   /** Every trial of that search, in order. */
   readonly trials: readonly LossTrial[];
   readonly curves: { readonly latencyMs: readonly (readonly [number, number])[] };
@@ -101,6 +72,8 @@ export interface TunnelBenchResult {
   readonly samples: readonly number[];
   readonly poll: string | null;
   readonly batch: number | null;
+  /** Pairs of SAs that the tunnel was to have; `auto`: one a worker. */
+  readonly sas: number | "auto" | null;
   readonly suite: string | null;
   readonly engine: string | null;
   readonly workers: number | null;
@@ -113,22 +86,12 @@ export interface TunnelBenchResult {
   readonly machine: string;
 }
 
-type Settings = Required<Omit<TunnelBenchOptions, "signal" | "udp" | "rate" | "maxLoss" | "peer">> & {
-  readonly peer: TunnelPeer;
-  readonly udp: number | undefined;
-  readonly rate: number | undefined;
-  readonly maxLoss: number | undefined;
-};
-
-const WARM_UP = 1; // seconds of the same traffic before the one that counts
-const SEARCH = 2; // seconds of each step of a search
-
 /**
  * Rejects with ESPALIER_USAGE for an option out of its range, ESPALIER_PRIVILEGE or ESPALIER_PLATFORM where this machine
  * does not allow it or lacks a program.
  */
 export const benchTunnel = async (options: TunnelBenchOptions = {}): Promise<TunnelBenchResult> => {
-  const settings = checked(options);
+  const settings = checkedSettings(options);
   mainProgram();
   checkMachine(settings);
   const processes = new Processes(options.signal);
@@ -154,7 +117,7 @@ const NOBODY: TunnelGateways = {
   describe: async () => ({ suite: null, engine: null, workers: null }),
 };
 
-const start = async (place: TunnelPlace, settings: Settings): Promise<TunnelGateways> => {
+const start = async (place: TunnelPlace, settings: TunnelSettings): Promise<TunnelGateways> => {
   if (settings.peer === "self") return startSelf(place, settings);
   if (settings.peer === "strongswan") return startStrongswan(place, settings);
   if (settings.peer === "wireguard-go") return startWireguard(place);
@@ -163,74 +126,23 @@ const start = async (place: TunnelPlace, settings: Settings): Promise<TunnelGate
   return NOBODY;
 };
 
-const wrong = (message: string, remedy?: string): never => {
-  throw new EspalierError("ESPALIER_USAGE", message, remedy === undefined ? {} : { remedy });
-};
-
-const checked = (options: TunnelBenchOptions): Settings => {
-  const { peer = "self", streams = 1, seconds = 5, suite = "aes256gcm16", workers = 1, engine = "auto" } = options;
-  const {
-    encap = "auto",
-    offloads = true,
-    poll = "adaptive",
-    batch = DEFAULT_BATCH,
-    sas = "auto",
-    ndr = false,
-    udp,
-    rate,
-    maxLoss,
-  } = options;
-  const inRange = (what: string, value: number, least: number, most: number): void => {
-    if (!(value >= least && value <= most && Number.isInteger(value)))
-      wrong(`${what}: expected a whole number from ${least} to ${most}, not ${value}`);
-  };
-  const among = (what: string, value: string, all: readonly string[]): void => {
-    if (!all.includes(value)) wrong(`${what}: expected ${all.join(", ")}, not ${value}`);
-  };
-  among("peer", peer, TUNNEL_PEERS);
-  among("poll", poll, POLL_STRATEGIES);
-  if (sas !== "auto") inRange("sas", sas, 1, MAX_WORKERS);
-  among("encap", encap, ["auto", "force", "never"]);
-  among("engine", engine, ["auto", "ipsec-mb", "openssl", "node", "noble"]);
-  inRange("streams", streams, 1, 128);
-  inRange("seconds", seconds, 1, 3600);
-  inRange("workers", workers, 1, MAX_WORKERS);
-  inRange("batch", batch, 1, MAX_BATCH);
-  if (udp !== undefined) inRange("udp", udp, 16, INNER_MTU - 28);
-  if (rate !== undefined) inRange("rate", rate, 1, 1e9);
-  if (maxLoss !== undefined && !(maxLoss >= 0 && maxLoss <= 99))
-    wrong(`max-loss: expected 0 to 99 percent, not ${maxLoss}`);
-  if (maxLoss !== undefined && udp === undefined) wrong("a greatest loss is for UDP", "Give --udp as well.");
-  if (maxLoss !== undefined && rate !== undefined)
-    wrong("the rate is either given or searched", "Leave one of them out.");
-  if (rate !== undefined && udp === undefined) wrong("a rate is for UDP", "Give --udp as well.");
-  if (ndr && (udp === undefined || rate !== undefined || maxLoss !== undefined))
-    wrong(
-      "the rates without loss are searched for UDP, with nothing else given",
-      "Give --udp, no --rate, no --max-loss.",
-    );
-  if (suiteByName(suite) === undefined)
-    wrong(`no suite is called ${suite}`, `Suites: ${SUITES.map(({ name }) => name).join(", ")}.`);
-  return { peer, streams, seconds, suite, workers, engine, encap, offloads, poll, batch, sas, ndr, udp, rate, maxLoss };
-};
-
-/** Programs, and Debian's packages of them. */
 /** How long traffic goes on for its latency, s, at most. */
 const LATENCY_SECONDS = 3;
 
-const NEEDED = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3" };
+/** Programs, and Debian's packages of them. */
+const PACKAGES = { ip: "iproute2", nsenter: "util-linux", ping: "iputils-ping", iperf3: "iperf3", ethtool: "ethtool" };
 
 /** Why a peer cannot run here for want of its programs, or undefined. */
 export const peerUnavailable = (peer: string): string | undefined =>
   peer === "strongswan" ? strongswanUnavailable() : peer === "wireguard-go" ? wireguardUnavailable() : undefined;
 
-const checkMachine = ({ offloads, peer }: Settings): void => {
+const checkMachine = ({ offloads, peer, udp }: TunnelSettings): void => {
   if (process.getuid?.() !== 0)
     throw new EspalierError("ESPALIER_PRIVILEGE", "bench tunnel makes network namespaces, which takes root", {
       remedy: "Run it as root; `espalier bench esp` needs no privileges.",
     });
-  const needed = Object.entries(offloads ? NEEDED : { ...NEEDED, ethtool: "ethtool" });
-  const missing = needed.filter(([program]) => !hasProgram(program));
+  const useless = [...(udp === undefined ? [] : ["iperf3"]), ...(offloads ? ["ethtool"] : [])];
+  const missing = Object.entries(PACKAGES).filter(([program]) => !useless.includes(program) && !hasProgram(program));
   if (missing.length > 0)
     throw new EspalierError("ESPALIER_PLATFORM", `not installed: ${missing.map(([program]) => program).join(", ")}`, {
       remedy: `Install what is missing (Debian: apt-get install ${missing.map(([, of]) => of).join(" ")}).`,
@@ -244,7 +156,7 @@ const checkMachine = ({ offloads, peer }: Settings): void => {
 const measure = async (
   processes: Processes,
   sites: Sites,
-  settings: Settings,
+  settings: TunnelSettings,
   gateways: TunnelGateways,
 ): Promise<TunnelBenchResult> => {
   const { peer, streams, udp, offloads } = settings;
@@ -253,46 +165,51 @@ const measure = async (
   const run = async (seconds: number, rate: number | undefined): Promise<Measured> => {
     if (peer !== "self") await untilIdle(gateways.processes);
     const cpuBefore = cpuSeconds(gateways.processes);
-    const carried = await moveTraffic(processes, sites, { streams, udp, rate, seconds });
-    return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore };
+    const timeBefore = processorTime();
+    const carried = await whileRunning(
+      gateways.processes,
+      moveTraffic(processes, sites, { streams, udp, rate, seconds }),
+    );
+    if (udp !== undefined && carried.packets === 0) throw nothingArrived(carried, gateways);
+    return { ...carried, cpu: cpuSeconds(gateways.processes) - cpuBefore, spent: processorTimeSince(timeBefore) };
   };
-  const search = settings.ndr ? await searchRates(settings, run) : undefined;
-  const pdr = search?.rates.find(({ goal }) => goal === PDR)?.rate;
-  let latency: Latency | undefined;
-  const last = async (seconds: number, rate: number | undefined): Promise<Measured> => {
-    const measured = await run(seconds, rate);
-    // In a run of its own: beside a TCP stream that fills the machine, pings cost up to a quarter of its rate.
-    const beside = Math.min(seconds, LATENCY_SECONDS);
-    const pings = startPings(processes, sites, beside);
-    await run(beside, rate);
-    await pings.end("SIGINT"); // then it sums up
-    latency = readPings(pings.out);
-    return measured;
-  };
-  const at = { ...settings, rate: pdr === undefined ? settings.rate : Math.max(1, pdr) };
-  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, outOfOrder, samples } = await bestRun(
-    at,
-    run,
-    last,
-  );
+  const search = await searchRates(settings, run);
+  const rate = search?.rate ?? settings.rate;
+  if (search === undefined) await run(WARM_UP, rate);
+  const measured = search?.run ?? (await run(settings.seconds, rate));
+  // In a run of its own: beside a TCP stream that fills the machine, pings cost up to a quarter of its rate.
+  const beside = Math.min(settings.seconds, LATENCY_SECONDS);
+  const pings = startPings(processes, sites, beside);
+  await run(beside, rate);
+  const latency = readPings(await endPings(pings));
+  const { seconds, bytes, packets, offered, lossPercent, retransmits, cpu, spent, outOfOrder, samples } = measured;
+  if (peer !== "self") await untilIdle(gateways.processes);
+  await processes.until("after the traffic an echo comes back through the tunnel", () => echoes(processes, sites));
   const { suite, engine, workers } = await gateways.describe();
   return {
     peer,
     streams,
     udp: udp ?? null,
+    rate: settings.rate ?? null,
+    search: settings.ndr ? "ndr" : settings.maxLoss === undefined ? "none" : "rate",
+    maxLossPercent: settings.maxLoss ?? null,
     gbps: (bytes * 8) / seconds / 1e9,
     pps: packets / seconds,
     offeredPps: offered === null ? null : offered / seconds,
     lossPercent,
     gatewayCores: cpu / seconds,
+    kernelCores: spent.kernel / seconds,
+    otherCores: (spent.others + spent.stolen) / spent.wall,
     cpuPerGbit: bytes === 0 ? null : cpu / ((bytes * 8) / 1e9),
     ping: { averageMs },
     loadedP50Ms: latency?.p50 ?? null,
     loadedP99Ms: latency?.p99 ?? null,
+    loadedLossPercent: latency?.lossPercent ?? null,
     outOfOrder,
     retransmits,
-    ndrPps: search?.rates.find(({ goal }) => goal === NDR)?.rate ?? null,
-    pdrPps: pdr ?? null,
+    ndrPps: search?.ndrPps ?? null,
+    pdrPps: search?.pdrPps ?? null,
+    atLeast: search?.atLeast ?? [],
     trials: search?.trials ?? [],
     curves: { latencyMs: latency?.curve ?? [] },
     samples: samples.length > 0 ? samples : [(bytes * 8) / seconds / 1e9],
@@ -301,6 +218,7 @@ const measure = async (
     workers,
     poll: peer === "self" ? settings.poll : null,
     batch: peer === "self" ? settings.batch : null,
+    sas: peer === "self" ? settings.sas : null,
     encap: peer === "self" ? settings.encap : null,
     offloads: offloads ? "on" : "off",
     seconds,
@@ -308,6 +226,13 @@ const measure = async (
     machine: describeMachine(),
   };
 };
+
+const nothingArrived = ({ offered }: Carried, { processes }: TunnelGateways): EspalierError =>
+  new EspalierError(
+    "ESPALIER_PLATFORM",
+    [`none of ${offered} datagrams arrived`, ...processes.map(({ account }) => account)].join("\n  "),
+    { remedy: "The tunnel, or a link of it, does not carry: what its gateways said is above." },
+  );
 
 const LOOK = 250; // ms
 const BUSY = 0.02; // s of processor time in between
@@ -324,49 +249,6 @@ const untilIdle = async (gateways: readonly Running[]): Promise<void> => {
   }
 };
 
-type Measured = Carried & { readonly cpu: number };
-
-type Run = (seconds: number, rate: number | undefined) => Promise<Measured>;
-
-/** Of what the sender can do, the part at which the search of rates gives up. */
-const LEAST_SHARE = 0.005;
-
-const searchRates = async ({ seconds }: Settings, run: Run) => {
-  const warm = await run(WARM_UP, undefined);
-  const most = Math.max(1, Math.round((warm.offered ?? 0) / warm.seconds));
-  const search = {
-    most,
-    least: Math.max(1, most * LEAST_SHARE),
-    goals: [NDR, PDR],
-    short: 1,
-    precision: 0.03,
-    repeats: 1,
-  };
-  return searchLossRates({ ...search, long: seconds }, async (rate, length) => {
-    const measured = await run(length, rate);
-    return { offered: (measured.offered ?? 0) / measured.seconds, lossPercent: measured.lossPercent ?? 0 };
-  });
-};
-
-/** A short run to warm up, then the one that counts. With a greatest loss, a search between them. */
-const bestRun = async ({ rate, maxLoss, seconds }: Settings, run: Run, last: Run): Promise<Measured> => {
-  const warm = await run(WARM_UP, rate);
-  if (maxLoss === undefined) return last(seconds, rate);
-  const judged = async (length: number, tried: number, by = run) => {
-    const measured = await by(length, tried);
-    return { ...measured, isGood: (measured.lossPercent ?? 0) <= maxLoss };
-  };
-  const most = (warm.offered ?? 0) / warm.seconds;
-  return searchRate(
-    most,
-    async (tried) => {
-      const short = await judged(SEARCH, tried);
-      return { offered: (short.offered ?? 0) / short.seconds, isGood: short.isGood };
-    },
-    (tried) => judged(seconds, tried, last),
-  );
-};
-
 /** ms there and back, the mean of 100, once the way is warm. */
 const pingTime = async (processes: Processes, sites: Sites): Promise<number> => {
   const ping = (count: number, interval: number): Promise<string> =>
@@ -378,13 +260,3 @@ const pingTime = async (processes: Processes, sites: Sites): Promise<number> => 
   if (average === undefined) throw new EspalierError("ESPALIER_PLATFORM", "ping does not say how long it took");
   return Number(average);
 };
-
-const TICKS = 100; // a second, in /proc (proc(5): USER_HZ, which is 100 on all platforms of ours)
-
-/** Processor time of the gateways, all their threads. */
-export const cpuSeconds = (gateways: readonly Running[]): number =>
-  gateways.reduce((sum, { pid }) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third on; the second may hold spaces
-    return sum + (Number(fields[11]) + Number(fields[12])) / TICKS;
-  }, 0);

@@ -7,12 +7,21 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { z } from "zod";
 import { EspalierError } from "../errors.ts";
-import { BENCH_KINDS, type BenchKind, type BenchResult, beginResult, type FlatRow, ROW_SHAPES } from "./result.ts";
+import { readBareRows } from "./bare-rows.ts";
+import {
+  BENCH_KINDS,
+  type BenchKind,
+  type BenchResult,
+  beginResult,
+  type FlatRow,
+  jsonOf,
+  ROW_SHAPES,
+  sumOf,
+} from "./result.ts";
 
-/** What is a command by itself. */
-const COMMANDS = BENCH_KINDS.filter((kind) => kind !== "idle");
+/** What is a command of bench by itself. */
+const COMMANDS = BENCH_KINDS.filter((kind) => kind !== "idle" && kind !== "tune");
 
 export interface TurnsOptions {
   /** Folders of two builds: repositories with dist/, or packages. */
@@ -20,7 +29,7 @@ export interface TurnsOptions {
   readonly b: string;
   /** What both are asked for, from the name of the command on: `esp --size 64`. */
   readonly words: readonly string[];
-  /** 3 to 1000. */
+  /** 6 to 1000: of fewer no change could be told from chance, however great. */
   readonly rounds: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (share: number, what: string) => void;
@@ -29,6 +38,12 @@ export interface TurnsOptions {
 export type Ask = (folder: string, words: readonly string[], signal?: AbortSignal) => Promise<string>;
 
 const run = promisify(execFile);
+
+/** Options of `bench ike` that make it measure idle tunnels. */
+const IDLE = /^--(tunnels|idle)(=|$)/;
+
+const FEWEST_ROUNDS = 6;
+const MOST_ROUNDS = 1000;
 
 const MOST_OUTPUT = 64 * 1024 * 1024;
 
@@ -43,23 +58,25 @@ const askBuild: Ask = async (folder, words, signal) => {
   return (await run(process.execPath, command, options)).stdout;
 };
 
-const answer = z.union([z.array(z.record(z.string(), z.unknown())), z.record(z.string(), z.unknown())]);
-
 /** A result of each side, whose samples are pairs: the n-th of A was measured beside the n-th of B. */
 export const measureInTurns = async (
   { a, b, words, rounds, signal, onProgress }: TurnsOptions,
   ask: Ask = askBuild,
 ): Promise<readonly [BenchResult, BenchResult]> => {
-  const kind = COMMANDS.find((name) => name === words[0]);
-  if (kind === undefined)
+  const command = COMMANDS.find((name) => name === words[0]);
+  if (command === undefined)
     throw new EspalierError("ESPALIER_USAGE", `expected a command of bench: ${COMMANDS.join(", ")}, not ${words[0]}`);
-  if (!(Number.isInteger(rounds) && rounds >= 3 && rounds <= 1000))
-    throw new EspalierError("ESPALIER_USAGE", `rounds: expected a whole number from 3 to 1000, not ${rounds}`);
+  if (!(Number.isInteger(rounds) && rounds >= FEWEST_ROUNDS && rounds <= MOST_ROUNDS))
+    throw new EspalierError(
+      "ESPALIER_USAGE",
+      `rounds: expected a whole number from ${FEWEST_ROUNDS} to ${MOST_ROUNDS}, not ${rounds}`,
+    );
+  const kind = command === "ike" && words.some((word) => IDLE.test(word)) ? "idle" : command;
   const settings = { words, turns: randomUUID(), rounds };
   const sides = [a, b].map((folder) => ({
     folder,
-    begun: beginResult(kind, { ...settings, build: folder }),
-    rounds: [] as FlatRow[][],
+    begun: beginResult(kind, { ...settings, build: folder }, resolve(folder, "dist")),
+    rounds: [] as (readonly FlatRow[])[],
   }));
   for (let round = 0; round < rounds; round++)
     for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
@@ -67,17 +84,33 @@ export const measureInTurns = async (
         (2 * round + (side === sides[round % 2] ? 0 : 1)) / (2 * rounds),
         `round ${round + 1}: ${side.folder}`,
       );
-      const rows = answer.parse(JSON.parse(await ask(side.folder, words, signal)));
-      side.rounds.push(Array.isArray(rows) ? rows : [rows]);
+      side.rounds.push(rowsOf(kind, await ask(side.folder, words, signal), side.folder));
     }
   const [first, second] = sides.map((side) => side.begun.end([joined(kind, side.rounds)]));
   return [first!, second!];
 };
 
+/** Throws ESPALIER_PLATFORM where a build answers with something else. */
+const rowsOf = (kind: BenchKind, text: string, folder: string): readonly FlatRow[] => {
+  const found = readBareRows(jsonOf(text, `what ${folder} printed`));
+  if (found?.kind === kind) return found.rows;
+  throw new EspalierError("ESPALIER_PLATFORM", `${folder} did not answer with rows of bench ${kind}`);
+};
+
 /** The last round's rows, with the figures of all rounds as their samples. */
-const joined = (kind: BenchKind, rounds: readonly FlatRow[][]): FlatRow[] =>
-  rounds.at(-1)!.map((row, index) => ({
-    ...row,
-    samples: rounds.map((rows) => Number(rows[index]?.[ROW_SHAPES[kind].metric])),
-    ceilingSamples: [],
-  }));
+const joined = (kind: BenchKind, rounds: readonly (readonly FlatRow[])[]): FlatRow[] => {
+  const { metric, also = [], faults = [] } = ROW_SHAPES[kind];
+  return rounds.at(-1)!.map((row, index) => {
+    const all = rounds.map((rows) => rows[index] ?? {});
+    return {
+      ...row,
+      ...Object.fromEntries(faults.map((name) => [name, sumOf(all, name)])),
+      samples: all.map(({ [metric]: figure }, round) => {
+        if (typeof figure === "number") return figure;
+        throw new EspalierError("ESPALIER_PLATFORM", `round ${round + 1}: row ${index + 1} has no ${metric}`);
+      }),
+      ceilingSamples: [],
+      alsoSamples: Object.fromEntries(also.map((other) => [other.metric, all.map((one) => one[other.metric])])),
+    };
+  });
+};

@@ -4,7 +4,7 @@ import { benchIke } from "../bench/ike.ts";
 import { benchIdle, type IdleBenchResult, type IdleSide, idleRows } from "../bench/ike-idle.ts";
 import type { IkeBenchOptions, IkeBenchRow, IkeTransport } from "../bench/ike-rows.ts";
 import { loadAverage } from "../bench/machine.ts";
-import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { measureRows, measureRuns, type OutputOptions, printRows, screenOf, withOutput } from "./bench-output.ts";
 import { number, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -34,7 +34,7 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
       const before = loadAverage();
       const { json = false } = options;
       const { result, table } = await measure(options, { terminal, json });
-      printRows(terminal, json, result, () => table, before);
+      printRows(screenOf(terminal, options), json, result, () => table, before);
     });
 };
 
@@ -50,7 +50,7 @@ const measure = async (
       ...(kex === undefined ? {} : { kex }),
     };
     const results: IdleBenchResult[] = [];
-    await measureRuns("idle", { ...options, ...asked }, async () => {
+    await measureRuns("idle", { ...options, ...asked }, to.terminal, async () => {
       const result = await benchIdle(asked);
       results.push(result);
       return idleRows(result);

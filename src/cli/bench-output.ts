@@ -1,6 +1,8 @@
 /** Where the result of an `espalier bench` goes: a table or JSON for now, and a file with everything for later. */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
+import { parseComparable } from "../bench/bare-rows.ts";
+import type { Comparable } from "../bench/compare.ts";
 import { describeMachine, loadAverage } from "../bench/machine.ts";
 import { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "../bench/result.ts";
 import { EspalierError } from "../errors.ts";
@@ -22,9 +24,15 @@ export const withOutput = (command: Command): Command =>
   command
     .option(
       "--out <file>",
-      "keep everything for `bench compare` and `bench report`: machine, versions, load, raw samples",
+      "keep everything for `bench compare` and `bench report`: machine, versions, load, raw samples; -: print it",
     )
     .option("--runs <number>", `runs of the same side, one after the other (1; with --out ${RUNS})`, number);
+
+const STANDARD = "-";
+
+/** Where a command shows its rows: with `--out -` the result has the standard output for itself. */
+export const screenOf = (terminal: Terminal, { out }: OutputOptions): Terminal =>
+  out === STANDARD ? { ...terminal, out: (text) => terminal.err(text) } : terminal;
 
 /**
  * Measure as often as asked; the rows of the last run. With `--out` those that are done are written, also when a later
@@ -33,6 +41,7 @@ export const withOutput = (command: Command): Command =>
 export const measureRuns = async <T extends object>(
   kind: BenchKind,
   { out, runs = out === undefined ? 1 : RUNS, ...settings }: OutputOptions & Readonly<Record<string, unknown>>,
+  terminal: Terminal,
   measure: (run: number, of: number) => Promise<readonly T[]>,
   notes: readonly string[] = [],
 ): Promise<readonly T[]> => {
@@ -43,8 +52,11 @@ export const measureRuns = async <T extends object>(
   try {
     while (done.length < runs) done.push(await measure(done.length + 1, runs));
   } finally {
-    if (out !== undefined && done.length > 0)
-      writeFileSync(out, `${JSON.stringify(result.end(done as readonly (readonly FlatRow[])[], notes), null, 1)}\n`);
+    if (out !== undefined && done.length > 0) {
+      const text = `${JSON.stringify(result.end(done as readonly (readonly FlatRow[])[], notes), null, 1)}\n`;
+      if (out === STANDARD) terminal.out(text);
+      else writeFileSync(out, text);
+    }
   }
   return done.at(-1)!;
 };
@@ -65,7 +77,7 @@ export const measureRows = <T extends object>(
       progress.at((number - 1 + done / of) / runs, name);
     });
   };
-  return measureRuns(kind, settings, run, notes).finally(() => progress.end());
+  return measureRuns(kind, settings, terminal, run, notes).finally(() => progress.end());
 };
 
 /** Rows as JSON, or as a table with what machine it was and how busy. `before`: its load when the measuring began. */
@@ -84,12 +96,15 @@ export const printRows = (
 };
 
 /** Throws ESPALIER_USAGE for a file that cannot be read or is no result. */
-export const readResult = (file: string): BenchResult => {
-  let text: string;
+export const readResult = (file: string): BenchResult => parseResult(textOf(file), file);
+
+/** The same of a file that may have rows alone. */
+export const readComparable = (file: string): Comparable => parseComparable(textOf(file), file);
+
+const textOf = (file: string): string => {
   try {
-    text = readFileSync(file, "utf8");
+    return readFileSync(file === STANDARD ? "/dev/stdin" : file, "utf8");
   } catch (cause) {
     throw new EspalierError("ESPALIER_USAGE", `${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
-  return parseResult(text, file);
 };

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { loadAverage } from "../bench/machine.ts";
 import { benchSad, type SadBenchRow } from "../bench/sad.ts";
-import { measureRows, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { measureRows, type OutputOptions, printRows, screenOf, withOutput } from "./bench-output.ts";
 import { number, wholes } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -25,7 +25,7 @@ export const addSad = (bench: Command, terminal: Terminal): void => {
       const rows = await measureRows("sad", { ...output, ...options }, { terminal, json }, (onRow) =>
         benchSad(options, ({ work, sas: count }, of) => onRow(`${work}, ${count}`, of)),
       );
-      printRows(terminal, json, rows, () => sadBenchTable(rows, terminal), before);
+      printRows(screenOf(terminal, output), json, rows, () => sadBenchTable(rows, terminal), before);
     });
 };
 

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { loadAverage } from "../bench/machine.ts";
 import { benchSpd, type SpdBenchRow } from "../bench/spd.ts";
-import { measureRows, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { measureRows, type OutputOptions, printRows, screenOf, withOutput } from "./bench-output.ts";
 import { number, wholes, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -34,7 +34,7 @@ export const addSpd = (bench: Command, terminal: Terminal): void => {
       const rows = await measureRows("spd", { ...output, ...options }, { terminal, json }, (onRow) =>
         benchSpd(options, ({ list: name, policies: count }, of) => onRow(`${name}, ${count}`, of)),
       );
-      printRows(terminal, json, rows, () => spdBenchTable(rows, terminal), before);
+      printRows(screenOf(terminal, output), json, rows, () => spdBenchTable(rows, terminal), before);
     });
 };
 

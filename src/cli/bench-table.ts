@@ -71,34 +71,61 @@ export const tunnelBenchTable = (result: TunnelBenchResult, { colour }: { readon
     ["tunnel", tunnel],
     ["workers", peer === "plain" ? "none" : threads],
     ["offloads of the links", offloads],
-    ["traffic", `${payload}, ${streams} ${streams === 1 ? "stream" : "streams"}, ${seconds.toFixed(1)} s`],
-    ["arrived", `${result.gbps.toFixed(2)} Gbit/s, ${packets(result.pps)} packets/s`],
+    [
+      "traffic",
+      `${payload}, ${streams} ${streams === 1 ? "stream" : "streams"}, ${result.rate === null ? "" : `${packets(result.rate)} packets/s asked for, `}${seconds.toFixed(1)} s`,
+    ],
+    ["arrived", `${result.gbps.toFixed(2)} Gbit/s, ${atLeast(result, "pps")}${packets(result.pps)} packets/s`],
     ...(lossPercent === null
       ? []
       : [["lost", `${lossPercent.toFixed(2)} % of ${packets(result.offeredPps ?? 0)} packets/s`] as const]),
-    ...(result.ndrPps === null ? [] : [["without loss (NDR)", `${packets(result.ndrPps)} packets/s`] as const]),
-    ...(result.pdrPps === null
-      ? []
-      : [
-          ["at most 0.5 % (PDR)", `${packets(result.pdrPps)} packets/s, after ${result.trials.length} trials`] as const,
-        ]),
+    ...searchLines(result),
     ...(result.cpuPerGbit === null || peer === "plain"
       ? []
       : [["cost", `${result.cpuPerGbit.toFixed(3)} s of processor time a Gbit`] as const]),
     ...(result.outOfOrder === null ? [] : [["out of order", `${result.outOfOrder}`] as const]),
-    ...(result.loadedP50Ms === null
-      ? []
-      : [
-          [
-            "ping under load",
-            `${result.loadedP50Ms.toFixed(2)} ms, 99 % within ${(result.loadedP99Ms ?? 0).toFixed(2)} ms`,
-          ] as const,
-        ]),
+    ...(result.loadedLossPercent === null ? [] : [["ping under load", loadedPing(result)] as const]),
     ...(retransmits === null ? [] : [["retransmits", `${retransmits}`] as const]),
     ["ping", `${result.ping.averageMs.toFixed(3)} ms`],
   ];
   const paint = pc.createColors(colour);
   return lines.map(([name, value]) => `${paint.dim(name.padEnd(WIDTH))}${value}`).join("\n");
+};
+
+const atLeast = (result: TunnelBenchResult, figure: string): string => (result.atLeast.includes(figure) ? "≥ " : "");
+
+/** An echo that does not come back takes for ever. */
+const loadedPing = ({ loadedP50Ms, loadedP99Ms, loadedLossPercent }: TunnelBenchResult): string =>
+  [
+    loadedP50Ms === null ? [] : `${loadedP50Ms.toFixed(2)} ms`,
+    loadedP99Ms === null ? [] : `99 % within ${loadedP99Ms.toFixed(2)} ms`,
+    loadedLossPercent === null || loadedLossPercent === 0 ? [] : `${loadedLossPercent.toFixed(1)} % lost`,
+  ]
+    .flat()
+    .join(", ");
+
+/** What was searched, what was found, and every trial. */
+const searchLines = (result: TunnelBenchResult): (readonly [string, string])[] => {
+  const { search, maxLossPercent, trials, ndrPps, pdrPps } = result;
+  if (search === "none") return [];
+  const found = (name: string, rate: number | null): string =>
+    rate === null ? "not found in the time of the search" : `${atLeast(result, name)}${packets(rate)} packets/s`;
+  return [
+    ...(search === "ndr"
+      ? [
+          ["without loss (NDR)", found("ndrPps", ndrPps)] as const,
+          ["at most 0.5 % (PDR)", found("pdrPps", pdrPps)] as const,
+        ]
+      : [["searched", `the highest rate with at most ${maxLossPercent} % lost`] as const]),
+    ...(result.atLeast.length === 0 ? [] : [["≥", "the sender could do no more: the tunnel may"] as const]),
+    ...trials.map(
+      ({ goal, rate, offered, seconds, lossPercent }, i) =>
+        [
+          i === 0 ? "trials" : "",
+          `${goal}, ${seconds} s: ${packets(rate)} packets/s asked for, ${packets(offered)} sent, ${lossPercent.toFixed(3)} % lost`,
+        ] as const,
+    ),
+  ];
 };
 
 const WIDTH = 23;

@@ -4,17 +4,12 @@ import { benchEsp } from "../bench/esp.ts";
 import type { EspBenchOptions, EspDirection } from "../bench/esp-rows.ts";
 import { IMIX, type PacketSize } from "../bench/inner-packets.ts";
 import { loadAverage } from "../bench/machine.ts";
-import {
-  benchTunnel,
-  peerUnavailable,
-  type TunnelBenchOptions,
-  type TunnelBenchResult,
-  type TunnelPeer,
-} from "../bench/tunnel.ts";
+import { benchTunnel, type TunnelBenchResult } from "../bench/tunnel.ts";
+import type { TunnelBenchOptions } from "../bench/tunnel-options.ts";
 import type { EngineName } from "../crypto/engine.ts";
 import { addCompare } from "./bench-compare.ts";
 import { addIke } from "./bench-ike.ts";
-import { measureRows, measureRuns, type OutputOptions, printRows, withOutput } from "./bench-output.ts";
+import { measureRows, measureRuns, type OutputOptions, printRows, screenOf, withOutput } from "./bench-output.ts";
 import { addReport } from "./bench-report.ts";
 import { addSad } from "./bench-sad.ts";
 import { addSpd } from "./bench-spd.ts";
@@ -23,6 +18,8 @@ import { addTurns } from "./bench-turns.ts";
 import { number, wholes, words } from "./option-values.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
+import { tunnelTasks } from "./tunnel-tasks.ts";
+import { untilSignal } from "./until-signal.ts";
 
 interface EspOptions extends OutputOptions {
   readonly suite?: readonly string[];
@@ -89,7 +86,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
         notes,
       );
       for (const note of notes) terminal.err(`${note}\n`);
-      printRows(terminal, json, rows, () => espBenchTable(rows, terminal), before);
+      printRows(screenOf(terminal, options), json, rows, () => espBenchTable(rows, terminal), before);
     });
 };
 
@@ -142,7 +139,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
       words,
     )
     .option("--json", "one object as JSON")
-    .option("--standard", "TCP of 1 and 4 streams, datagrams of 64, 512 and 1372 octets at most 0.5 % lost; an array")
+    .option("--standard", "TCP of 1 and 4 streams, --ndr of datagrams of 64, 512 and 1372 octets; an array")
     .action(async ({ json, standard, peer, out, runs, ...options }: TunnelOptions) => {
       const notes: string[] = [];
       const tasks = tunnelTasks(options, peer ?? ["self"], standard === true, (line) => {
@@ -155,6 +152,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
         measureRuns(
           "tunnel",
           { ...output, ...options, peers: peer, standard },
+          terminal,
           async (run, of) => {
             const rows: TunnelBenchResult[] = [];
             for (const task of tasks) {
@@ -167,7 +165,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
         ),
       ).finally(() => progress.end());
       const printed = standard === true || tasks.length > 1 ? results : results[0];
-      terminal.out(
+      screenOf(terminal, output).out(
         json === true
           ? `${JSON.stringify(printed, null, 2)}\n`
           : `${results.map((result) => tunnelBenchTable(result, terminal)).join("\n\n")}\n\n${machineLine(results[0]!.load, results[0]!.machine)}\n`,
@@ -181,51 +179,7 @@ interface TunnelOptions extends Omit<TunnelBenchOptions, "peer">, OutputOptions 
   readonly json?: boolean;
 }
 
-const STANDARD_TRAFFIC: readonly TunnelBenchOptions[] = [
-  { streams: 1 },
-  { streams: 4 },
-  { udp: 64, maxLoss: 0.5 },
-  { udp: 512, maxLoss: 0.5 },
-  { udp: 1372, maxLoss: 0.5 },
-];
-
-/** Traffic by traffic, the peers in turns. Of several peers those that cannot run here are left out, and that is said. */
-const tunnelTasks = (
-  options: TunnelBenchOptions,
-  peers: readonly string[],
-  standard: boolean,
-  say: (line: string) => void,
-): (TunnelBenchOptions & { readonly peer: TunnelPeer })[] => {
-  const able = peers.filter((peer) => {
-    const reason = peers.length > 1 ? peerUnavailable(peer) : undefined;
-    if (reason !== undefined) say(`${peer} is left out: ${reason}`);
-    return reason === undefined;
-  });
-  return (standard ? STANDARD_TRAFFIC : [{}]).flatMap((traffic) =>
-    able.map((peer) => ({ ...options, ...traffic, peer: peer as TunnelPeer })),
-  );
-};
-
 const onOff = (text: string): boolean => {
   if (text !== "on" && text !== "off") throw new InvalidArgumentError("Expected on or off.");
   return text === "on";
-};
-
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
-/** A signal lets `act` clean up; then it ends this process as it would have without. */
-const untilSignal = async <T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-  const abort = new AbortController();
-  let got: NodeJS.Signals | undefined;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    got ??= signal;
-    abort.abort(new Error(`ended by ${signal}`));
-  };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
-  try {
-    return await act(abort.signal);
-  } finally {
-    for (const signal of SIGNALS) process.off(signal, onSignal);
-    if (got !== undefined) process.kill(process.pid, got);
-  }
 };

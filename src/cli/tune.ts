@@ -1,17 +1,17 @@
 /** `espalier tune`: the settings that carry the most on this machine. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
-import pc from "picocolors";
-import { describeMachine } from "../bench/machine.ts";
 import { type TuneOptions, type TuneResult, tune } from "../bench/tune.ts";
 import { applySettings } from "../config/apply-settings.ts";
-import { loadConfig } from "../config/load.ts";
+import { loadConfig, parseConfig } from "../config/load.ts";
 import { SUITES } from "../crypto/suites.ts";
-import { measureRuns } from "./bench-output.ts";
-import { wholes, words } from "./option-values.ts";
-import { type Column, plainTable } from "./plain-table.ts";
+import { EspalierError } from "../errors.ts";
+import { measureRuns, screenOf } from "./bench-output.ts";
+import { number, wholes, words } from "./option-values.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
+import { tuneNotes, tuneRows, tuneText } from "./tune-text.ts";
+import { untilSignal } from "./until-signal.ts";
 
 interface Given {
   readonly config?: string;
@@ -36,7 +36,7 @@ export const addTune = (program: Command, terminal: Terminal): void => {
     )
     .option("-c, --config <file>", "configuration file: its suite and encapsulation, and where to begin")
     .option("--budget <time>", "seconds, or 5m: when it must be done", seconds, 60)
-    .option("--streams <number>", "of TCP", Number, 4)
+    .option("--streams <number>", "of TCP, 1 to 128", number, 4)
     .option("--workers <list>", "try these numbers of workers alone (to twice the processors)", wholes)
     .option("--sas <list>", "the same of pairs of SAs of a tunnel, and auto", pairs)
     .option("--batch <list>", "of batch sizes (32, 64, 128, 256)", wholes)
@@ -44,45 +44,49 @@ export const addTune = (program: Command, terminal: Terminal): void => {
     .option("--engine <list>", "of engines (all that work)", words)
     .option("--exhaustive", "measure every combination, as far as the time allows")
     .option("--apply", "write the settings into the configuration file; its comments stay")
-    .option("--out <file>", "keep everything for `bench report`")
+    .option("--out <file>", "keep everything for `bench report`; -: print it")
     .option("--json", "one object as JSON")
     .action(async (given: Given) => {
-      const configured = fromConfig(given.config);
-      const abort = new AbortController();
-      const stop = (): void => abort.abort(new Error("stopped")); // with what there is
-      process.once("SIGINT", stop);
+      if (given.apply === true && given.config === undefined)
+        throw new EspalierError("ESPALIER_USAGE", "--apply needs a file to write into", { remedy: "Give it with -c." });
+      const { configured, about } = fromConfig(given.config);
+      if (given.apply === true && given.config !== undefined) checkApply(given.config);
       const progress = startProgress(terminal, given.json === true);
       let result: TuneResult | undefined;
       const notes: string[] = [];
-      const { budget, streams, workers, sas, batch, poll, engine } = given;
+      const { budget, streams, workers, sas, batch, poll, engine, out } = given;
       const values = Object.fromEntries(
         Object.entries({ workers, sas, batch, poll, engine }).filter(([, list]) => list !== undefined),
       );
-      const exhaustive = given.exhaustive === true;
-      try {
-        const settings = { ...configured, values, budget, streams, exhaustive };
-        await measureRuns(
-          "tune",
-          { ...settings, runs: 1, ...(given.out === undefined ? {} : { out: given.out }) },
-          async () => {
-            result = await tune({ ...settings, signal: abort.signal, onProgress: progress.at });
-            notes.push(...notesOf(result));
-            return rowsOf(result);
-          },
-          notes,
-        );
-      } catch (error) {
-        if (!abort.signal.aborted || result !== undefined) throw error;
-      } finally {
-        progress.end();
-        process.off("SIGINT", stop);
-      }
+      const settings = { ...configured, values, budget, streams, exhaustive: given.exhaustive === true };
+      // Ctrl-C: with what there is.
+      await untilSignal(async (signal) => {
+        try {
+          await measureRuns(
+            "tune",
+            { ...settings, runs: 1, ...(out === undefined ? {} : { out }) },
+            terminal,
+            async () => {
+              result = await tune({ ...settings, signal, onProgress: progress.at });
+              notes.push(...tuneNotes(result, about));
+              return tuneRows(result);
+            },
+            notes,
+          );
+        } catch (error) {
+          if (!signal.aborted || result !== undefined) throw error;
+        } finally {
+          progress.end();
+        }
+      }, "SIGINT");
       if (result === undefined) {
         terminal.err("stopped before anything was measured\n");
         return;
       }
-      terminal.out(given.json === true ? `${JSON.stringify(result, null, 2)}\n` : `${tuneText(result, terminal)}\n`);
-      if (given.apply === true) apply(given.config, result, terminal);
+      screenOf(terminal, given).out(
+        given.json === true ? `${JSON.stringify(result, null, 2)}\n` : `${tuneText(result, terminal, about)}\n`,
+      );
+      if (given.apply === true && given.config !== undefined) apply(given.config, result, terminal);
     });
 };
 
@@ -95,21 +99,32 @@ const seconds = (text: string): number => {
 const pairs = (text: string): (number | "auto")[] =>
   words(text).flatMap((word): (number | "auto")[] => (word === "auto" ? [word] : wholes(word)));
 
-/** What of a configuration is tuned for: its first child. */
-const fromConfig = (file: string | undefined): TuneOptions => {
-  if (file === undefined) return {};
+interface FromConfig {
+  readonly configured: TuneOptions;
+  /** What of the file is tuned for. */
+  readonly about?: string;
+}
+
+/** Tuned is for one tunnel: the first child of the first connection. */
+const fromConfig = (file: string | undefined): FromConfig => {
+  if (file === undefined) return { configured: {} };
   const { workers, poll, batch, engine, connections } = loadConfig(file);
   const [connection] = connections;
   const [child] = connection?.children ?? [];
-  const suite = child === undefined ? undefined : suiteOf(child.proposals[0] ?? "");
+  const top = { workers, poll, batch, engine };
+  if (connection === undefined || child === undefined) return { configured: top };
+  const suite = suiteOf(child.manual?.suite ?? child.proposals[0] ?? "");
+  const children = connections.reduce((sum, { children }) => sum + children.length, 0);
+  const others = ["", "; its other child was not looked at"][children - 1];
+  const unseen = others ?? `; its ${children - 1} other children were not looked at`;
   return {
-    workers,
-    poll,
-    batch,
-    engine,
-    ...(connection === undefined ? {} : { encap: connection.encap }),
-    ...(child === undefined ? {} : { sas: child.sas }),
-    ...(suite === undefined ? {} : { suite: suite.name }),
+    configured: {
+      ...top,
+      encap: connection.encap,
+      sas: child.sas,
+      ...(suite === undefined ? {} : { suite: suite.name }),
+    },
+    about: `For one tunnel, of ${connection.name}/${child.name} in ${file}, encap ${connection.encap}${unseen}`,
   };
 };
 
@@ -117,93 +132,25 @@ const fromConfig = (file: string | undefined): TuneOptions => {
 const suiteOf = (proposal: string): { readonly name: string } | undefined =>
   SUITES.filter(({ name }) => `${proposal}-`.startsWith(`${name}-`)).sort((a, b) => b.name.length - a.name.length)[0];
 
-/** Measured settings as rows of a result. */
-const rowsOf = ({ measured }: TuneResult) =>
-  measured.map(({ candidate, score, scores, samples, isFinalist }) => ({
-    ...candidate,
-    finalist: isFinalist ? 1 : 0,
-    score,
-    gbps: middle(samples.map(({ gbps }) => gbps)),
-    lostShare: middle(samples.map(({ lostShare }) => lostShare)),
-    lateShare: middle(samples.map(({ lateShare }) => lateShare)),
-    cores: middle(samples.map(({ cores }) => cores)),
-    samples: scores,
-  }));
-
-/** What of a result is not in its rows. */
-const notesOf = ({ suite, by, whyMemory, ended, noise }: TuneResult): string[] => [
-  `${suite}, ${by === "tunnel" ? "through a tunnel" : `in memory: ${whyMemory}`}; ${END[ended]}`,
-  `samples of the same settings differ by ${(noise * 100).toFixed(1)} %`,
-];
-
-const END: Readonly<Record<TuneResult["ended"], string>> = {
-  all: "all was measured",
-  budget: "the time was over before all was measured; a longer --budget knows more",
-  stopped: "stopped before all was measured",
-};
-
-const middle = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-
-const share = (value: number): string => (value === 0 ? "0" : `${(value * 100).toFixed(2)} %`);
-
-/** Text without a final newline. */
-export const tuneText = (result: TuneResult, { colour }: { readonly colour: boolean }): string => {
-  const paint = pc.createColors(colour);
-  const { best, measured, reasons, settings, suite, by, whyMemory, ended, noise } = result;
-  const names = Object.keys(best.candidate);
-  const known = measured.some(({ samples }) => samples.length > 1);
-  const columns: Column[] = [
-    ...names.map((title) => ({ title, right: ["workers", "sas", "batch"].includes(title) })),
-    { title: "times", right: true },
-    { title: "Gbit/s", right: true },
-    { title: "from - to", right: true },
-    { title: "sent again", right: true },
-    { title: "late", right: true },
-    { title: "processors", right: true },
-    { title: "score", right: true },
-    { title: "" },
-  ];
-  const cells = measured.map((row) => {
-    const gbps = row.samples.map((sample) => sample.gbps);
-    return [
-      ...names.map((name) => String(row.candidate[name])),
-      `${row.samples.length}`,
-      middle(gbps).toFixed(2),
-      `${Math.min(...gbps).toFixed(2)} - ${Math.max(...gbps).toFixed(2)}`,
-      share(middle(row.samples.map(({ lostShare }) => lostShare))),
-      share(middle(row.samples.map(({ lateShare }) => lateShare))),
-      middle(row.samples.map(({ cores }) => cores)).toFixed(2),
-      row.score.toFixed(2),
-      row === best ? paint.green("chosen") : row.isFinalist ? "finalist" : "",
-    ];
-  });
-  const what = by === "tunnel" ? "two gateways, TCP between the hosts behind them" : `in memory alone: ${whyMemory}`;
-  return [
-    plainTable(columns, cells, { colour }),
-    "",
-    `${suite}, ${what}. The score is Gbit/s, less ten times the share sent again and five times the share that came late.`,
-    `${END[ended]}; ${known ? `what differs by less than ${(noise * 100).toFixed(0)} % is noise` : "how much samples differ is not known"}.`,
-    ...reasons.map((reason) => `- ${reason}`),
-    "",
-    paint.bold("Settings:"),
-    yamlOf(settings),
-    "",
-    describeMachine(),
-  ].join("\n");
-};
-
-const yamlOf = ({ sas, ...top }: TuneResult["settings"]): string => {
-  const lines = Object.entries(top).map(([name, value]) => `${name}: ${value}`);
-  if (sas !== undefined) lines.push("connections:", "  NAME:", "    children:", "      NAME:", `        sas: ${sas}`);
-  return lines.map((line) => `  ${line}`).join("\n");
-};
-
-const apply = (file: string | undefined, { settings }: TuneResult, terminal: Terminal): void => {
-  if (file === undefined) {
-    terminal.err("nothing was written: --apply needs the file, -c\n");
-    return;
+/** Throws before anything is measured what would be thrown after. */
+const checkApply = (file: string): void => {
+  try {
+    accessSync(file, constants.W_OK);
+  } catch (cause) {
+    throw new EspalierError("ESPALIER_USAGE", `${file} cannot be written: ${(cause as Error).message}`, { cause });
   }
+  const settings = { workers: 1, poll: "adaptive", batch: 1, engine: "auto", sas: "auto" } as const;
+  parseConfig(applySettings(readFileSync(file, "utf8"), settings), file);
+};
+
+const apply = (file: string, { best, settings }: TuneResult, terminal: Terminal): void => {
+  if (best.score <= 0)
+    throw new EspalierError("ESPALIER_PLATFORM", "nothing was written: no settings came to a score above 0");
+  const children = loadConfig(file).connections.reduce((sum, { children }) => sum + children.length, 0);
   writeFileSync(file, applySettings(readFileSync(file, "utf8"), settings));
-  terminal.err(`written into ${file}; a running gateway takes them when it is started again\n`);
+  const where = children === 1 ? "its child" : `each of its ${children} children`;
+  const words = Object.entries(settings).map(([name, value]) =>
+    name === "sas" ? `${name} ${value} in ${where}` : `${name} ${value}`,
+  );
+  terminal.err(`written into ${file}: ${words.join(", ")}; a running gateway takes them when it is started again\n`);
 };

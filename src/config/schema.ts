@@ -55,7 +55,7 @@ export const DEFAULT_IKE_PROPOSALS: readonly string[] = [
 export const DEFAULT_ESP_PROPOSALS: readonly string[] = ["aes256gcm16-aes128gcm16", "aes256-aes128-sha256"];
 
 const identity = parsed(
-  "an identity: an address, a domain name, user@domain, keyid:hex or dn:hex",
+  "an identity: address, domain name, user@domain, CN=gw,O=Example, keyid:hex",
   "Who we say we are (RFC 7296 §3.5). Default: the address.",
   parseIdentity,
 );

@@ -43,6 +43,8 @@ export class OwnedSa {
   readonly encap: boolean;
   pathVersion = -1;
   path: SaPath;
+  /** Batches that go without trains: the kernel refused one. */
+  cautious = 0;
 
   constructor(sad: Sad, record: number, key: Key) {
     this.key = key;

@@ -69,8 +69,8 @@ export class Plane {
     this.#sockets = new PlaneSockets(memory.sockets, workers);
     this.#policies = new PlanePolicies(memory.policies);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: workers, wakeFds: threads.wakeFds });
-    const [sockets, tunnels, pairs] = [this.#sockets, this.#tunnels, this.#pairs];
-    this.#events = new PlaneEvents({ workers, memory, threads, sockets, tunnels, pairs });
+    const [sockets, tunnels, pairs, reserved] = [this.#sockets, this.#tunnels, this.#pairs, this.#reserved];
+    this.#events = new PlaneEvents({ workers, memory, threads, sockets, tunnels, pairs, reserved });
   }
 
   /**
@@ -198,19 +198,20 @@ export class Plane {
 
   /**
    * An ESP packet that came to a socket of the caller's, from `remote`: it goes to the worker of its SA, who judges and
-   * counts it. When that one has too much to do it is lost, as on the wire, and counted here.
+   * counts it. When that one has too much to do it is lost, as on the wire, and counted here. Throws a RangeError, and gives
+   * nothing, when `remote` has no IP address.
    */
   deliver(packet: Uint8Array, remote: Endpoint): void {
     if (packet.length < ESP_HEADER) {
       this.#undelivered["runt"]++;
       return;
     }
+    const source = addressBytes(remote.address);
     const worker = this.workerOf(spiOf(new DataView(packet.buffer, packet.byteOffset), 0));
     if (!this.#handoff.give(worker, packet, 0, packet.length, -1)) {
       this.#undelivered["handoff-full"]++;
       return;
     }
-    const source = addressBytes(remote.address);
     this.#handoff.giveSource(worker, packet.length, source, 0, source.length, remote.port);
     this.#handoff.publish();
   }

@@ -3,6 +3,7 @@
  * Reads many packets of a TUN device in one system call (io_uring), into slots that each take the longest packet, for
  * tunnels whose packets come singly. How many are asked for follows how many came: what is not there costs a look.
  */
+import { ERRNO } from "../linux/errno.ts";
 import { type IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { type Arena, SLOT_ROOM } from "./arena.ts";
 import { MAX_TUNNELS } from "./tunnel-table.ts";
@@ -18,7 +19,7 @@ export class ReadAhead {
   /** By tunnel: packets since its last super-packet, up to CALM; packets to ask for. */
   readonly #calm = new Uint8Array(MAX_TUNNELS);
   readonly #depth = new Uint8Array(MAX_TUNNELS).fill(LEAST);
-  /** By slot: octets read into it, or -errno. */
+  /** By slot: octets read into it, or -errno; -EINVAL for a packet that the kernel dropped instead. */
   readonly result = new Int32Array(RING_ENTRIES);
   /** Slots in use; of these, packets from `#next` on are not taken yet. */
   #used = 0;
@@ -73,7 +74,7 @@ export class ReadAhead {
     for (let i = 0; i < depth; i++) {
       const result = ring.result[i]!;
       this.result[from + i] = result;
-      if (result >= 0) came = i + 1;
+      if (result >= 0 || (result === -ERRNO.EINVAL && header > 0)) came = i + 1;
       else if (outcome === 0) outcome = result;
     }
     this.#used = from + came;
@@ -87,7 +88,8 @@ export class ReadAhead {
   take(): number {
     while (this.#next < this.#used) {
       const slot = this.#next++;
-      if (this.result[slot]! >= 0) return slot;
+      const result = this.result[slot]!;
+      if (result >= 0 || result === -ERRNO.EINVAL) return slot;
     }
     return -1;
   }

@@ -15,7 +15,8 @@ const ACK = 0x10;
 const NEEDS_CHECKSUM = 1;
 const GSO_TCPV4 = 1;
 const SEGMENT = 1348;
-const SEGMENTS = 40;
+/** Of the super-packet. */
+export const SUPER_SEGMENTS = 40;
 const ECHO = 84;
 
 /** Without what its protocol says. */
@@ -58,8 +59,8 @@ export const rehearsalPackets = {
   /** A router may fragment it, and it is of another class. */
   other: ipv4(ICMP, ECHO, 0x10, 0),
   acknowledgement: tcp(0, 0),
-  super: tcp(SEGMENTS * SEGMENT, SEGMENT),
+  super: tcp(SUPER_SEGMENTS * SEGMENT, SEGMENT),
 } as const;
 
 /** Octets of the longest. */
-export const LONGEST_REHEARSED = VIRTIO_NET_HDR.size + IPV4_HEADER + TCP_HEADER + SEGMENTS * SEGMENT;
+export const LONGEST_REHEARSED = VIRTIO_NET_HDR.size + IPV4_HEADER + TCP_HEADER + SUPER_SEGMENTS * SEGMENT;

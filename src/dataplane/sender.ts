@@ -6,7 +6,7 @@
  *
  *   | ESP | ESP | ESP | ESP | ES |
  *
- * Where the kernel refuses a train its packets are sent one by one, and so are the next ones of that socket for a while.
+ * Where the kernel refuses a train as such its packets are sent one by one, and so are the next ones of that SA for a while.
  * A full socket is waited for once a run and briefly; then what is left of the run is dropped.
  */
 
@@ -25,7 +25,6 @@ import { MAX_BATCH } from "./arena.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { OwnedSa, OwnedSas } from "./owned-sas.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
-import { MAX_ADDRESSES } from "./socket-table.ts";
 
 /** How long a full socket is waited for, in ms. */
 const PATIENCE = 5;
@@ -49,11 +48,10 @@ export class Sender {
   readonly #df = new DontFragment();
   /** By buffer of `#messages`: its packet in the batch. */
   readonly #packet = new Int32Array(MAX_BATCH);
-  /** By message: its first buffer, and how many. */
+  /** By message: its first buffer, how many, and the record of its SA. */
   readonly #first = new Int32Array(MAX_BATCH);
   readonly #of = new Int32Array(MAX_BATCH);
-  /** By row of the socket table: batches to go without trains. */
-  readonly #cautious = new Int32Array(MAX_ADDRESSES);
+  readonly #record = new Int32Array(MAX_BATCH);
 
   /** Messages that are complete. */
   #count = 0;
@@ -97,6 +95,7 @@ export class Sender {
         path = sa === undefined ? undefined : this.#owned.path(record, sa);
         to = sa === undefined || path === undefined ? -1 : this.#fd(path.socket, sa.encap);
         said = path?.family === 4 ? TOS | MARK_DF : TOS;
+        if (sa !== undefined && sa.cautious > 0) sa.cautious--;
       }
       if (to < 0 || path === undefined) {
         batch.verdict[n] = Verdict.NO_SOCKET;
@@ -113,7 +112,10 @@ export class Sender {
       messages.setBuffer(buffers, batch.sealedAt[n]!, length);
       this.#packet[buffers] = n;
       if (buffers > 0 && path === this.#path && mark === this.#mark && this.#fits(length)) this.#grow(length);
-      else this.#begin(buffers, path, sa!.encap, length, mark);
+      else {
+        this.#begin(buffers, path, sa!, length, mark);
+        this.#record[this.#count] = record;
+      }
       buffers++;
     }
     if (buffers > 0) this.#run(batch, fd);
@@ -138,13 +140,13 @@ export class Sender {
     if (length < this.#segment) this.#open = false; // only the last may be shorter
   }
 
-  #begin(buffer: number, path: SaPath, encap: boolean, length: number, mark: number): void {
+  #begin(buffer: number, path: SaPath, { encap, cautious }: OwnedSa, length: number, mark: number): void {
     if (this.#pieces > 0) this.#end();
     const family = path.family === 4 ? AF_INET : AF_INET6;
     this.#messages.setPeer(this.#count, family, path.remote, 0, encap ? path.remotePort : 0);
     this.#first[this.#count] = buffer;
     this.#path = path;
-    this.#open = encap && this.#cautious[path.socket]! === 0;
+    this.#open = encap && cautious === 0;
     this.#segment = length;
     this.#pieces = 1;
     this.#octets = length;
@@ -166,11 +168,9 @@ export class Sender {
   /** Send all messages. */
   #run(batch: OutboundBatch, fd: number): void {
     this.#end();
-    const { socket: row, family } = this.#path!;
-    if (family === 4) this.#df.set(fd, (this.#mark & MARK_DF) !== 0);
+    if (this.#path!.family === 4) this.#df.set(fd, (this.#mark & MARK_DF) !== 0);
     const messages = this.#count;
     this.#count = 0;
-    if (this.#cautious[row]! > 0) this.#cautious[row] = this.#cautious[row]! - 1;
     let at = 0;
     let waited = false;
     while (at < messages) {
@@ -183,20 +183,25 @@ export class Sender {
       if (sent === -ERRNO.EAGAIN) {
         if (!waited) {
           waited = true;
-          this.#writable.set(0, fd, POLLOUT);
-          this.#writable.wait(PATIENCE);
+          this.#awaitRoom(fd);
           continue;
         }
         while (at < messages) this.#judge(batch, at++, Verdict.SOCKET_FULL);
         return;
       }
-      if (this.#of[at] === 1) this.#judge(batch, at, verdictOf(sent));
+      if (this.#of[at] === 1 || !isOfTrain(sent)) this.#judge(batch, at, verdictOf(sent));
       else {
-        this.#cautious[row] = CAUTION;
+        const sa = this.#owned.found(this.#record[at]!);
+        if (sa !== undefined) sa.cautious = CAUTION;
         this.#split(batch, fd, at);
       }
       at++;
     }
+  }
+
+  #awaitRoom(fd: number): void {
+    this.#writable.set(0, fd, POLLOUT);
+    this.#writable.wait(PATIENCE);
   }
 
   /** All packets of a message share its fate. */
@@ -220,15 +225,22 @@ export class Sender {
       if (tos !== 0) addTos(singles, i, this.#path!.family, tos);
     }
     let at = 0;
+    let waited = false;
     while (at < count) {
       const sent = singles.send(fd, at, count - at);
       if (sent > 0) at += sent;
-      else if (sent === -ERRNO.EAGAIN)
-        while (at < count) batch.verdict[this.#packet[first + at++]!] = Verdict.SOCKET_FULL;
-      else if (sent !== -ERRNO.EINTR) batch.verdict[this.#packet[first + at++]!] = verdictOf(sent);
+      else if (sent === -ERRNO.EAGAIN) {
+        if (!waited) this.#awaitRoom(fd);
+        else while (at < count) batch.verdict[this.#packet[first + at++]!] = Verdict.SOCKET_FULL;
+        waited = true;
+      } else if (sent !== -ERRNO.EINTR) batch.verdict[this.#packet[first + at++]!] = verdictOf(sent);
     }
   }
 }
+
+/** Packets may pass one by one where a train was refused with this -errno: they would not where there is no route, say. */
+const isOfTrain = (errno: number): boolean =>
+  errno === -ERRNO.EINVAL || errno === -ERRNO.EMSGSIZE || errno === -ERRNO.EIO || errno === -ERRNO.EOPNOTSUPP;
 
 /** Of a packet that the kernel refused with -errno. */
 export const verdictOf = (errno: number): number =>

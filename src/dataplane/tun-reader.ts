@@ -17,6 +17,7 @@
 
 import { Verdict } from "../ipsec/verdict.ts";
 import { VIRTIO_NET_HDR } from "../linux/abi.ts";
+import { ERRNO } from "../linux/errno.ts";
 import type { IoUring } from "../linux/io-uring.ts";
 import { IoVectors } from "../linux/io-vectors.ts";
 import * as libc from "../linux/libc.ts";
@@ -114,6 +115,10 @@ export class TunReader {
     const result = this.#foresees(tunnel)
       ? this.#readPieces(fd, header, tunnel, batch.capacity - batch.count)
       : this.#readWhole(fd, header);
+    if (result === -ERRNO.EINVAL && header > 0) {
+      this.#refuse(batch, 0, Verdict.OFFLOAD); // the kernel has no header for what it is, and has dropped it
+      return 0;
+    }
     if (result < 0) return result;
     const length = result - header;
     if (length < 0) this.#refuse(batch, 0, Verdict.BAD_INNER);
@@ -210,7 +215,8 @@ export class TunReader {
       if (slot < 0) return;
       const at = this.#arena.slotAt(slot);
       const length = ahead.result[slot]! - header;
-      if (length < 0) this.#append(batch, at, 0, Verdict.BAD_INNER);
+      if (ahead.result[slot] === -ERRNO.EINVAL) this.#append(batch, at, 0, Verdict.OFFLOAD);
+      else if (length < 0) this.#append(batch, at, 0, Verdict.BAD_INNER);
       else if (header === 0) this.#append(batch, at, length, Verdict.PASS);
       else this.#judgeAhead(ahead, batch, at, length);
     }

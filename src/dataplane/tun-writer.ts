@@ -7,7 +7,7 @@
 
 import { Verdict } from "../ipsec/verdict.ts";
 import { VIRTIO_NET_HDR } from "../linux/abi.ts";
-import { ERRNO } from "../linux/errno.ts";
+import { ERRNO, isPassing } from "../linux/errno.ts";
 import { type IoUring, RING_ENTRIES } from "../linux/io-uring.ts";
 import { IoVectors } from "../linux/io-vectors.ts";
 import * as libc from "../linux/libc.ts";
@@ -138,7 +138,3 @@ export class TunWriter {
     return libc.write(fd, this.#memory, batch.innerAt[n]! - header, octets);
   }
 }
-
-/** The kernel lacked memory, which may be there at the next try. */
-const isPassing = (written: number): boolean =>
-  written === -ERRNO.ENOBUFS || written === -ERRNO.ENOMEM || written === -ERRNO.EAGAIN || written === -ERRNO.EINTR;

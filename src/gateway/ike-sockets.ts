@@ -5,7 +5,7 @@
 import { createSocket, type Socket, type SocketOptions } from "node:dgram";
 import { EspalierError } from "../errors.ts";
 import type { Path } from "../ike/effect.ts";
-import { canonicalAddress, type Endpoint, familyOf, formatEndpoint } from "../ip-address.ts";
+import { type Endpoint, familyOf, formatEndpoint, sourceEndpoint } from "../ip-address.ts";
 import { markPackets, openIkePort } from "../linux/ike-port.ts";
 import { markSocket } from "../linux/marked-socket.ts";
 
@@ -30,6 +30,8 @@ export interface IkeSocketsOptions {
   readonly onMessage: (bytes: Uint8Array, path: Path) => void;
   /** An ESP packet that came in one train with an IKE message. */
   readonly onEsp: (bytes: Uint8Array, remote: Endpoint) => void;
+  /** A datagram, or a train of them, came from where no answer can go. */
+  readonly onBadSource: () => void;
   /** A datagram could not be sent: the message is lost as it would be on the wire. */
   readonly onSendError: (path: Path, error: Error) => void;
 }
@@ -56,7 +58,10 @@ export class IkeSockets {
     await this.#listen({ address, port: ikePort }, ikeFd);
   }
 
-  /** Send one IKE message. A path whose local end is none of ours is a bug. */
+  /**
+   * Send one IKE message. A path whose local end is none of ours is a bug and throws a RangeError; whatever its remote end is,
+   * `onSendError` hears of it.
+   */
   send(path: Path, bytes: Uint8Array): void {
     const message = path.local.port === this.#options.nattPort ? [MARKER, bytes] : [bytes];
     this.#transmit(path, message);
@@ -78,9 +83,14 @@ export class IkeSockets {
   #transmit(path: Path, parts: readonly Uint8Array[]): void {
     const socket = this.#sockets.get(formatEndpoint(path.local));
     if (socket === undefined) throw new RangeError(`no socket at ${formatEndpoint(path.local)}`);
-    socket.send(parts, path.remote.port, path.remote.address, (error) => {
-      if (error !== null) this.#options.onSendError(path, error);
-    });
+    try {
+      socket.send(parts, path.remote.port, path.remote.address, (error) => {
+        if (error !== null) this.#options.onSendError(path, error);
+      });
+    } catch (error) {
+      // Node's own check of a port, or of a socket that has just been closed.
+      this.#options.onSendError(path, error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   /**
@@ -118,8 +128,9 @@ export class IkeSockets {
     socket.on("error", (error) => this.#options.onSendError({ local, remote: local }, error));
     const marked = local.port === this.#options.nattPort;
     socket.on("message", (datagram, from) => {
-      const remote = { address: canonicalAddress(from.address) ?? from.address, port: from.port };
-      if (marked) this.#receiveMarked(datagram, { local, remote });
+      const remote = sourceEndpoint(from.address, from.port);
+      if (remote === undefined) this.#options.onBadSource();
+      else if (marked) this.#receiveMarked(datagram, { local, remote });
       else this.#options.onMessage(datagram, { local, remote });
     });
     this.#sockets.set(formatEndpoint(local), socket);

@@ -4,7 +4,7 @@
  */
 import type { KeyResult } from "../crypto/key-work.ts";
 import { EspalierError } from "../errors.ts";
-import type { Endpoint } from "../ip-address.ts";
+import { type Endpoint, sourceEndpoint } from "../ip-address.ts";
 import { attempt, resolved } from "./attempt.ts";
 import { rekeyChild } from "./child-life.ts";
 import type { Path } from "./child-sa-params.ts";
@@ -21,6 +21,7 @@ import { forgetBeginning } from "./ike-sa-init.ts";
 import { Peering } from "./peering.ts";
 import { movePeer, receive } from "./receive.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
+import { reportSelectors, reportUnknownSpi } from "./report.ts";
 import { showPeering } from "./show.ts";
 import type { ConnectionStatus } from "./status.ts";
 import { nextTimer } from "./timers.ts";
@@ -28,6 +29,9 @@ import { Turn } from "./turn.ts";
 import type { Wakes } from "./wakes.ts";
 
 export type { IkeOptions } from "./ike-options.ts";
+
+/** Datagrams from where no answer can go, as `drop` counts them too. */
+export const BAD_SOURCE = "bad-source";
 
 export class IkeManager {
   readonly #core: Core;
@@ -79,10 +83,15 @@ export class IkeManager {
     return turn.effects;
   }
 
-  /** One datagram; the non-ESP marker is gone already, and `path.local.port` says on which socket it came. */
+  /**
+   * One datagram; the non-ESP marker is gone already, and `path.local.port` says on which socket it came. One from where no
+   * answer can go is dropped.
+   */
   receive(bytes: Uint8Array, path: Path, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
-    receive(turn, bytes.slice(), path); // what is kept of it outlives the caller's buffer
+    const remote = sourceEndpoint(path.remote.address, path.remote.port);
+    if (remote === undefined) turn.count(BAD_SOURCE);
+    else receive(turn, bytes.slice(), { local: path.local, remote }); // what is kept of it outlives the caller's buffer
     return turn.effects;
   }
 
@@ -218,7 +227,23 @@ export class IkeManager {
   espFrom(spiIn: number, remote: Endpoint, now: number): Effect[] {
     const turn = new Turn(this.#core, now);
     const found = this.#core.findChild(spiIn);
-    if (found !== undefined) movePeer(turn, found.sa, { local: found.sa.path.local, remote });
+    const source = sourceEndpoint(remote.address, remote.port);
+    if (source === undefined) turn.count(BAD_SOURCE);
+    else if (found !== undefined) movePeer(turn, found.sa, { local: found.sa.path.local, remote: source });
+    return turn.effects;
+  }
+
+  /** ESP for an SPI of nobody came from `remote`; its port is 0 when it was not in UDP. */
+  unknownSpi(spi: number, remote: Endpoint, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    reportUnknownSpi(turn, spi, remote);
+    return turn.effects;
+  }
+
+  /** An authentic packet of this pair, which began like this, was dropped: it was outside of the selectors. */
+  selectorMismatch(spiIn: number, start: Uint8Array, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    reportSelectors(turn, spiIn, start);
     return turn.effects;
   }
 

@@ -5,10 +5,21 @@
  *   192.0.2.0/24   2001:db8::/32     any address of the prefix
  *   *.example                        any domain name below it
  *   *@example                        any mailbox there
+ *   CN=*,O=Example                   any distinguished name of that form
+ *   *,O=Example                      any distinguished name below it
  *   %any                             anybody
  */
 import { addressText, parsePrefix, prefixRange } from "../ip-address.ts";
-import { addressIdentity, equalIdentity, formatIdentity, type Identity, IdType, parseIdentity } from "./identity.ts";
+import { parseNamePattern } from "./dn/pattern.ts";
+import {
+  addressIdentity,
+  equalIdentity,
+  formatIdentity,
+  type Identity,
+  IdType,
+  nameOf,
+  parseIdentity,
+} from "./identity.ts";
 
 export interface IdPattern {
   /** As a user writes it. */
@@ -28,6 +39,7 @@ const isPattern = (id: PeerId): id is IdPattern => "matches" in id;
 /** What a user wrote, or undefined when it is neither an identity nor a pattern. */
 export const parsePeerId = (text: string): PeerId | undefined => {
   if (text === "%any") return { text, closeness: 0, matches: () => true };
+  if (text.includes("=")) return parseIdentity(text) ?? namePattern(text);
   if (text.startsWith("*.")) return domainPattern(text, text.slice(1), IdType.FQDN);
   if (text.startsWith("*@")) return domainPattern(text, text.slice(1), IdType.RFC822_ADDR);
   return text.includes("/") ? prefixPattern(text) : parseIdentity(text);
@@ -43,6 +55,17 @@ const domainPattern = (text: string, suffix: string, type: number): IdPattern | 
     return identity.type === type && name.length > end.length && name.endsWith(end);
   };
   return { text: text.toLowerCase(), closeness: 1 + end.length, matches };
+};
+
+/** Values count first, then steps: at most 30 attributes in all keep it below `EXACT`. */
+const namePattern = (written: string): IdPattern | undefined => {
+  const pattern = parseNamePattern(written);
+  if (pattern === undefined) return undefined;
+  const matches = (identity: Identity): boolean => {
+    const name = nameOf(identity);
+    return name !== undefined && pattern.matches(name);
+  };
+  return { text: pattern.text, closeness: 1 + 31 * pattern.fixed + pattern.free, matches };
 };
 
 const prefixPattern = (text: string): PeerId | undefined => {

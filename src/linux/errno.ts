@@ -44,6 +44,10 @@ const NAMES: Readonly<Record<number, string>> = Object.fromEntries(
   Object.entries(ERRNO).map(([name, number]) => [number, name]),
 );
 
+/** HOT PATH. A call that gave -errno may well succeed at the next try: nothing is wrong with what was asked for. */
+export const isPassing = (result: number): boolean =>
+  result === -ERRNO.EAGAIN || result === -ERRNO.EINTR || result === -ERRNO.ENOMEM || result === -ERRNO.ENOBUFS;
+
 /** `EAGAIN` for 11 or -11; `errno 200` for a number that has no name here. */
 export const errnoName = (errno: number): string => NAMES[Math.abs(errno)] ?? `errno ${Math.abs(errno)}`;
 

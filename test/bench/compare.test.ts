@@ -95,6 +95,38 @@ test("so it is when the machine is five times as restless", () => {
   expect(alarms / TIMES).toBeLessThanOrEqual(0.05);
 });
 
+test("so it is of files of one row, whose own runs alone tell the noise", () => {
+  const gauss = gaussOf(seeded(11));
+  const one = (factor: number): BenchResult => ({
+    ...simulated(gauss, factor),
+    rows: simulated(gauss, factor).rows.slice(0, 1),
+  });
+  const of = (factor: number) =>
+    Array.from({ length: TIMES }, () => compareResults(one(1), one(factor)).rows[0]!.verdict);
+  expect(of(1).filter((verdict) => verdict !== "noise").length / TIMES).toBeLessThanOrEqual(0.05);
+  expect(of(1.5).filter((verdict) => verdict === "better").length / TIMES).toBeGreaterThan(0.9);
+});
+
+test("of 300 rows those that changed are found, however many are asked for", () => {
+  const gauss = gaussOf(seeded(12));
+  const side = (factor: (row: number) => number): BenchResult =>
+    resultOf(
+      Array.from({ length: 300 }, (_, row) =>
+        rowOf(
+          `${row}`,
+          Array.from({ length: RUNS }, () => Array.from({ length: SAMPLES }, () => factor(row) * (1 + 0.02 * gauss()))),
+        ),
+      ),
+    );
+  const { rows, doubts } = compareResults(
+    side(() => 1),
+    side((row) => (row < 150 ? 1.5 : 1)),
+  );
+  expect(rows.filter(({ verdict }) => verdict === "better")).toHaveLength(150);
+  expect(rows.slice(150).every(({ verdict }) => verdict === "noise")).toBe(true);
+  expect(doubts).toEqual([]);
+});
+
 test("a fifth faster is found better, a fifth slower worse, nearly always", () => {
   const gauss = gaussOf(seeded(9));
   let found = 0;
@@ -157,6 +189,7 @@ test("another machine, another version and a busy machine are said", () => {
     "the machines are not the same",
     `node: ${process.versions.node} and 99.0.0`,
     "the machine was busy before B began: load 100.00",
+    "1 of 1 figures have too few samples to tell any change from chance: it takes 4 runs of each side",
   ]);
 });
 
@@ -165,4 +198,100 @@ test("rows that only one has are counted; none in common is a mistake", () => {
   const b = resultOf([rowOf("y", [[1], [1]])]);
   expect(compareResults(a, b)).toMatchObject({ onlyA: 1, onlyB: 0 });
   expect(() => compareResults(resultOf([rowOf("x", [[1]])]), b)).toThrow(/no row in common/);
+});
+
+test("with one sample a run it takes more runs to know anything, and that is said", () => {
+  const side = (runs: number, value: number) =>
+    resultOf([
+      rowOf(
+        "x",
+        Array.from({ length: runs }, (_, run) => [value + run / 100]),
+      ),
+    ]);
+  const two = compareResults(side(2, 1), side(2, 9));
+  expect(two.rows[0]).toMatchObject({ verdict: "noise" });
+  expect(two.doubts).toEqual([
+    "1 of 1 figures have too few samples to tell any change from chance: it takes 4 runs of each side",
+  ]);
+  expect(compareResults(side(4, 1), side(4, 9))).toMatchObject({ rows: [{ verdict: "better" }], doubts: [] });
+});
+
+test("so it is of rounds: of many rows more are needed", () => {
+  const side = (factor: number) =>
+    resultOf(
+      Array.from({ length: 40 }, (_, row) => rowOf(`${row}`, [[1, 2, 1, 2, 1, 2].map((at) => at * factor)])),
+      { turns: "an-id" },
+    );
+  const { rows, doubts } = compareResults(side(1), side(2));
+  expect(rows.every(({ verdict }) => verdict === "noise")).toBe(true);
+  expect(doubts).toEqual(["40 of 40 figures have too few samples to tell any change from chance: it takes 11 rounds"]);
+});
+
+const FINE = [
+  [10, 10.1, 9.9],
+  [10, 10.2, 10.1],
+];
+const NOTHING = FINE.map((run) => run.map(() => 0));
+
+test("what carries nothing any more is worse, whatever the noise, and what does so again is better", () => {
+  const of = (a: number[][], b: number[][]) => compareResults(resultOf([rowOf("x", a)]), resultOf([rowOf("x", b)]));
+  const worse = of(FINE, NOTHING);
+  expect(worse.rows).toMatchObject([{ verdict: "worse", a: expect.closeTo(10.05, 9), b: 0 }]);
+  expect(worse.rows[0]!.changePercent).toBeCloseTo(-100, 9);
+  expect(worse.doubts).toEqual(["1 of 1 rows of B carried nothing at all"]);
+  expect(of(NOTHING, FINE).rows).toMatchObject([{ verdict: "better", changePercent: null, rangePercent: null }]);
+  expect(of([[1]], [[0]]).rows).toMatchObject([{ verdict: "worse" }]);
+  expect(of(NOTHING, NOTHING).rows).toMatchObject([{ verdict: "noise", changePercent: 0, a: 0, b: 0 }]);
+});
+
+test("a sample of 0 counts as what it is", () => {
+  const half = FINE.map((run) => run.map((value, i) => (i === 0 ? 0 : value)));
+  const { rows } = compareResults(resultOf([rowOf("x", FINE)]), resultOf([rowOf("x", half)]));
+  expect(rows[0]!.changePercent).toBeLessThan(-30);
+  expect(rows[0]!.b).toBeCloseTo((9.9 + 10.1 + 10.2 + 10.1) / 6, 9);
+});
+
+test("pairs stay pairs where one of them is 0", () => {
+  const drift = Array.from({ length: 12 }, (_, i) => 2 + Math.sin(i));
+  const side = (by: (at: number, i: number) => number) => resultOf([rowOf("x", [drift.map(by)])], { turns: "an-id" });
+  const lost = (at: number, i: number): number => (i === 3 ? 0 : at * 1.001);
+  const { rows } = compareResults(
+    side(lost),
+    side((at, i) => (i === 3 ? 0 : at * 1.2)),
+  );
+  expect(rows[0]).toMatchObject({ verdict: "better" });
+  expect(rows[0]!.changePercent).toBeGreaterThan(15);
+});
+
+test("A and B of a row differ by what its change says", () => {
+  const { rows } = compareResults(
+    resultOf([rowOf("x", [[1, 2, 9, 4, 5, 6]])], { turns: "an-id" }),
+    resultOf([rowOf("x", [[2, 2, 3, 7, 5, 6]])], { turns: "an-id" }),
+  );
+  const [{ a, b, changePercent }] = rows as [(typeof rows)[number]];
+  expect((b / a - 1) * 100).toBeCloseTo(changePercent!, 9);
+});
+
+test("a row is judged in every figure that both sides have samples of", () => {
+  const side = (cost: number, also: boolean) => {
+    const runs = (by: number) => FINE.map((run) => run.concat(run).map((value) => value * by));
+    const of = { metric: "cpuNsPerPacket", unit: "ns/packet", better: "less" as const, runs: runs(cost) };
+    return resultOf(["x", "y"].map((name) => ({ ...rowOf(name, runs(1)), ...(also ? { also: [of] } : {}) })));
+  };
+  const { rows } = compareResults(side(1, true), side(1.5, true));
+  expect(rows.map(({ what, metric, verdict }) => [what["suite"], metric, verdict])).toEqual([
+    ["x", "pps", "noise"],
+    ["x", "cpuNsPerPacket", "worse"],
+    ["y", "pps", "noise"],
+    ["y", "cpuNsPerPacket", "worse"],
+  ]);
+  expect(compareResults(side(1, true), side(1.5, false)).rows.map(({ metric }) => metric)).toEqual(["pps", "pps"]);
+});
+
+test("rows that dropped packets, and rows without samples, are said", () => {
+  const side = (drops: number) => resultOf([{ ...rowOf("x", FINE), figures: { drops } }, rowOf("y", [[]])]);
+  const { rows, doubts } = compareResults(side(0), side(7));
+  expect(rows).toHaveLength(1);
+  expect(doubts).toContain("1 of 2 rows of B dropped packets, which makes them worthless");
+  expect(doubts).toContain("1 of 2 rows of A have no sample, and are left out");
 });

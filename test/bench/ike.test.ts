@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import type * as IkeBench from "../../src/bench/ike.ts";
 import { measureInMemory } from "../../src/bench/ike-memory.ts";
 import { checkProofs } from "../../src/bench/ike-proofs.ts";
-import { ikeTasks } from "../../src/bench/ike-rows.ts";
+import { figuresOf, ikeTasks } from "../../src/bench/ike-rows.ts";
 import type { PairProof } from "../../src/bench/ike-site.ts";
 
 const BUILT = resolve(import.meta.dirname, "../../dist/bench/ike.js");
@@ -40,6 +40,19 @@ test.each(["handshake", "rekey-child", "rekey-child-pfs", "rekey-ike"] as const)
   expect(row).toMatchObject({ what: work, keyExchange: "x25519", transport: "memory", retransmissions: 0, cookies: 0 });
   expect(row.count).toBeGreaterThan(0);
   expect(row.p99Ms).toBeGreaterThanOrEqual(row.p50Ms);
+  expect(row.samples.length).toBeGreaterThan(0);
+});
+
+test("samples are equal parts of the time, as many as have enough in them", () => {
+  const done = (count: number) => ({
+    latencies: Array.from({ length: count }, () => 2),
+    times: Array.from({ length: count }, (_, i) => 1000 + ((i + 0.5) * 2000) / count),
+  });
+  const figures = (count: number) => figuresOf(done(count), { began: 1000, ended: 3000 });
+  expect(figures(400)).toMatchObject({ count: 400, seconds: 2, perSecond: 200, p50Ms: 2 });
+  expect(figures(400).samples).toEqual(new Array(10).fill(200));
+  expect(figures(30).samples).toEqual([15, 15, 15]);
+  expect(figures(3).samples).toEqual([1.5]);
 });
 
 test.skipIf(!isBuilt)(`handshakes between two processes, and idle tunnels after them${reason}`, async () => {
@@ -50,6 +63,7 @@ test.skipIf(!isBuilt)(`handshakes between two processes, and idle tunnels after 
   const { benchIdle } = await import(resolve(BUILT, "../ike-idle.js"));
   const idle = await benchIdle({ tunnels: 20, idle: 1, liveness: 1 });
   expect([idle.initiator.tunnels, idle.responder.tunnels]).toEqual([20, 20]);
+  expect([idle.initiator.samples.length, idle.responder.samples.length]).toEqual([2, 2]);
   await expect(benchIdle({ tunnels: 0 })).rejects.toThrow("tunnels: 1 to 20000, not 0");
 });
 

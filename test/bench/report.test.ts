@@ -30,6 +30,7 @@ const tunnel = (peer: string, streams: number, udp: number | null, gbps: number)
     suite: "aes256gcm16",
     engine: "ipsec-mb",
     gatewayCores: 1.2,
+    kernelCores: 0.1,
   },
   ...{ cpuPerGbit: 0.3, loadedP50Ms: 1, loadedP99Ms: 4, ping: { averageMs: 0.5 }, ndrPps: null, pdrPps: null },
   samples: [gbps * 0.9, gbps, gbps * 1.1],
@@ -107,6 +108,7 @@ const FIGURES = [
     "latency-udp",
     "loss-search",
     "ike",
+    "model-check",
     "model",
     "model-gateway",
   ],
@@ -148,12 +150,60 @@ test("Markdown has the same tables", () => {
   expect(report.markdown).toContain("- sizes: no cycles: <none>");
 });
 
+test("a rate that was the sender's limit is at least so much", async () => {
+  const row = { ...tunnel("self", 1, 64, 0.1), ndrPps: 90_000, pdrPps: 95_000, atLeast: ["pps", "pdrPps"] };
+  const { markdown } = await makeReport([result("udp", "tunnel", [row])]);
+  expect(markdown).toMatch(/\| 90,000 \| ≥ 95,000 \| 2 \|/);
+});
+
 test("the model is fed by one run, and not by rows of several", async () => {
   const alone = result("alone", "esp", [esp({ workers: 1 }, 1e6)]);
   const several = [1, 2].map((workers) => esp({ workers, cpuNsPerPacket: 240 + 10 * workers }, 4e6 * workers));
   const { markdown } = await makeReport([alone, result("several", "esp", several)]);
   expect(markdown).toContain("Fed with 250 ns a packet");
   expect(markdown).toContain("4.0 % more for each further worker");
+  expect(markdown).toContain("as 1 and 2 workers have it (seal, 1400 octets, in memory)");
+});
+
+test("the model says what it is fed with, where the knee is and why, and how far off it is here", async () => {
+  const both = ["seal", "open"].flatMap((direction) =>
+    [1, 2, 4].map((workers) =>
+      esp({ workers, direction, cpuNsPerPacket: 200 + 20 * workers }, 4e6 * Math.min(2, workers)),
+    ),
+  );
+  const esps = result("workers", "esp", both);
+  const results = [esps, result("tunnel", "tunnel", [tunnel("self", 1, null, 5)])];
+  const machine = { ...esps.result.machine, processors: 2 };
+  const { markdown } = await makeReport(results.map((each) => ({ ...each, result: { ...each.result, machine } })));
+  // 1.2 and 0.1 processors for 500,000 packets a second through two gateways.
+  expect(markdown).toContain(
+    "Fed with 1200 ns a packet, the mean of both gateways (ns of both: sealing 220, opening 220, reading and writing 1960); and 100 ns of the kernel",
+  );
+  expect(markdown).toContain("| 64 tunnels, even | 2 | 2 | 1,436,464 | the processors are all busy |");
+  expect(markdown).toMatch(/\| seal \| 2 \| 8,000,000 \| [^|]* \| 8,333,333 \| \+4\.2 % \| known \|/);
+  expect(markdown).toMatch(/\| open \| 4 \| 8,000,000 \| [^|]* \| 8,333,333 \| \+4\.2 % \| not known \|/);
+});
+
+test("no tunnel is left out: rows of the same peer are told apart by what they differ in, else by their file", async () => {
+  const tcp = (gbps: number, what: FlatRow = {}): FlatRow => ({ ...tunnel("self", 1, null, gbps), ...what });
+  const udp = (gbps: number, what: FlatRow): FlatRow => ({ ...tunnel("self", 1, 64, gbps), trials: [], ...what });
+  const { markdown } = await makeReport([
+    result("before", "tunnel", [
+      tcp(5),
+      tcp(4, { suite: "aes128-sha256" }),
+      tunnel("plain", 1, null, 19),
+      udp(0.1, { search: "none", rate: 1000 }),
+      udp(0.2, { search: "none", rate: 5000 }),
+      udp(0.3, { search: "rate", rate: null, maxLossPercent: 0.5 }),
+    ]),
+    result("after", "tunnel", [tcp(6), tcp(7)]),
+  ]);
+  expect(markdown).toContain(
+    "| traffic | self, aes256gcm16, before | self, aes128-sha256, before | plain | self, aes256gcm16, after | self, aes256gcm16, after (2) |",
+  );
+  expect(markdown).toContain("| TCP | 5 | 4 | 19 | 6 | 7 |");
+  for (const line of ["UDP 64, 1000/s | 10,000", "UDP 64, 5000/s | 20,000", "UDP 64, at most 0.5 % lost | 30,000"])
+    expect(markdown).toContain(`| ${line} |`);
 });
 
 test("a busy machine is said", async () => {

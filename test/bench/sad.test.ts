@@ -7,12 +7,14 @@ test("each work of each size has a row; what is wrong would have thrown before i
     told.push(`${work} ${sas} of ${of}`),
   );
   expect(told).toEqual([
-    "find 1 of 6",
-    "replay 1 of 6",
-    "install 1 of 6",
-    "find 300 of 6",
-    "replay 300 of 6",
-    "install 300 of 6",
+    "find 1 of 8",
+    "replay 1 of 8",
+    "install 1 of 8",
+    "meet 1 of 8",
+    "find 300 of 8",
+    "replay 300 of 8",
+    "install 300 of 8",
+    "meet 300 of 8",
   ]);
   for (const { perSecond, ns, samples, bytesPerPair } of rows) {
     expect(perSecond).toBeGreaterThan(0);

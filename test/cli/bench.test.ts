@@ -67,7 +67,7 @@ describe("wrong options end with status 2 and say what is right", () => {
 });
 
 const KEYS =
-  "suite direction size workers sas train engine esn window batch seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples".split(
+  "suite direction size workers sas train engine esn window batch seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples alsoSamples".split(
     " ",
   );
 
@@ -141,6 +141,7 @@ const ROW: EspBenchRow = {
   engineShare: null,
   samples: [],
   ceilingSamples: [],
+  alsoSamples: { cpuNsPerPacket: [] },
 };
 
 test("a table of rows", () => {
@@ -168,22 +169,30 @@ const TUNNEL: TunnelBenchResult = {
   peer: "self",
   streams: 4,
   udp: null,
+  rate: null,
+  search: "none",
+  maxLossPercent: null,
   gbps: 2.345,
   pps: 217_000,
   offeredPps: null,
   lossPercent: null,
   gatewayCores: 1.5,
+  kernelCores: 0.1,
+  otherCores: 0,
   cpuPerGbit: 0.64,
   loadedP50Ms: null,
   loadedP99Ms: null,
+  loadedLossPercent: null,
   outOfOrder: null,
   ndrPps: null,
   pdrPps: null,
+  atLeast: [],
   trials: [],
   curves: { latencyMs: [] },
   samples: [2.345],
   poll: "adaptive",
   batch: 128,
+  sas: "auto",
   ping: { averageMs: 0.6 },
   retransmits: 3,
   suite: "aes256gcm16",
@@ -226,4 +235,45 @@ test("no tunnel, UDP", () => {
   expect(tunnelBenchTable(plain, { colour: false })).toMatch(/^tunnel +none: plain forwarding\nworkers +none\n/);
   expect(tunnelBenchTable(plain, { colour: false })).toMatch(/\ntraffic +UDP of 64 octets, 1 stream, /);
   expect(tunnelBenchTable(plain, { colour: false })).toMatch(/\nlost +12\.30 % of 90\.0 k packets\/s\nping/);
+});
+
+test("a search shows what it found, what was the sender's limit, and every trial", () => {
+  const trial = { goal: "PDR", rate: 200_000, offered: 199_000, seconds: 1, lossPercent: 0.25 };
+  const searched: TunnelBenchResult = {
+    ...TUNNEL,
+    udp: 64,
+    search: "ndr",
+    ndrPps: null,
+    pdrPps: 190_000,
+    atLeast: ["pps", "pdrPps"],
+    trials: [trial, { ...trial, goal: "NDR", seconds: 5, lossPercent: 0 }],
+  };
+  expect(tunnelBenchTable(searched, { colour: false })).toContain(
+    [
+      "without loss (NDR)     not found in the time of the search",
+      "at most 0.5 % (PDR)    ≥ 190 k packets/s",
+      "≥                      the sender could do no more: the tunnel may",
+      "trials                 PDR, 1 s: 200 k packets/s asked for, 199 k sent, 0.250 % lost",
+      "                       NDR, 5 s: 200 k packets/s asked for, 199 k sent, 0.000 % lost",
+    ].join("\n"),
+  );
+  const allowed = { ...searched, search: "rate", maxLossPercent: 1, pdrPps: null, atLeast: [] } as const;
+  expect(tunnelBenchTable(allowed, { colour: false })).toMatch(
+    /\nsearched +the highest rate with at most 1 % lost\ntrials/,
+  );
+  expect(tunnelBenchTable({ ...TUNNEL, udp: 64, rate: 2000 }, { colour: false })).toContain(
+    "2.00 k packets/s asked for",
+  );
+});
+
+test("pings under load: what was lost is said, and a share that did not come back has no time", () => {
+  const loaded = (p50: number | null, p99: number | null, lossPercent: number): string =>
+    tunnelBenchTable(
+      { ...TUNNEL, loadedP50Ms: p50, loadedP99Ms: p99, loadedLossPercent: lossPercent },
+      { colour: false },
+    );
+  expect(loaded(1, 4, 0)).toContain("ping under load        1.00 ms, 99 % within 4.00 ms\n");
+  expect(loaded(1, 4, 0.5)).toContain("ping under load        1.00 ms, 99 % within 4.00 ms, 0.5 % lost\n");
+  expect(loaded(1, null, 30)).toContain("ping under load        1.00 ms, 30.0 % lost\n");
+  expect(loaded(null, null, 100)).toContain("ping under load        100.0 % lost\n");
 });

@@ -3,9 +3,10 @@
  * process alone, with a loopback of 1400 octets and a TAP whose neighbours never answer: needs root.
  */
 import koffi from "koffi";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { addAddress } from "../../src/linux/address.ts";
 import { setMtu, setUp } from "../../src/linux/link.ts";
+import { MsgBatch } from "../../src/linux/msg-batch.ts";
 import { SO_SNDBUF, SOL_SOCKET, setOption } from "../../src/linux/socket.ts";
 import { closeTun, openTun } from "../../src/linux/tun.ts";
 import { ipPacket } from "../support/ip-packets.ts";
@@ -93,4 +94,26 @@ test.skipIf(!separated)(`one packet too long for the path does not take its trai
   settle(a, b);
   expect(tunnelB.tun.delivered()).toEqual([SMALL, SMALL]);
   expect(a.plane.counters(spiA)).toMatchObject({ packetsOut: 2, drops: { "message-too-long": 3 } });
+});
+
+test.skipIf(!separated)(`a peer that cannot be reached does not take the trains of others${reason}`, async () => {
+  const { a, b, tunnelA, tunnelB, spiA } = await sending("127.0.0.2", "127.0.0.3");
+  const other = a.addTunnel();
+  const gone = installPair([a, other.id], [b, b.addTunnel().id]);
+  a.plane.use(gone.spiA);
+  const away = { address: "198.51.100.1", port: 4500 };
+  a.plane.move(gone.spiA, { local: { address: "127.0.0.2", port: a.udp.port }, remote: away });
+  const messages = vi.spyOn(MsgBatch.prototype, "setPieces");
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < 8; i++) other.tun.inject(SMALL);
+    settle(a, b);
+    messages.mockClear();
+    for (let i = 0; i < 8; i++) tunnelA.tun.inject(SMALL);
+    settle(a, b);
+    expect(Math.max(...messages.mock.calls.map(([, , pieces]) => pieces))).toBeGreaterThan(1);
+    expect(tunnelB.tun.delivered()).toEqual(Array(8).fill(SMALL));
+  }
+  messages.mockRestore();
+  expect(a.plane.counters(gone.spiA)).toMatchObject({ packetsOut: 0, drops: { "send-error": 24 } });
+  expect(a.plane.counters(spiA)).toMatchObject({ packetsOut: 24, drops: {} });
 });

@@ -1,7 +1,9 @@
 /** Super-packets through whole planes: read, cut, sealed, sent in trains, opened, delivered. The slow model cuts them too. */
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { MAX_OUTER_MTU } from "../../src/dataplane/plane.ts";
+import { ERRNO } from "../../src/linux/errno.ts";
+import { IoVectors } from "../../src/linux/io-vectors.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite } from "../support/memory-sites.ts";
 import type { MemoryTun } from "../support/memory-tun.ts";
@@ -221,4 +223,21 @@ test("the packets of the model are what a host accepts", () => {
   const whole = packet.slice();
   finishPacket(whole, shape);
   expect(cutSlowly(packet, bulk(100, 65536), shape)).toEqual([whole]);
+});
+
+test.each([
+  ["a packet that the kernel has no header for, and drops, is counted", -ERRNO.EINVAL, { "unsup-offload": 1 }],
+  ["memory that the kernel lacked for a moment costs nothing", -ERRNO.ENOMEM, {}],
+  ["nor does a signal", -ERRNO.EINTR, {}],
+])("%s, and the queue is read on", async (_, result, drops) => {
+  const { a, from, delivered, carry } = await connected();
+  const expected = send(from, bulk(10_000));
+  carry();
+  const read = vi.spyOn(IoVectors.prototype, "read").mockReturnValueOnce(result);
+  expected.push(...send(from, bulk(20_000)), ...send(from, bulk(5_000)));
+  carry();
+  expect(read.mock.results[0]?.value).toBe(result);
+  read.mockRestore();
+  expectPackets(delivered[0]!, expected);
+  expect(a.plane.totals().out.drops).toEqual(drops);
 });

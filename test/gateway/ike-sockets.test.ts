@@ -19,6 +19,7 @@ import {
   IPV6_TCLASS,
   openSocket,
   SOCK_DGRAM,
+  SOCK_RAW,
   SOL_UDP,
   UDP_SEGMENT,
 } from "../../src/linux/socket.ts";
@@ -26,6 +27,7 @@ import { closeUdpGroup, openUdpGroup, type UdpGroup } from "../../src/linux/udp.
 import { enableUdpGro } from "../../src/linux/udp-gro.ts";
 
 const HERE = "127.0.0.1";
+const IPPROTO_UDP = 17;
 
 /** A UDP port that nobody has at this moment. */
 const freePort = async (): Promise<number> => {
@@ -43,6 +45,8 @@ let ports: { ike: number; natt: number; peer: number };
 let received: { hex: string; path: Path }[];
 let atPeer: string[];
 let esp: { hex: string; port: number }[];
+let badSources: number;
+let failed: string[];
 
 const until = async (done: () => boolean): Promise<void> => {
   for (let turn = 0; turn < 500 && !done(); turn++) await new Promise((wake) => setTimeout(wake, 5));
@@ -52,6 +56,8 @@ beforeEach(async () => {
   received = [];
   atPeer = [];
   esp = [];
+  badSources = 0;
+  failed = [];
   peer = createSocket("udp4").bind(0, HERE);
   await once(peer, "listening");
   peer.on("message", (bytes) => atPeer.push(toHex(bytes)));
@@ -63,14 +69,16 @@ beforeEach(async () => {
     dscp: 48,
     onMessage: (bytes, path) => received.push({ hex: toHex(bytes), path }),
     onEsp: (bytes, remote) => esp.push({ hex: toHex(bytes), port: remote.port }),
-    onSendError: (_, error) => {
-      throw error;
+    onBadSource: () => {
+      badSources++;
     },
+    onSendError: (path, error) => failed.push(`${path.remote.port}: ${error.message}`),
   });
   await ike.open(HERE, group.control);
 });
 
 afterEach(async () => {
+  expect(failed).toEqual([]);
   await ike.close();
   closeUdpGroup(group, { keepControl: true });
   peer.close();
@@ -159,6 +167,42 @@ test("a message whose length is nonsense goes to IKE as it is", async () => {
   expect(esp).toEqual([]);
 });
 
+test("what comes from port 0, where nothing can be sent to, is counted and goes nowhere", async (context) => {
+  const slab = Memory.allocate(256);
+  const out = new MsgBatch({ slab, capacity: 1, controlRoom: 24 });
+  let fd = -1;
+  try {
+    fd = openSocket(HERE, SOCK_RAW, IPPROTO_UDP, "test");
+  } catch (error) {
+    context.skip(`needs a raw socket: ${error instanceof Error ? error.message : error}`);
+  }
+  const [message, packet] = [markedIke(0, 5), Buffer.alloc(40, 0xee)];
+  for (const [to, bytes] of [
+    [ports.ike, message.subarray(4)],
+    [ports.natt, message],
+    [ports.natt, packet],
+  ] as const) {
+    const header = Buffer.alloc(8); // source port 0, no checksum
+    header.writeUInt16BE(to, 2);
+    header.writeUInt16BE(8 + bytes.length, 4);
+    slab.bytes.set(Buffer.concat([header, bytes]));
+    out.setPeer(0, AF_INET, Uint8Array.of(127, 0, 0, 1), 0, 0);
+    out.setBuffer(0, 0, header.length + bytes.length);
+    expect(out.send(fd, 0, 1)).toBe(1);
+  }
+  close(fd);
+  peer.send(markedIke(0, 6), ports.natt, HERE);
+  await until(() => received.length === 1 && badSources >= 2);
+  expect([received.length, esp.length, failed.length]).toEqual([1, 0, 0]);
+  expect(badSources).toBe(2); // the ESP packet is its worker's
+});
+
+test("what node refuses to send at once is lost as on the wire, and said", () => {
+  ike.send({ ...pathFrom(ports.ike), remote: { address: HERE, port: 0 } }, new Uint8Array(1));
+  expect(failed).toEqual([expect.stringMatching(/^0: .*[Pp]ort/)]);
+  failed = [];
+});
+
 test("a port that is taken is a typed error with a remedy", async () => {
   const other = openUdpGroup({ address: HERE, port: 0, workers: 1, slotBits: 8 });
   const second = new IkeSockets({
@@ -167,6 +211,7 @@ test("a port that is taken is a typed error with a remedy", async () => {
     dscp: 48,
     onMessage: () => {},
     onEsp: () => {},
+    onBadSource: () => {},
     onSendError: () => {},
   });
   await expect(second.open(HERE, other.control)).rejects.toMatchObject({

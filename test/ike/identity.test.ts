@@ -12,6 +12,9 @@ describe("identities as text", () => {
     ["user@example.org", IdType.RFC822_ADDR, "user@example.org"],
     ["keyid:0a0B", IdType.KEY_ID, "keyid:0a0b"],
     ["@#0a0b", IdType.KEY_ID, "keyid:0a0b"],
+    ["CN=gw, O=Example", IdType.DER_ASN1_DN, "CN=gw,O=Example"],
+    ["dn:300D310B3009060355040613024445", IdType.DER_ASN1_DN, "C=DE"],
+    ["dn:3000", IdType.DER_ASN1_DN, "dn:3000"],
   ])("%s is of type %i and shown as %s", (text, type, shown) => {
     const identity = parseIdentity(text)!;
     expect(identity.type).toBe(type);
@@ -19,7 +22,7 @@ describe("identities as text", () => {
     expect(parseIdentity(shown)).toEqual(identity);
   });
 
-  it.each(["", "@", "10.0.0.300", "10.0.0", "C=CH, CN=gw", "a b", "keyid:", "keyid:abc", "%any", "-gw", "x@", "gw\n"])(
+  it.each(["", "@", "10.0.0.300", "10.0.0", "a b", "keyid:", "keyid:abc", "%any", "-gw", "x@", "gw\n"])(
     "%j is none",
     (text) => {
       expect(parseIdentity(text)).toBeUndefined();

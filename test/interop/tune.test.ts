@@ -3,7 +3,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { BenchResult } from "../../src/bench/result.ts";
 import type { TuneResult } from "../../src/index.ts";
+import { complaintAbout } from "../support/result-schema.ts";
 import { MAIN } from "./support/requirements.ts";
 import { Background, run, until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
@@ -24,11 +26,28 @@ connections:
         interface: { name: esp0, routes: [10.2.0.0/24] }
 `;
 
+/** Empty of a process that has ended meanwhile. */
+const commandLine = (pid: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+};
+
+/** Command lines of gateways that it has started. */
+const gatewaysOf = (pid: number): string[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(commandLine)
+    .filter((words) => words.includes(`espalier-bench-${pid}-`));
+
 const leftBy = (pid: number): string[] => [
   ...run(["ip", "netns", "list"])
     .stdout.split("\n")
     .filter((name) => name.startsWith(`esb${pid}-`)),
   ...readdirSync(tmpdir()).filter((name) => name.startsWith(`espalier-bench-${pid}-`)),
+  ...gatewaysOf(pid),
 ];
 
 test("it tunes within its budget, says why, and writes what it found into the file", async () => {
@@ -48,7 +67,12 @@ test("it tunes within its budget, says why, and writes what it found into the fi
   expect(text).toContain(`batch: ${result.settings.batch}\n`);
   expect(text).toContain(`        sas: ${result.settings.sas}\n        proposals`);
   expect(text.split("\n").filter((line) => FILE.includes(line)).length).toBeGreaterThan(10);
-  expect(existsSync(out)).toBe(true);
+  expect(command.log).toContain(`sas ${result.settings.sas} in its child; a running gateway takes them`);
+  const kept = JSON.parse(readFileSync(out, "utf8")) as BenchResult;
+  expect(complaintAbout(kept)).toBeUndefined();
+  expect(kept).toMatchObject({ kind: "tune", load: { before: result.load[0] } });
+  expect(kept.notes).toContain(`For one tunnel, of branch/net in ${file}, encap force`);
+  expect(kept.rows).toHaveLength(result.measured.length);
   expect(leftBy(command.pid)).toEqual([]);
 });
 
@@ -64,8 +88,16 @@ test("SIGINT ends it cleanly, with what it has", async () => {
   const second = () => ((configured() ?? first) === first ? undefined : true);
   await until("one is measured, and another has begun", second, 40_000, 50);
   expect(await command.end("SIGINT"), command.log).toBe(0);
-  expect(command.log).toContain("stopped before all was measured");
+  expect(command.log).toContain("It was stopped before all was measured");
   expect(command.log).toMatch(/Settings:\n {2}workers: \d+\n/);
+  expect(leftBy(command.pid)).toEqual([]);
+});
+
+test("SIGTERM removes what it has made, and ends it", async () => {
+  const words = ["tune", "--budget", "300s"];
+  const command = new Background([process.execPath, MAIN, ...words], join(lab().bed.directory, "ended"));
+  await until("its gateways have begun", () => gatewaysOf(command.pid).length > 0, 20_000, 50);
+  expect(await command.end("SIGTERM"), command.log).toBeNull();
   expect(leftBy(command.pid)).toEqual([]);
 });
 

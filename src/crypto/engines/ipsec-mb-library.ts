@@ -7,7 +7,20 @@ import { JOB, KNOWN_VERSION, MGR } from "./ipsec-mb-layout.ts";
 const LIBRARY = "libIPSec_MB.so.1";
 
 type BurstFunction = (manager: number, count: number, jobs: number) => number;
-type OneBlockFunction = (block: number, state: number) => void;
+/** Each argument an address. */
+type KeyFunction = (...addresses: number[]) => void;
+type Prototype = ReturnType<ReturnType<typeof koffi>["proto"]>;
+
+/** Of key functions, by the number of their arguments. koffi keeps every prototype for ever, so each is made once. */
+const keyPrototypes = new Map<number, Prototype>();
+
+const keyPrototype = (count: number): Prototype => {
+  const type = keyPrototypes.get(count) ?? koffi().proto(`void (${Array(count).fill("int64_t").join(", ")})`);
+  keyPrototypes.set(count, type);
+  return type;
+};
+
+let burst: Prototype | undefined;
 
 const open = () => {
   const library = koffi().load(LIBRARY);
@@ -78,6 +91,8 @@ export class Manager {
   readonly #memory: NativeMemory;
   readonly #jobsMemory: NativeMemory;
   readonly #jobs: Int32Array;
+  /** Those that were called, by where the manager names them: an SA's keys are expanded in the middle of a batch. */
+  readonly #keyFunctions = new Map<number, KeyFunction>();
 
   /** Throws an Error when the library cannot work on this processor. */
   constructor(library: IpsecMb) {
@@ -93,7 +108,7 @@ export class Manager {
     if (this.error !== 0 || this.words[MGR.USED_ARCH / 4] === 0)
       throw new Error(`libIPSec_MB cannot work on this processor: ${this.errorText}`);
 
-    const burst = koffi().proto("uint32_t (int64_t, uint32_t, int64_t)");
+    burst ??= koffi().proto("uint32_t (int64_t, uint32_t, int64_t)");
     this.submitBurst = this.#function(MGR.SUBMIT_BURST_NOCHECK, burst) as BurstFunction;
     this.flushBurst = this.#function(MGR.FLUSH_BURST, burst) as BurstFunction;
   }
@@ -137,38 +152,31 @@ export class Manager {
 
   /** Expand an AES key for encryption (`toEncrypt`) and decryption (`toDecrypt`). */
   expandAes(keyLength: number, key: number, toEncrypt: number, toDecrypt: number): void {
-    const type = koffi().proto("void (int64_t, int64_t, int64_t)");
     const at = { 16: MGR.KEYEXP_128, 24: MGR.KEYEXP_192, 32: MGR.KEYEXP_256 }[keyLength];
     if (at === undefined) throw new RangeError(`an AES key of ${keyLength} octets`);
-    (this.#function(at, type) as (key: number, enc: number, dec: number) => void)(key, toEncrypt, toDecrypt);
+    this.#keyFunction(at, 3)(key, toEncrypt, toDecrypt);
   }
 
   /** Expand an AES key and the hash key of GCM into `keyData`. */
   expandGcm(keyLength: number, key: number, keyData: number): void {
-    const type = koffi().proto("void (int64_t, int64_t)");
     const at = { 16: MGR.GCM128_PRE, 24: MGR.GCM192_PRE, 32: MGR.GCM256_PRE }[keyLength];
     if (at === undefined) throw new RangeError(`an AES key of ${keyLength} octets`);
-    (this.#function(at, type) as (key: number, keyData: number) => void)(key, keyData);
+    this.#keyFunction(at, 2)(key, keyData);
   }
 
   /** The three keys of XCBC: a schedule and two blocks (RFC 3566 §4). */
   expandXcbc(key: number, toSchedule: number, toSecond: number, toThird: number): void {
-    const type = koffi().proto("void (int64_t, int64_t, int64_t, int64_t)");
-    const expand = this.#function(MGR.XCBC_KEYEXP, type) as (...addresses: number[]) => void;
-    expand(key, toSchedule, toSecond, toThird);
+    this.#keyFunction(MGR.XCBC_KEYEXP, 4)(key, toSchedule, toSecond, toThird);
   }
 
   /** The two blocks that CMAC makes of a schedule (RFC 4493 §2.3). */
   expandCmac(schedule: number, toSecond: number, toThird: number): void {
-    const type = koffi().proto("void (int64_t, int64_t, int64_t)");
-    const expand = this.#function(MGR.CMAC_SUBKEYS_128, type) as (...addresses: number[]) => void;
-    expand(schedule, toSecond, toThird);
+    this.#keyFunction(MGR.CMAC_SUBKEYS_128, 3)(schedule, toSecond, toThird);
   }
 
   /** The state of a hash after one block. `functionAt` is one of the SHA*_ONE_BLOCK. */
   hashOneBlock(functionAt: number, block: number, state: number): void {
-    const type = koffi().proto("void (int64_t, int64_t)");
-    (this.#function(functionAt, type) as OneBlockFunction)(block, state);
+    this.#keyFunction(functionAt, 2)(block, state);
   }
 
   /** Overwrite everything, jobs and their remains included. It must not be used afterwards. */
@@ -177,7 +185,15 @@ export class Manager {
     this.#jobsMemory.wipe();
   }
 
-  #function(at: number, type: ReturnType<ReturnType<typeof koffi>["proto"]>): (...args: never[]) => unknown {
+  #keyFunction(at: number, count: number): KeyFunction {
+    const known = this.#keyFunctions.get(at);
+    if (known !== undefined) return known;
+    const found = this.#function(at, keyPrototype(count)) as KeyFunction;
+    this.#keyFunctions.set(at, found);
+    return found;
+  }
+
+  #function(at: number, type: Prototype): (...args: never[]) => unknown {
     const pointer = (this.words[at / 4]! >>> 0) + this.words[at / 4 + 1]! * 2 ** 32;
     if (pointer === 0) throw new Error(`libIPSec_MB has no function at ${at}`);
     return koffi().decode(BigInt(pointer), type) as (...args: never[]) => unknown;
