@@ -1,7 +1,9 @@
 /** What makes a comparison doubtful: other machines and versions, others' work, and too few samples to know anything. */
+
 import { ALPHA, type Change } from "./change.ts";
 import type { Comparable } from "./compare.ts";
 import { leastPermutationP, leastSignFlipP } from "./dealing.ts";
+import { busyBy } from "./machine.ts";
 import type { BenchResultRow } from "./result.ts";
 
 export interface Doubtful {
@@ -19,8 +21,6 @@ export const doubtsOf = (doubtful: Doubtful): string[] => [
   ...ofRows(doubtful),
 ];
 
-const BUSY = 0.5; // of the processors, by others before we began
-
 /** What the sides are expected to differ in. */
 const OWN_VERSIONS = ["espalier", "build"];
 
@@ -35,9 +35,10 @@ const ofPlaces = ({ a, b }: Doubtful): string[] => {
     for (const name of new Set([...Object.keys(a.versions), ...Object.keys(b.versions)]))
       if (!OWN_VERSIONS.includes(name) && a.versions[name] !== b.versions[name])
         doubts.push(`${name}: ${a.versions[name] ?? "not known"} and ${b.versions[name] ?? "not known"}`);
-  for (const [side, { load, machine }] of sides)
-    if (load !== undefined && machine !== undefined && load.before > BUSY * machine.processors)
-      doubts.push(`the machine was busy before ${side} began: load ${load.before.toFixed(2)}`);
+  for (const [side, { load, machine }] of sides) {
+    const busy = load === undefined || machine === undefined ? undefined : busyBy(load, machine.processors);
+    if (busy !== undefined) doubts.push(`the machine was busy when ${side} was measured: ${busy}`);
+  }
   return doubts;
 };
 

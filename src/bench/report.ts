@@ -1,6 +1,8 @@
 /** `espalier bench report`: one page of plots that needs nothing else, its charts as SVG files, its tables as Markdown. */
+
 import { drawChart } from "./charts.ts";
 import { espFigures } from "./esp-figures.ts";
+import { busyBy } from "./machine.ts";
 import { modelFigures } from "./model-figures.ts";
 import { type NamedResult, plainFigures, type ReportFigure, rowsOf } from "./report-figures.ts";
 import { tunnelFigures } from "./tunnel-figures.ts";
@@ -57,12 +59,11 @@ const floorText = (floors: readonly (number | null)[]): string => {
   return `${known[known.length >> 1]!.toFixed(1)} %, at most ${known.at(-1)!.toFixed(1)} %`;
 };
 
-const BUSY = 0.5;
-
 const warningsOf = (results: readonly NamedResult[]): string[] => {
-  const busy = results
-    .filter(({ result }) => result.load.before > BUSY * result.machine.processors)
-    .map(({ name, result }) => `${name} (load ${result.load.before.toFixed(2)})`);
+  const busy = results.flatMap(({ name, result }) => {
+    const by = busyBy(result.load, result.machine.processors);
+    return by === undefined ? [] : [`${name} (${by})`];
+  });
   const notes = [...new Set(results.flatMap(({ result }) => result.notes))];
   const of = (note: string): string =>
     results
@@ -70,7 +71,7 @@ const warningsOf = (results: readonly NamedResult[]): string[] => {
       .map(({ name }) => name)
       .join(", ");
   return [
-    ...(busy.length === 0 ? [] : [`The machine was busy before these began: ${busy.join(", ")}`]),
+    ...(busy.length === 0 ? [] : [`The machine was busy when these were measured: ${busy.join(", ")}`]),
     ...notes.map((note) => `${of(note)}: ${note}`),
   ];
 };

@@ -9,7 +9,7 @@ import { arch, cpus, release, totalmem } from "node:os";
 import { z } from "zod";
 import { VERSION } from "../control/version.ts";
 import { EspalierError } from "../errors.ts";
-import { loadAverage } from "./machine.ts";
+import { watchLoad } from "./machine.ts";
 import { median } from "./statistics.ts";
 
 export const RESULT_SCHEMA = "espalier-bench-1";
@@ -74,7 +74,13 @@ export const benchResult = z.object({
     architecture: z.string(),
   }),
   versions: z.record(z.string(), z.string()).describe("Of espalier, Node.js, its OpenSSL and the kernel"),
-  load: z.object({ before: z.number(), after: z.number() }).describe("Tasks that wanted a processor, mean of a minute"),
+  load: z
+    .object({
+      before: z.number(),
+      after: z.number(),
+      others: z.number().optional().describe("Processors that other programs, and other machines above the same, used"),
+    })
+    .describe("Tasks that wanted a processor, mean of a minute, and how busy others were while it was measured"),
   settings: z.record(z.string(), z.unknown()).describe("What was asked for"),
   notes: z.array(z.string()).describe("What could not be measured, and why"),
   rows: z.array(row),
@@ -213,7 +219,7 @@ export const floorOf = (runs: readonly (readonly number[])[]): number | null => 
 /** Begins with the load of now; `end` makes the result. */
 export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>) => {
   const began = new Date().toISOString();
-  const before = loadAverage();
+  const load = watchLoad();
   return {
     end: (runs: readonly (readonly FlatRow[])[], notes: readonly string[] = []): BenchResult => ({
       schema: RESULT_SCHEMA,
@@ -232,7 +238,7 @@ export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, u
         openssl: process.versions.openssl,
         linux: release(),
       },
-      load: { before, after: loadAverage() },
+      load: load(),
       settings,
       notes: [...notes],
       rows: resultRows(kind, runs),

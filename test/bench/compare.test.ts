@@ -188,7 +188,7 @@ test("another machine, another version and a busy machine are said", () => {
   expect(compareResults(a, b).doubts).toEqual([
     "the machines are not the same",
     `node: ${process.versions.node} and 99.0.0`,
-    "the machine was busy before B began: load 100.00",
+    "the machine was busy when B was measured: load 100.00 before",
     "1 of 1 rows have too few samples to tell any change from chance: it takes 4 runs of each side",
   ]);
 });

@@ -187,7 +187,9 @@ test("the model says what it is fed with, where the knee is and why, and how far
 test("a busy machine is said", async () => {
   const [first] = RESULTS;
   const busy = { ...first!, result: { ...first!.result, load: { before: 99, after: 99 } } };
-  expect((await makeReport([busy])).markdown).toContain("The machine was busy before these began: sizes (load 99.00)");
+  expect((await makeReport([busy])).markdown).toContain(
+    "The machine was busy when these were measured: sizes (load 99.00 before)",
+  );
 });
 
 test("what is not there makes no figure", async () => {
