@@ -306,6 +306,13 @@ export class Gateway {
       case "peer-moved":
         if (pairs.has(event.spiIn)) this.#act((manager, now) => manager.espFrom(event.spiIn, event.remote, now));
         break;
+      case "unknown-spi":
+        this.#act((manager, now) => manager.unknownSpi(event.spi, event.remote, now));
+        break;
+      case "selector-mismatch":
+        if (pairs.has(event.spiIn))
+          this.#act((manager, now) => manager.selectorMismatch(event.spiIn, event.start, now));
+        break;
       case "wanted": {
         const wanted = this.#tunnels.childOf(event.tunnel);
         if (wanted !== undefined) this.#act((manager, now) => manager.trapped(wanted.connection, wanted.child, now));

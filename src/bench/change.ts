@@ -37,12 +37,12 @@ export interface Floor {
 }
 
 export interface Surroundings {
-  /** The floor of all rows of both files. */
+  /** The floor of all rows of both files in this figure. */
   readonly whole: Floor;
   /** Samples were taken in turns. */
   readonly paired: boolean;
   /** That are judged together. */
-  readonly rows: number;
+  readonly figures: number;
 }
 
 /** Samples of runs on the scale that they are compared on, and back. */
@@ -127,12 +127,12 @@ const spreadOfPairs = (differences: readonly number[]): Spread =>
     ? UNKNOWN
     : { error: Math.sqrt(variance(differences) / differences.length), freedom: differences.length - 1 };
 
-/** A probability counts as often as there are rows: of so many dealings for each row the least one is still a half of ALPHA. */
-const ROUNDS_OF_A_ROW = 2 / ALPHA;
-const LEAST_ROWS = 100;
+/** A probability counts as often as there are figures: of so many dealings for each the least one is still half of ALPHA. */
+const ROUNDS_OF_A_FIGURE = 2 / ALPHA;
+const LEAST_FIGURES = 100;
 
 /** Both sides must have samples. */
-export const changeOf = (a: Samples, b: Samples, { whole, paired, rows }: Surroundings): Change => {
+export const changeOf = (a: Samples, b: Samples, { whole, paired, figures }: Surroundings): Change => {
   const { runs, figure, percent } = scaled(a, b);
   const [runsA = [], runsB = []] = runs;
   const flatA = runsA.flat();
@@ -147,7 +147,7 @@ export const changeOf = (a: Samples, b: Samples, { whole, paired, rows }: Surrou
   const [low, high] = [percent(change - half), percent(change + half)];
   const least = isPaired ? leastSignFlipP(differences.length) : leastPermutationP(flatA.length, flatB.length);
   const byFloor = error === 0 ? (change === 0 ? 1 : 0) : studentP(change / error, freedom);
-  const dealing = { rounds: ROUNDS_OF_A_ROW * Math.max(LEAST_ROWS, rows) };
+  const dealing = { rounds: ROUNDS_OF_A_FIGURE * Math.max(LEAST_FIGURES, figures) };
   const byDealing = (): number => (isPaired ? signFlipP(differences, dealing) : permutationP(flatA, flatB, dealing));
   return {
     a: figure(middleOf(runsA)),

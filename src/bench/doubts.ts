@@ -1,6 +1,5 @@
 /** What makes a comparison doubtful: other machines and versions, others' work, and too few samples to know anything. */
-
-import { ALPHA, type Change } from "./change.ts";
+import { ALPHA, type Change, type Samples } from "./change.ts";
 import type { Comparable } from "./compare.ts";
 import { leastPermutationP, leastSignFlipP } from "./dealing.ts";
 import { busyBy } from "./machine.ts";
@@ -10,7 +9,7 @@ export interface Doubtful {
   readonly a: Comparable;
   readonly b: Comparable;
   readonly pairs: readonly (readonly [BenchResultRow, BenchResultRow])[];
-  readonly changes: readonly Change[];
+  readonly figures: readonly { readonly a: Samples; readonly b: Samples; readonly change: Change }[];
   readonly paired: boolean;
 }
 
@@ -49,29 +48,28 @@ const ofRuns = ({ a, b, paired }: Doubtful): string[] =>
       : [],
   );
 
-/** Rows with so few samples that no change, however great, would be told from chance among so many rows. */
-const ofReach = ({ pairs, changes, paired }: Doubtful): string[] => {
-  const rows = changes.length;
-  const short = changes.filter(({ least }) => least * rows > ALPHA).length;
-  if (short === 0) return [];
-  const least = Math.min(...pairs.map(([row, other]) => Math.min(samplesOf(row), samplesOf(other))));
-  const takes = paired ? `${roundsFor(rows)} rounds` : `${runsFor(rows, least)} runs of each side`;
-  return [`${short} of ${rows} rows have too few samples to tell any change from chance: it takes ${takes}`];
+/** Figures with so few samples that no change, however great, would be told from chance among so many. */
+const ofReach = ({ figures, paired }: Doubtful): string[] => {
+  const all = figures.length;
+  const short = figures.filter(({ change }) => change.least * all > ALPHA);
+  if (short.length === 0) return [];
+  const least = Math.min(...short.flatMap(({ a, b }) => [samplesOf(a), samplesOf(b)]));
+  const takes = paired ? `${roundsFor(all)} rounds` : `${runsFor(all, least)} runs of each side`;
+  return [`${short.length} of ${all} figures have too few samples to tell any change from chance: it takes ${takes}`];
 };
 
 /** Of a run. */
-const samplesOf = ({ samples: { runs } }: BenchResultRow): number =>
-  Math.max(1, Math.min(...runs.map(({ length }) => length)));
+const samplesOf = ({ runs }: Samples): number => Math.max(1, Math.min(...runs.map(({ length }) => length)));
 
-const roundsFor = (rows: number): number => {
+const roundsFor = (figures: number): number => {
   let rounds = 1;
-  while (leastSignFlipP(rounds) * rows > ALPHA) rounds++;
+  while (leastSignFlipP(rounds) * figures > ALPHA) rounds++;
   return rounds;
 };
 
-const runsFor = (rows: number, samples: number): number => {
+const runsFor = (figures: number, samples: number): number => {
   let runs = 2;
-  while (leastPermutationP(runs * samples, runs * samples) * rows > ALPHA) runs++;
+  while (leastPermutationP(runs * samples, runs * samples) * figures > ALPHA) runs++;
   return runs;
 };
 

@@ -94,6 +94,8 @@ export interface EspBenchRow {
   readonly samples: readonly number[];
   /** `ceilingPps` of each turn; empty without a ceiling. */
   readonly ceilingSamples: readonly number[];
+  /** Of each turn; empty where the kernel does not tell. */
+  readonly alsoSamples: { readonly cpuNsPerPacket: readonly number[] };
 }
 
 /** In place of names: every suite that the engine does. */

@@ -96,7 +96,8 @@ const rowOf = async (task: Task, beside: Beside): Promise<EspBenchRow> => {
   const rate = (of: readonly EspTurn[]): number =>
     sum(({ packets }) => packets, [...of]) / (sum(({ spent }) => spent, [...of]) / workers / 1000);
   const packets = sum((result) => result.packets);
-  const cpu = sum((result) => result.cpu ?? Number.NaN);
+  const cost = (of: readonly EspTurn[]): number =>
+    sum(({ cpu = Number.NaN }) => cpu, [...of]) / sum((result) => result.packets, [...of]);
   const samples = Array.from({ length: TURNS }, (_, turn) => rate(threads.map((turns) => turns[turn]!)));
   const engineAlone = samples.map((_, turn) =>
     sum(
@@ -104,8 +105,9 @@ const rowOf = async (task: Task, beside: Beside): Promise<EspBenchRow> => {
       threads.map((turns) => turns[turn]!),
     ),
   );
+  const costs = samples.map((_, turn) => cost(threads.map((turns) => turns[turn]!)));
   const known = engineAlone.filter((pps) => !Number.isNaN(pps));
-  const cpuNsPerPacket = Number.isNaN(cpu) || packets === 0 ? null : cpu / packets;
+  const cpuNsPerPacket = Number.isFinite(cost(results)) ? cost(results) : null;
   return {
     ...{ suite: suite.name, direction, size, workers, sas, train, engine, esn, window, batch },
     seconds: sum(({ spent }) => spent) / workers / 1000,
@@ -122,6 +124,7 @@ const rowOf = async (task: Task, beside: Beside): Promise<EspBenchRow> => {
     engineShare: medianOrNull(known.map((limit, turn) => samples[turn]! / limit)),
     samples,
     ceilingSamples: ceilings,
+    alsoSamples: { cpuNsPerPacket: costs.every(Number.isFinite) ? costs : [] },
   };
 };
 

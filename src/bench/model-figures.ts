@@ -20,7 +20,7 @@ const SCENES = [
 
 const WHY: Readonly<Record<PipelineKnee["limit"], string>> = {
   processors: "the processors are all busy",
-  flow: "another worker takes nothing off the busiest one",
+  flow: "the busiest worker gets no relief",
   workers: "there are no more workers",
   kernel: "the kernel receives a tunnel on one processor",
   interference: "workers slow one another",
@@ -145,7 +145,7 @@ const rateFigure = (
 const interferenceText = ({ cost, fitted, what }: EspCosts, processors: number): string =>
   fitted.length < 2
     ? "That workers slow one another was not measured, and is not in it."
-    : `${(cost.interference * 100).toFixed(1)} % more for each further worker that runs, as ${listed(fitted)} have it ` +
+    : `A packet costs ${(cost.interference * 100).toFixed(1)} % more for each further worker that runs, as ${listed(fitted)} have it ` +
       `(${what["direction"]}, ${what["size"]} octets, in memory); beyond the ${processors} processors here that is a guess, a straight line drawn on.`;
 
 /** What was measured at each number of workers, beside what the model says when it knows the first few alone. */

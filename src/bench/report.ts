@@ -45,7 +45,7 @@ const sourceOf = ({ name, result }: NamedResult): string[] => [
   `bench ${result.kind}`,
   result.began.slice(0, 16).replace("T", " "),
   `${result.machine.processor}, ${result.machine.processors} processors`,
-  `espalier ${result.versions["espalier"] ?? "?"}, Node ${result.versions["node"] ?? "?"}, Linux ${result.versions["linux"] ?? "?"}`,
+  `espalier ${result.versions["espalier"] ?? "?"} (${result.versions["build"] ?? "?"}), Node ${result.versions["node"] ?? "?"}, Linux ${result.versions["linux"] ?? "?"}`,
   `${result.load.before.toFixed(2)} / ${result.load.after.toFixed(2)}`,
   floorText(result.rows.map(({ floorPercent }) => floorPercent)),
 ];

@@ -5,12 +5,12 @@
  *
  * `result.schema.json` is this as JSON Schema.
  */
-import { arch, cpus, release, totalmem } from "node:os";
+import { arch, cpus, totalmem } from "node:os";
 import { z } from "zod";
-import { VERSION } from "../control/version.ts";
 import { EspalierError } from "../errors.ts";
 import { watchLoad } from "./machine.ts";
 import { median } from "./statistics.ts";
+import { versionsFor } from "./versions.ts";
 
 export const RESULT_SCHEMA = "espalier-bench-1";
 
@@ -32,6 +32,7 @@ const row = z.object({
     .record(z.string(), z.number().nullable())
     .describe("By name, of the last run, drops of all runs; null: does not exist here"),
   samples,
+  also: z.array(samples).optional().describe("Other figures that there are samples of"),
   beside: z
     .object({ name: z.string(), runs: z.array(z.array(z.number())) })
     .nullable()
@@ -73,7 +74,11 @@ export const benchResult = z.object({
     memory: z.number().describe("Octets"),
     architecture: z.string(),
   }),
-  versions: z.record(z.string(), z.string()).describe("Of espalier, Node.js, its OpenSSL and the kernel"),
+  versions: z
+    .record(z.string(), z.string())
+    .describe(
+      "Of espalier, which build of it (of its code a hash), Node.js, its OpenSSL, the kernel, and who takes part",
+    ),
   load: z
     .object({
       before: z.number(),
@@ -93,13 +98,18 @@ export type BenchKind = BenchResult["kind"];
 /** A flat row of a command, as `--json` prints it. */
 export type FlatRow = Readonly<Record<string, unknown>>;
 
-interface RowShape {
-  /** Fields that say what was measured. */
-  readonly what: readonly string[];
-  /** The figure that is sampled. */
+/** A figure that is sampled. */
+interface Sampled {
   readonly metric: string;
   readonly unit: string;
   readonly better: "more" | "less";
+}
+
+interface RowShape extends Sampled {
+  /** Fields that say what was measured. */
+  readonly what: readonly string[];
+  /** Others, where a run has more than one sample of them: in the row's `alsoSamples`, by their names. */
+  readonly also?: readonly Sampled[];
   /** Figures that count what went wrong: of all runs. */
   readonly faults?: readonly string[];
 }
@@ -111,6 +121,7 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     metric: "pps",
     unit: "packets/s",
     better: "more",
+    also: [{ metric: "cpuNsPerPacket", unit: "ns/packet", better: "less" }],
     faults: ["drops"],
   },
   tunnel: {
@@ -133,6 +144,12 @@ export const ROW_SHAPES: Readonly<Record<BenchKind, RowShape>> = {
     metric: "gbps",
     unit: "Gbit/s",
     better: "more",
+    also: [
+      { metric: "cpuPerGbit", unit: "CPU s/Gbit", better: "less" },
+      { metric: "loadedP99Ms", unit: "ms", better: "less" },
+      { metric: "ndrPps", unit: "packets/s", better: "more" },
+      { metric: "pdrPps", unit: "packets/s", better: "more" },
+    ],
   },
   ike: {
     what: ["what", "keyExchange", "authentication", "transport", "clients", "rate", "keyThreads"],
@@ -155,6 +172,9 @@ const numbersOf = (value: unknown): number[] | undefined => {
 
 export const sumOf = (rows: readonly FlatRow[], name: string): number =>
   rows.reduce((sum, { [name]: value }) => sum + (typeof value === "number" ? value : 0), 0);
+
+const alsoSamplesOf = ({ alsoSamples: of }: FlatRow, metric: string): number[] | undefined =>
+  isPlain(of) ? numbersOf(of[metric]) : undefined;
 
 /** An object of figures, one level deep. */
 const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -197,10 +217,15 @@ export const resultRows = (kind: BenchKind, runs: readonly (readonly FlatRow[])[
     const { curves, trials, atLeast } = row
       .pick({ curves: true, trials: true, atLeast: true })
       .parse({ curves: flat["curves"], trials: flat["trials"], atLeast: flat["atLeast"] });
+    const also = (shape.also ?? []).flatMap((sampled) => {
+      const runs = own.map((each) => alsoSamplesOf(each, sampled.metric) ?? []);
+      return runs.every(({ length }) => length > 1) ? [{ ...sampled, runs }] : [];
+    });
     return {
       what: named,
       figures,
       samples: { metric: shape.metric, unit: shape.unit, better: shape.better, runs: of },
+      ...(also.length === 0 ? {} : { also }),
       beside: typeof name === "string" && ceilings.every(({ length }) => length > 0) ? { name, runs: ceilings } : null,
       floorPercent: floorOf(of),
       ...(curves === undefined ? {} : { curves }),
@@ -216,10 +241,11 @@ export const floorOf = (runs: readonly (readonly number[])[]): number | null => 
   return medians.length < 2 || medians.includes(0) ? null : (Math.max(...medians) / Math.min(...medians) - 1) * 100;
 };
 
-/** Begins with the load of now; `end` makes the result. */
-export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>) => {
+/** Begins with the load of now; `end` makes the result. `folder`: of the code that measures, if it is not this. */
+export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>, folder?: string) => {
   const began = new Date().toISOString();
   const load = watchLoad();
+  const versions = versionsFor(kind, folder);
   return {
     end: (runs: readonly (readonly FlatRow[])[], notes: readonly string[] = []): BenchResult => ({
       schema: RESULT_SCHEMA,
@@ -232,12 +258,7 @@ export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, u
         memory: totalmem(),
         architecture: arch(),
       },
-      versions: {
-        espalier: VERSION,
-        node: process.versions.node,
-        openssl: process.versions.openssl,
-        linux: release(),
-      },
+      versions,
       load: load(),
       settings,
       notes: [...notes],

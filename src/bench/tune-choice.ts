@@ -28,8 +28,12 @@ export interface TuneFound {
 export interface TuneMeasured extends TuneFound {
   /** Of each sample: Gbit/s, less what loss and disorder take. */
   readonly scores: readonly number[];
-  /** Median of the whole rounds of the finals; without any the first sample; 0 of what failed. */
+  /** Those that count: of a finalist whole rounds of the finals, if there are any; else all. None of what failed. */
+  readonly counted: readonly number[];
+  /** Their median; 0 of what failed. */
   readonly score: number;
+  /** Medians of the samples that count; null of what failed. */
+  readonly typical: TuneSample | null;
   readonly isFinalist: boolean;
 }
 
@@ -81,8 +85,16 @@ export const chosenOf = (
   const rounds = Math.min(...able.map(({ samples }) => samples.length - 1));
   const measured = all
     .map((each) => {
-      const ofRounds = each.scores.slice(1, 1 + (each.isFinalist ? rounds : 0));
-      return { ...each, score: each.failed !== null ? 0 : ofRounds.length > 0 ? median(ofRounds) : each.scores[0]! };
+      const inRounds = each.isFinalist && rounds > 0;
+      const count = <T>(of: readonly T[]): readonly T[] =>
+        each.failed !== null ? [] : inRounds ? of.slice(1, 1 + rounds) : of;
+      const counted = count(each.scores);
+      return {
+        ...each,
+        counted,
+        score: counted.length === 0 ? 0 : median(counted),
+        typical: typicalOf(count(each.samples)),
+      };
     })
     .sort((a, b) => rankOf(a) - rankOf(b) || b.score - a.score || gbpsOf(b) - gbpsOf(a));
   const top = measured[0]!;
@@ -92,6 +104,17 @@ export const chosenOf = (
     .filter((each) => rankOf(each) === rankOf(top) && each.score > 0 && each.score >= top.score * (1 - tolerance))
     .reduce((least, each) => (priceOf(each.candidate, space) < priceOf(least.candidate, space) ? each : least), top);
   return { best, measured, noise };
+};
+
+const typicalOf = (samples: readonly TuneSample[]): TuneSample | null => {
+  if (samples.length === 0) return null;
+  const cores = samples.flatMap((sample) => sample.cores ?? []);
+  return {
+    gbps: median(samples.map(({ gbps }) => gbps)),
+    lostShare: median(samples.map(({ lostShare }) => lostShare)),
+    lateShare: median(samples.map(({ lateShare }) => lateShare)),
+    cores: cores.length < samples.length ? null : median(cores),
+  };
 };
 
 const rankOf = ({ failed, isFinalist }: TuneMeasured): number => (failed !== null ? 2 : isFinalist ? 0 : 1);

@@ -3,10 +3,11 @@ import { scoreOf, type TuneChoice, type TuneMeasured, WORTHLESS } from "./tune-c
 
 const percent = (share: number): string => `${share < 0 ? "" : "+"}${(share * 100).toFixed(0)} %`;
 
-/** By the finals when both were in them, else by the first sample of each; and which of it. */
+/** By whole rounds of the finals when both were in them, else by the first sample of each; and which of it. */
 const against = (other: TuneMeasured, best: TuneMeasured): string => {
   if (other.failed !== null) return "failed";
-  if (other.isFinalist && best.isFinalist) return percent(other.score / best.score - 1);
+  const inRounds = best.counted.length < best.scores.length;
+  if (inRounds && other.isFinalist && best.isFinalist) return percent(other.score / best.score - 1);
   const first = (of: TuneMeasured): number => scoreOf(of.samples[0]!);
   return first(best) > 0 ? `${percent(first(other) / first(best) - 1)}, one sample each` : "more in one sample";
 };

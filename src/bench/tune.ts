@@ -15,6 +15,7 @@ import type { EspBenchRow } from "./esp-rows.ts";
 import { cpuSeconds } from "./gateway-watch.ts";
 import { describeMachine, loadAverage } from "./machine.ts";
 import { hasProgram, Processes } from "./processes.ts";
+import { processorTime, processorTimeSince } from "./processor-time.ts";
 import { mainProgram, PATIENCE, type SelfSettings, startSelf } from "./self-gateways.ts";
 import { Sites } from "./sites.ts";
 import { moveTraffic } from "./traffic.ts";
@@ -62,6 +63,8 @@ export interface TuneResult extends TuneOutcome {
   readonly reasons: readonly string[];
   /** Load averages of a minute before and after. */
   readonly load: readonly [number, number];
+  /** Processors that others had meanwhile: other programs, and those that share the machine. */
+  readonly otherCores: number;
   readonly machine: string;
 }
 
@@ -86,11 +89,13 @@ export const tune = async (options: TuneOptions = {}): Promise<TuneResult> => {
   checkValues(options.values, suite);
   mainProgram();
   const before = loadAverage();
+  const timeBefore = processorTime();
   const whyMemory = noTunnel();
   const outcome =
     whyMemory === undefined
       ? await throughTunnel(suite, { ...options, budget, streams })
       : await inMemory(suite, { ...options, budget });
+  const { others, stolen, wall } = processorTimeSince(timeBefore);
   const processors = cpus().length;
   return {
     ...outcome,
@@ -101,6 +106,7 @@ export const tune = async (options: TuneOptions = {}): Promise<TuneResult> => {
     settings: settingsOf(outcome.best.candidate, suite, options.engine),
     reasons: reasonsOf(outcome, processors),
     load: [before, loadAverage()],
+    otherCores: (others + stolen) / wall,
     machine: describeMachine(),
   };
 };

@@ -1,23 +1,13 @@
 /** What a report shows of `espalier bench tunnel`. */
-import { middle, number, type ReportFigure, type ReportRow, range, table, wordFor } from "./report-figures.ts";
-import type { BenchResultRow } from "./result.ts";
-
-/** What a row moved: `TCP, 4 streams`. */
-const traffic = ({ what }: BenchResultRow): string => {
-  const streams = Number(what["streams"] ?? 1);
-  const kind = wordFor("udp", what["udp"] ?? null);
-  return `${kind}${streams === 1 ? "" : ` x ${streams}`}${what["offloads"] === "off" ? ", offloads off" : ""}`;
-};
-
-const tunnelName = (row: ReportRow): string => {
-  const workers = row.what["workers"];
-  return `${row.what["peer"] ?? "?"}${typeof workers === "number" && workers > 1 ? `, ${workers} workers` : ""}`;
-};
+import { middle, number, type ReportFigure, type ReportRow, range, table } from "./report-figures.ts";
+import { type NamedRow, namedTunnels } from "./tunnel-names.ts";
 
 const isTcp = (kind: string): boolean => kind.startsWith("TCP");
 
-export const tunnelFigures = (rows: readonly ReportRow[]): ReportFigure[] =>
-  rows.length === 0 ? [] : [...BARS.flatMap((bars) => barsOf(rows, bars)), ...latencies(rows), ...lossSearches(rows)];
+export const tunnelFigures = (rows: readonly ReportRow[]): ReportFigure[] => {
+  const named = namedTunnels(rows);
+  return [...BARS.flatMap((bars) => barsOf(named, bars)), ...latencies(named), ...lossSearches(named)];
+};
 
 interface Bars {
   readonly id: string;
@@ -56,11 +46,11 @@ const BARS: readonly Bars[] = [
   },
 ];
 
-const barsOf = (rows: readonly ReportRow[], { id, title, text, figure, yTitle, of }: Bars): ReportFigure[] => {
-  const names = [...new Set(rows.map(tunnelName))];
-  const x = [...new Set(rows.map(traffic))].filter(of);
+const barsOf = (rows: readonly NamedRow[], { id, title, text, figure, yTitle, of }: Bars): ReportFigure[] => {
+  const names = [...new Set(rows.map(({ tunnel }) => tunnel))];
+  const x = [...new Set(rows.map(({ traffic }) => traffic))].filter(of);
   const find = (name: string, kind: string): ReportRow | undefined =>
-    rows.find((row) => tunnelName(row) === name && traffic(row) === kind);
+    rows.find(({ tunnel, traffic }) => tunnel === name && traffic === kind)?.row;
   const lines = names
     .map((name) => ({ name, rows: x.map((kind) => find(name, kind)) }))
     .filter((line) => line.rows.some((row) => middle(row, figure) !== null));
@@ -87,14 +77,14 @@ const barsOf = (rows: readonly ReportRow[], { id, title, text, figure, yTitle, o
   ];
 };
 
-const latencies = (rows: readonly ReportRow[]): ReportFigure[] => {
-  const curves = rows.flatMap((row) => {
+const latencies = (rows: readonly NamedRow[]): ReportFigure[] => {
+  const curves = rows.flatMap(({ row, tunnel, traffic }) => {
     const points = (row.curves?.["latencyMs"] ?? []).map(([share, ms]) => [ms, share] as const);
-    return points.length === 0 ? [] : [{ name: `${tunnelName(row)}: ${traffic(row)}`, points, row }];
+    return points.length === 0 ? [] : [{ name: `${tunnel}: ${traffic}`, points, row, isOfTcp: isTcp(traffic) }];
   });
   const ways = [
-    { id: "latency", title: "Latency under load: TCP", of: curves.filter(({ row }) => isTcp(traffic(row))) },
-    { id: "latency-udp", title: "Latency under load: datagrams", of: curves.filter(({ row }) => !isTcp(traffic(row))) },
+    { id: "latency", title: "Latency under load: TCP", of: curves.filter(({ isOfTcp }) => isOfTcp) },
+    { id: "latency-udp", title: "Latency under load: datagrams", of: curves.filter(({ isOfTcp }) => !isOfTcp) },
   ];
   return ways
     .filter((way) => way.of.length > 0)
@@ -125,8 +115,8 @@ const latencies = (rows: readonly ReportRow[]): ReportFigure[] => {
 const found = (row: ReportRow, figure: string): string =>
   `${row.atLeast?.includes(figure) === true ? "≥ " : ""}${number(middle(row, figure))}`;
 
-const lossSearches = (rows: readonly ReportRow[]): ReportFigure[] => {
-  const searched = rows.filter((row) => (row.trials?.length ?? 0) > 0);
+const lossSearches = (rows: readonly NamedRow[]): ReportFigure[] => {
+  const searched = rows.filter(({ row }) => (row.trials?.length ?? 0) > 0);
   if (searched.length === 0) return [];
   return [
     {
@@ -137,14 +127,14 @@ const lossSearches = (rows: readonly ReportRow[]): ReportFigure[] => {
         kind: "points",
         xTitle: "datagrams/s",
         yTitle: "lost, percent",
-        series: searched.map((row) => ({
-          name: `${tunnelName(row)}: ${traffic(row)}`,
+        series: searched.map(({ row, tunnel, traffic }) => ({
+          name: `${tunnel}: ${traffic}`,
           points: row.trials!.map(({ rate, lossPercent }) => [rate, lossPercent] as const),
         })),
       },
       head: ["tunnel: traffic", "NDR, packets/s", "PDR, packets/s", "trials"],
-      rows: searched.map((row) => [
-        `${tunnelName(row)}: ${traffic(row)}`,
+      rows: searched.map(({ row, tunnel, traffic }) => [
+        `${tunnel}: ${traffic}`,
         found(row, "ndrPps"),
         found(row, "pdrPps"),
         `${row.trials!.length}`,

@@ -75,7 +75,7 @@ export const measureInTurns = async (
   const settings = { words, turns: randomUUID(), rounds };
   const sides = [a, b].map((folder) => ({
     folder,
-    begun: beginResult(kind, { ...settings, build: folder }),
+    begun: beginResult(kind, { ...settings, build: folder }, resolve(folder, "dist")),
     rounds: [] as (readonly FlatRow[])[],
   }));
   for (let round = 0; round < rounds; round++)
@@ -99,7 +99,7 @@ const rowsOf = (kind: BenchKind, text: string, folder: string): readonly FlatRow
 
 /** The last round's rows, with the figures of all rounds as their samples. */
 const joined = (kind: BenchKind, rounds: readonly (readonly FlatRow[])[]): FlatRow[] => {
-  const { metric, faults = [] } = ROW_SHAPES[kind];
+  const { metric, also = [], faults = [] } = ROW_SHAPES[kind];
   return rounds.at(-1)!.map((row, index) => {
     const all = rounds.map((rows) => rows[index] ?? {});
     return {
@@ -110,6 +110,7 @@ const joined = (kind: BenchKind, rounds: readonly (readonly FlatRow[])[]): FlatR
         throw new EspalierError("ESPALIER_PLATFORM", `round ${round + 1}: row ${index + 1} has no ${metric}`);
       }),
       ceilingSamples: [],
+      alsoSamples: Object.fromEntries(also.map((other) => [other.metric, all.map((one) => one[other.metric])])),
     };
   });
 };

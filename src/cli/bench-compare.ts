@@ -37,14 +37,22 @@ const telling = (rows: readonly ComparedRow[]): string[] => {
   return differing.length > 0 ? differing : names.slice(0, 2);
 };
 
+const isNamed = ({ builds }: Comparison): boolean => builds.some((build) => build !== null);
+
+const buildsText = ({ builds: [a, b] }: Comparison): string =>
+  a === b ? `A and B: ${a}` : `A: ${a ?? "not known"}; B: ${b ?? "not known"}`;
+
 /** Text without a final newline. */
 export const comparisonText = (comparison: Comparison, { colour }: { readonly colour: boolean }): string => {
   const paint = pc.createColors(colour);
   const { rows } = comparison;
   const names = telling(rows);
+  const units = [...new Set(rows.map(({ metric, unit }) => `${metric}, ${unit}`))];
+  const isOne = units.length === 1;
   const columns: Column[] = [
     ...names.map((title) => ({ title })),
-    { title: `A, ${rows[0]?.unit ?? ""}`, right: true },
+    ...(isOne ? [] : [{ title: "figure" }]),
+    { title: isOne ? `A, ${rows[0]?.unit ?? ""}` : "A", right: true },
     { title: "B", right: true },
     { title: "change", right: true },
     { title: "95 % range", right: true },
@@ -54,6 +62,7 @@ export const comparisonText = (comparison: Comparison, { colour }: { readonly co
   const words = { better: paint.green("better"), worse: paint.red("worse"), noise: "noise" };
   const cells = rows.map((row) => [
     ...names.map((name) => String(row.what[name] ?? "-")),
+    ...(isOne ? [] : [`${row.metric}, ${row.unit}`]),
     figure(row.a),
     figure(row.b),
     changeText(row.changePercent),
@@ -69,6 +78,7 @@ export const comparisonText = (comparison: Comparison, { colour }: { readonly co
     ...(comparison.onlyA + comparison.onlyB === 0
       ? []
       : [`rows that only one has: ${comparison.onlyA} of A, ${comparison.onlyB} of B`]),
+    ...(isNamed(comparison) ? [buildsText(comparison)] : []),
     ...comparison.doubts.map((doubt) => paint.yellow(`beware: ${doubt}`)),
   ];
   return lines.join("\n");

@@ -32,7 +32,7 @@ const STANDARD = "-";
 
 /** Where a command shows its rows: with `--out -` the result has the standard output for itself. */
 export const screenOf = (terminal: Terminal, { out }: OutputOptions): Terminal =>
-  out === STANDARD ? { ...terminal, out: (text) => terminal.err(text), colour: false } : terminal;
+  out === STANDARD ? { ...terminal, out: (text) => terminal.err(text) } : terminal;
 
 /**
  * Measure as often as asked; the rows of the last run. With `--out` those that are done are written, also when a later

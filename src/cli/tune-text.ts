@@ -4,20 +4,6 @@ import type { TuneResult } from "../bench/tune.ts";
 import { machineLine } from "./bench-table.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 
-type Measured = TuneResult["measured"][number];
-type Sample = Measured["samples"][number];
-
-/** Of what the score comes: of a finalist the finals, else the one sample. */
-const counted = <T>(values: readonly T[]): readonly T[] => (values.length > 1 ? values.slice(1) : values);
-
-/** The median; null of nothing, and where one is not known. */
-const middle = ({ samples }: Measured, of: (sample: Sample) => number | null): number | null => {
-  const values = counted(samples).map(of);
-  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
-  if (sorted.length === 0 || sorted.length < values.length) return null;
-  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
-};
-
 /** Measured settings as rows of a result. */
 export const tuneRows = ({ measured }: TuneResult) =>
   measured.map((row) => ({
@@ -26,34 +12,36 @@ export const tuneRows = ({ measured }: TuneResult) =>
     failed: row.failed === null ? 0 : 1,
     score: row.score,
     firstScore: row.scores[0] ?? null,
-    gbps: middle(row, ({ gbps }) => gbps),
-    lostShare: middle(row, ({ lostShare }) => lostShare),
-    lateShare: middle(row, ({ lateShare }) => lateShare),
-    cores: middle(row, ({ cores }) => cores),
-    samples: counted(row.scores),
+    ...(row.typical ?? { gbps: null, lostShare: null, lateShare: null, cores: null }),
+    samples: row.counted,
   }));
 
 /** What of a result is not in its rows. `about`: what it was measured for. */
 export const tuneNotes = (result: TuneResult, about?: string): string[] => {
   const { suite, by, whyMemory, ended } = result;
   return [
-    `${suite}, ${by === "tunnel" ? "through a tunnel" : `in memory: ${whyMemory}`}; ${END[ended]}`,
+    `${suite}, ${by === "tunnel" ? "through a tunnel" : `in memory: ${whyMemory}`}`,
+    END[ended],
     ...(about === undefined ? [] : [about]),
     noiseOf(result),
+    othersOf(result),
     ...failuresOf(result),
   ];
 };
 
 const END: Readonly<Record<TuneResult["ended"], string>> = {
-  all: "all was measured",
-  budget: "the time was over before all was measured; a longer --budget knows more",
-  stopped: "stopped before all was measured",
+  all: "All was measured",
+  budget: "The time was over before all was measured: a longer --budget knows more",
+  stopped: "It was stopped before all was measured",
 };
 
 const noiseOf = ({ noise }: TuneResult): string =>
   noise === null
-    ? "by how much two must differ to be told apart is not known: there were no two rounds of finals"
-    : `finalists that differ by less than ${(noise * 100).toFixed(1)} % are not told apart`;
+    ? "By how much two must differ to be told apart is not known: there were no two rounds of finals"
+    : `Finalists that differ by less than ${(noise * 100).toFixed(1)} % are not told apart`;
+
+const othersOf = ({ otherCores, processors }: TuneResult): string =>
+  `others had ${otherCores.toFixed(2)} of ${processors} processors meanwhile`;
 
 const failuresOf = ({ measured }: TuneResult): string[] =>
   measured.flatMap(({ candidate, failed }) => {
@@ -61,10 +49,10 @@ const failuresOf = ({ measured }: TuneResult): string[] =>
     return failed === null ? [] : [`failed: ${settings.join(", ")}: ${failed.replaceAll(/\s*\n\s*/g, "; ")}`];
   });
 
-const share = (value: number | null): string =>
-  value === null ? "-" : value === 0 ? "0" : `${(value * 100).toFixed(2)} %`;
+const share = (value: number | undefined): string =>
+  value === undefined ? "-" : value === 0 ? "0" : `${(value * 100).toFixed(2)} %`;
 
-const figure = (value: number | null): string => value?.toFixed(2) ?? "-";
+const figure = (value: number | null | undefined): string => value?.toFixed(2) ?? "-";
 
 /** Text without a final newline. `about`: what it was measured for. */
 export const tuneText = (result: TuneResult, { colour }: { readonly colour: boolean }, about?: string): string => {
@@ -87,12 +75,12 @@ export const tuneText = (result: TuneResult, { colour }: { readonly colour: bool
     return [
       ...names.map((name) => String(row.candidate[name])),
       `${row.samples.length}`,
-      figure(middle(row, (sample) => sample.gbps)),
+      figure(row.typical?.gbps),
       gbps.length === 0 ? "-" : `${figure(Math.min(...gbps))} - ${figure(Math.max(...gbps))}`,
-      share(middle(row, ({ lostShare }) => lostShare)),
-      share(middle(row, ({ lateShare }) => lateShare)),
-      figure(middle(row, ({ cores }) => cores)),
-      figure(row.score),
+      share(row.typical?.lostShare),
+      share(row.typical?.lateShare),
+      figure(row.typical?.cores),
+      row.failed === null ? figure(row.score) : "-",
       row.failed !== null
         ? paint.red("failed")
         : row === best
@@ -108,14 +96,16 @@ export const tuneText = (result: TuneResult, { colour }: { readonly colour: bool
     "",
     `${suite}, ${what}.`,
     ...(about === undefined ? [] : [`${about}.`]),
-    "The score is Gbit/s, less ten times the share sent again and five times the share that came late; of finalists, in the finals.",
-    `${END[ended]}; ${noiseOf(result)}.`,
+    "The score is Gbit/s, less ten times the share sent again and five times the share that came late; of finalists, in the finals alone.",
+    `${END[ended]}.`,
+    `${noiseOf(result)}.`,
     ...reasons.map((reason) => `- ${reason}`),
     ...failuresOf(result).map((failure) => `- ${failure}`),
     "",
     paint.bold("Settings:"),
     yamlOf(settings),
     "",
+    othersOf(result),
     machineLine(result.load, result.machine, result.processors),
   ].join("\n");
 };

@@ -115,7 +115,8 @@ const fromConfig = (file: string | undefined): FromConfig => {
   if (connection === undefined || child === undefined) return { configured: top };
   const suite = suiteOf(child.manual?.suite ?? child.proposals[0] ?? "");
   const children = connections.reduce((sum, { children }) => sum + children.length, 0);
-  const others = children === 1 ? "" : `; its ${children - 1} other children were not looked at`;
+  const others = ["", "; its other child was not looked at"][children - 1];
+  const unseen = others ?? `; its ${children - 1} other children were not looked at`;
   return {
     configured: {
       ...top,
@@ -123,7 +124,7 @@ const fromConfig = (file: string | undefined): FromConfig => {
       sas: child.sas,
       ...(suite === undefined ? {} : { suite: suite.name }),
     },
-    about: `For one tunnel, of ${connection.name}/${child.name} in ${file}, encap ${connection.encap}${others}`,
+    about: `For one tunnel, of ${connection.name}/${child.name} in ${file}, encap ${connection.encap}${unseen}`,
   };
 };
 

@@ -49,6 +49,9 @@ export interface IkeSettings {
   readonly halfOpenOutLimit: number;
   /** Milliseconds. */
   readonly halfOpenTimeout: number;
+  /** 1..9999; 0: no limit. */
+  readonly sasLimit: number;
+  readonly sasPerPeer: number;
   readonly decryptFailures: number;
   readonly rekeyRate: number;
   /** 1..50. */

@@ -87,13 +87,15 @@ export const parseConfig = (text: string, file = "(text)"): Config => {
   };
 };
 
-const ikeOf = ({ half_open, ...ike }: Settings["ike"]): IkeSettings => ({
+const ikeOf = ({ half_open, limit, ...ike }: Settings["ike"]): IkeSettings => ({
   dscp: ike.dscp,
   cookieThreshold: ike.cookie_threshold,
   halfOpenLimit: half_open.incoming,
   halfOpenPerSource: half_open.per_source,
   halfOpenOutLimit: half_open.outgoing,
   halfOpenTimeout: half_open.timeout,
+  sasLimit: limit.all,
+  sasPerPeer: limit.per_peer,
   decryptFailures: ike.decrypt_failures,
   rekeyRate: ike.rekey_rate,
   queueLimit: ike.queue,

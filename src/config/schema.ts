@@ -287,7 +287,7 @@ export const connectionSettings = z.strictObject({
     ["allow", "prefer", "never"],
   ).prefault("allow"),
   duplicates: oneOf(
-    "A peer's new IKE SA ends its old: on INITIAL_CONTACT (contact), always (replace), never; keep: it is refused.",
+    "A peer's new IKE SA ends its old: on INITIAL_CONTACT (contact), always (replace), never, but see ike.limit.per_peer; keep: it is refused.",
     ["contact", "replace", "keep", "never"],
   ).prefault("contact"),
   children: z.record(z.string(), childSettings).optional(),
@@ -355,6 +355,20 @@ export const settings = z.strictObject({
             SECOND,
             30 * 60 * SECOND,
           ).prefault("60s"),
+        })
+        .prefault({}),
+      limit: z
+        .strictObject({
+          all: offOrWhole(
+            "IKE SAs of all peers, half-open ones too; more are neither begun nor taken, those that are up are rekeyed.",
+            1,
+            9999,
+          ).prefault("off"),
+          per_peer: offOrWhole(
+            "IKE SAs of one connection with one identity; of a peer that makes more the oldest end.",
+            1,
+            9999,
+          ).prefault(10),
         })
         .prefault({}),
       decrypt_failures: whole(

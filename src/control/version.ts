@@ -4,13 +4,14 @@ import { dirname, join } from "node:path";
 
 const NAME = "espalier";
 
-const find = (folder: string): string => {
+/** Of the package that has the folder; `unknown` where none of ours has. */
+export const versionIn = (folder: string): string => {
   const path = join(folder, "package.json");
   if (existsSync(path)) {
     const { name, version } = JSON.parse(readFileSync(path, "utf8")) as { name?: unknown; version?: unknown };
     if (name === NAME && typeof version === "string") return version;
   }
-  return folder === dirname(folder) ? "unknown" : find(dirname(folder));
+  return folder === dirname(folder) ? "unknown" : versionIn(dirname(folder));
 };
 
-export const VERSION = find(import.meta.dirname);
+export const VERSION = versionIn(import.meta.dirname);

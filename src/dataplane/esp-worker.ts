@@ -242,6 +242,7 @@ export class EspWorker {
 
   #open(batch: InboundBatch): number {
     this.#inbound.open(batch);
+    if (this.#inbound.stray >= 0) this.#reportStray(batch);
     if (this.#workers > 1) this.#giveIn(batch);
     if (this.#tables.policies.any) this.#inboundPolicy.apply(batch);
     this.#tos.inbound(batch);
@@ -349,6 +350,22 @@ export class EspWorker {
       const row = this.#owned.path(slot, sa).socket;
       if (row >= 0) sockets.reportMixed(row);
       return;
+    }
+  }
+
+  /** Control looks now and then: what it has not taken yet leaves no room for another. Whence a raw packet came is not handed on. */
+  #reportStray(batch: InboundBatch): void {
+    const { strays } = this.#tables;
+    const { stray: n, strayAt, strayLength } = this.#inbound;
+    if (strays.isFull(this.#worker)) return;
+    const spi = spiOf(this.#arena.memory.view, batch.at[n]!);
+    const octets = batch.sourceLength[n]!;
+    if (strayLength > 0) strays.reportMismatch(this.#worker, spi, this.#arena.slab, strayAt, strayLength);
+    else if (octets > 0)
+      strays.reportUnknown(this.#worker, spi, batch.sources, batch.sourceAt[n]!, octets, batch.sourcePort[n]!);
+    else if (batch === this.#received) {
+      const { rawOctets, sources } = this.#receiver;
+      strays.reportUnknown(this.#worker, spi, sources, this.#receiver.rawSourceAt(n), rawOctets, 0);
     }
   }
 

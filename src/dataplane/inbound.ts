@@ -95,6 +95,13 @@ export interface InboundParts {
 }
 
 export class Inbound {
+  /**
+   * Of the batch opened last: a packet that came for no SA or was outside of its selectors, or -1; and where that one's
+   * inner packet lies, of no length in the first case.
+   */
+  stray = -1;
+  strayAt = 0;
+  strayLength = 0;
   readonly #sad: Sad;
   readonly #spd: Spd;
   readonly #counters: Counters;
@@ -141,6 +148,7 @@ export class Inbound {
     const ops = this.#ops;
     ops.count = 0;
     this.#seenAt = -1;
+    this.stray = -1;
     this.#prepare(batch);
     if (ops.count > 0) {
       this.#engine.open(ops);
@@ -213,7 +221,7 @@ export class Inbound {
         }
       }
       if (key === 0) {
-        verdicts[n] = slot < 0 ? Verdict.NO_SA : Verdict.HANDOFF;
+        verdicts[n] = slot < 0 ? this.#note(n, 0, 0, Verdict.NO_SA) : Verdict.HANDOFF;
         continue;
       }
       slots[n] = slot;
@@ -318,13 +326,20 @@ export class Inbound {
       const passes =
         passesFrontIn(fronts, row + FRONT, view, at, version) || spd.passesInbound(slot, view, at, inner, version);
       if (!passes) {
-        verdicts[n] = Verdict.POLICY; // RFC 4301 §5.2 step 4
+        verdicts[n] = this.#note(n, at, inner, Verdict.POLICY); // RFC 4301 §5.2 step 4
         continue;
       }
       innerAt[n] = at;
       innerLength[n] = inner;
     }
     if (slot >= 0) sad.setTop(slot, top);
+  }
+
+  #note(n: number, at: number, length: number, verdict: number): number {
+    this.stray = n;
+    this.strayAt = at;
+    this.strayLength = length;
+    return verdict;
   }
 
   /** A packet of transport mode has no header but the outer one: the SA says what is in that (RFC 4301 §5.2). */
@@ -337,7 +352,7 @@ export class Inbound {
     batch.innerAt[n] = at - header;
     batch.innerLength[n] = header + payload;
     const passes = this.#spd.passesInbound(slot, this.#view, at - header, header + payload, family);
-    return passes ? Verdict.PASS : Verdict.POLICY;
+    return passes ? Verdict.PASS : this.#note(n, at - header, header + payload, Verdict.POLICY);
   }
 
   /** A NAT may give the peer another address or port at any time; authentic packets tell (RFC 7296 §2.23). */

@@ -12,6 +12,10 @@ export type PlaneEvent =
   | { readonly kind: "first-packet"; readonly spiIn: number }
   /** An authentic UDP-encapsulated packet came from elsewhere than `path.remote` (RFC 7296 §2.23). */
   | { readonly kind: "peer-moved"; readonly spiIn: number; readonly remote: Endpoint }
+  /** A packet came for an SPI that is none of ours; `remote.port` is 0 when it came as IP protocol 50. One of many is told. */
+  | { readonly kind: "unknown-spi"; readonly spi: number; readonly remote: Endpoint }
+  /** An authentic packet was outside of the selectors of its SA; `start`: its first octets. One of many is told. */
+  | { readonly kind: "selector-mismatch"; readonly spiIn: number; readonly start: Uint8Array }
   /** A packet for this child, which traps, had no SA. */
   | { readonly kind: "wanted"; readonly tunnel: number }
   /** Trains of this local address held SAs of several workers: from now on its datagrams come singly, and in order. */
@@ -36,6 +40,8 @@ export interface PlaneParts {
   readonly tunnels: ReadonlyMap<number, PlaneTunnel>;
   /** By inbound SPI. */
   readonly pairs: ReadonlyMap<number, Pair>;
+  /** Inbound SPIs that have no pair yet. */
+  readonly reserved: ReadonlyMap<number, unknown>;
 }
 
 export class PlaneEvents {
@@ -57,7 +63,10 @@ export class PlaneEvents {
     for (const { id, traps } of tunnels.values())
       if (traps && memory.tunnels.takeWanted(id)) events.push({ kind: "wanted", tunnel: id });
     for (const address of sockets.endMixedTrains()) events.push({ kind: "mixed-trains", address });
-    for (let worker = 0; worker < workers; worker++) this.#lookAtRefusals(worker, events);
+    for (let worker = 0; worker < workers; worker++) {
+      this.#lookAtRefusals(worker, events);
+      this.#lookAtStrays(worker, events);
+    }
     events.push(...threads.takeDeaths());
     return events;
   }
@@ -71,6 +80,19 @@ export class PlaneEvents {
     if (told.has(errno)) return;
     this.#refusals.set(tunnel, told.add(errno));
     events.push({ kind: "tun-refused", tunnel: id, errno: errnoName(errno) });
+  }
+
+  #lookAtStrays(worker: number, events: PlaneEvent[]): void {
+    const { memory, pairs, reserved } = this.#parts;
+    const stray = memory.strays.take(worker);
+    if (stray === undefined) return;
+    const { spi } = stray;
+    if (stray.kind === "selector-mismatch") events.push({ kind: "selector-mismatch", spiIn: spi, start: stray.start });
+    else if (!pairs.has(spi) && !reserved.has(spi)) {
+      // Or it has come before the message that makes its SA, which is no error (RFC 7296 §2.8).
+      const remote = { address: addressText(stray.address), port: stray.port };
+      events.push({ kind: "unknown-spi", spi, remote });
+    }
   }
 
   #look(pair: Pair, events: PlaneEvent[]): void {

@@ -6,6 +6,7 @@ import { CounterBlocks } from "./counter-blocks.ts";
 import { handoffMemory } from "./handoff.ts";
 import { PolicyMemory } from "./policy-memory.ts";
 import { SocketTable } from "./socket-table.ts";
+import { Strays } from "./strays.ts";
 import { TunnelTable } from "./tunnel-table.ts";
 import { WorkerBoard } from "./worker-board.ts";
 
@@ -18,6 +19,7 @@ export interface SharedMemory {
   readonly board: SharedArrayBuffer;
   readonly handoff: SharedArrayBuffer;
   readonly policies: SharedArrayBuffer;
+  readonly strays: SharedArrayBuffer;
 }
 
 /** The tables over it. Each thread makes its own views. */
@@ -30,6 +32,7 @@ export class PlaneMemory {
   readonly board: WorkerBoard;
   readonly blocks: CounterBlocks;
   readonly policies: PolicyMemory;
+  readonly strays: Strays;
   /** Of the rings between threads: see `Handoff`. */
   readonly handoff: SharedArrayBuffer;
 
@@ -44,6 +47,7 @@ export class PlaneMemory {
     this.blocks = new CounterBlocks(this.sad.capacity, worker);
     this.handoff = memory.handoff;
     this.policies = new PolicyMemory(memory.policies);
+    this.strays = new Strays(memory.strays);
   }
 
   /** `slots`: pairs of SAs, a power of two. `policyOctets`: room for lists of policies. */
@@ -57,6 +61,7 @@ export class PlaneMemory {
       board: WorkerBoard.create().memory,
       handoff: handoffMemory(workers),
       policies: PolicyMemory.create(policyOctets).memory,
+      strays: Strays.create().memory,
     });
   }
 
@@ -70,6 +75,7 @@ export class PlaneMemory {
       board: this.board.memory,
       handoff: this.handoff,
       policies: this.policies.memory,
+      strays: this.strays.memory,
     };
   }
 }

@@ -69,8 +69,8 @@ export class Plane {
     this.#sockets = new PlaneSockets(memory.sockets, workers);
     this.#policies = new PlanePolicies(memory.policies);
     this.#handoff = new Handoff({ memory: memory.handoff, thread: workers, wakeFds: threads.wakeFds });
-    const [sockets, tunnels, pairs] = [this.#sockets, this.#tunnels, this.#pairs];
-    this.#events = new PlaneEvents({ workers, memory, threads, sockets, tunnels, pairs });
+    const [sockets, tunnels, pairs, reserved] = [this.#sockets, this.#tunnels, this.#pairs, this.#reserved];
+    this.#events = new PlaneEvents({ workers, memory, threads, sockets, tunnels, pairs, reserved });
   }
 
   /**

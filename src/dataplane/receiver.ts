@@ -30,6 +30,8 @@ export class Receiver {
   #count = 0;
   #next = 0;
   #cut = 0;
+  /** The datagram of the first packet that was taken last. */
+  #first = 0;
 
   /** `batch`: packets that the batches hold which it fills. */
   constructor(arena: Arena, batch: number) {
@@ -44,6 +46,15 @@ export class Receiver {
   /** Where `InboundBatch` finds sources. */
   get sources(): Uint8Array {
     return this.#datagrams.bytes;
+  }
+
+  /** Octets of an address on this raw socket, and where in `sources` that of packet `n` lies: no datagram there is a train. */
+  get rawOctets(): number {
+    return this.#kind === SocketKind.RAW_IPV4 ? 4 : 16;
+  }
+
+  rawSourceAt(n: number): number {
+    return this.#datagrams.peerAddressAt(this.#first + n);
   }
 
   /** Receive what waits in a socket. Returns how many datagrams came, or -errno. Then `take` until it returns 0. */
@@ -67,6 +78,7 @@ export class Receiver {
   take(batch: InboundBatch): number {
     const datagrams = this.#datagrams;
     const capacity = batch.at.length;
+    this.#first = this.#next;
     let n = 0;
     while (this.#next < this.#count) {
       const i = this.#next;

@@ -1,6 +1,7 @@
 /**
  * Beginning a connection: which of its peer's addresses is next, by name or as it stands, and what happens when that one
- * fails. A name is resolved anew for each attempt; the shell does it, and says `resolved`.
+ * fails. A name is resolved anew for each attempt; the shell does it, and says `resolved`. All its addresses are tried before the
+ * next peer's.
  */
 import { canonicalAddress, familyOf } from "../ip-address.ts";
 import { expectedPeer, keysFor } from "./connection.ts";
@@ -9,7 +10,7 @@ import { exactId, formatPeerId } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import type { Turn } from "./turn.ts";
 
-/** How long the shell may take to resolve a name, and how long an attempt waits where too many are under way, ms. */
+/** How long the shell may take to resolve a name, and how long an attempt waits where there are too many, ms. */
 const RESOLVER_PATIENCE = 15_000;
 const CROWDED = 1_000;
 
@@ -19,13 +20,15 @@ export const attempt = (turn: Turn, peering: Peering): void => {
   turn.touch(peering);
   peering.retryAt = undefined;
   if (host === undefined) throw new RangeError(`connection ${config.name} cannot be initiated`);
-  if (turn.core.halfOpen.outgoing >= turn.core.options.halfOpenOutLimit) {
-    turn.count("half-open-out-limit");
+  const isCrowded = turn.core.halfOpen.outgoing >= turn.core.options.halfOpenOutLimit;
+  if (isCrowded || turn.core.isFull) {
+    turn.count(isCrowded ? "half-open-out-limit" : "ike-sa-limit");
     peering.retryAt = turn.now + turn.jittered(CROWDED, 0.5);
     return;
   }
-  if (canonicalAddress(host) !== undefined) {
-    begin(turn, peering, host);
+  const known = canonicalAddress(host) ?? peering.nextAddress();
+  if (known !== undefined) {
+    begin(turn, peering, known);
     return;
   }
   peering.resolving = { host, until: turn.now + RESOLVER_PATIENCE };
@@ -42,8 +45,9 @@ export const resolved = (turn: Turn, peering: Peering, host: string, addresses: 
     .filter((address) => address !== undefined)
     .filter((address) => familyOf(address) === family);
   turn.core.peerings.learn(peering, usable);
-  const [address] = usable;
   if (peering.wish === "no" || peering.isAlive) return;
+  peering.tryAddresses(usable);
+  const address = peering.nextAddress();
   if (address === undefined) unresolved(turn, peering, host);
   else begin(turn, peering, address);
 };

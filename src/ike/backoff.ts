@@ -7,30 +7,32 @@ const LONGEST = 60_000;
 export const backoff = (turn: Turn, failures: number): number =>
   turn.jittered(Math.min(LONGEST, FIRST * 2 ** Math.min(failures, 16)), 0.5);
 
-const FIRST_RETRY = 5_000;
-const LAST_RETRY = 600_000;
-const SOONEST_RETRY = 200;
-const MOST_RETRIES = 8;
-const SEVERAL_MINUTES = 300_000;
+/** Waits before the first tries of a rekey that was put off, ms. */
+const QUICK = [5_000, 10_000, 20_000];
+const SOONEST = 200;
+const MOST_TRIES = 8;
+/** Later tries wait for half of the time that is left, where that is as much as this, ms. */
+const LEAST_HALF = 120_000;
 
 /** The rekey of one SA that the peer puts off again and again (TEMPORARY_FAILURE, RFC 7296 §2.25). */
 export class Postponed {
-  #times = 0;
-  #since = 0;
+  #tries = 0;
 
   /**
-   * It is put off once more: how long to wait. What is in its way is mostly over soon; 5, 10, 20 s ... 10 min, and at most half
-   * of the time that is left, up to half of it less by jitter.
+   * It is put off once more, with so much time to the hard end of the SA: how long to wait. What is in its way is mostly over
+   * soon: 5, 10, 20 s, up to half of it less by jitter. From then on half of the time that is left, up to a tenth of it less,
+   * while that half is two minutes or more; at most eight tries in all. Undefined: the SA serves to its hard end.
    */
-  next(turn: Turn, left: number): number {
-    if (this.#times === 0) this.#since = turn.now;
-    const wait = Math.min(FIRST_RETRY * 2 ** this.#times, LAST_RETRY, Math.max(left / 2, SOONEST_RETRY));
-    this.#times = Math.min(this.#times + 1, MOST_RETRIES);
-    return turn.jittered(wait, 0.5);
-  }
-
-  /** Eight tries in several minutes: what both ends know must differ, and the IKE SA is to be closed. */
-  isEnough(now: number): boolean {
-    return this.#times === MOST_RETRIES && now - this.#since >= SEVERAL_MINUTES;
+  next(turn: Turn, left: number): number | undefined {
+    const quick = QUICK[this.#tries];
+    this.#tries++;
+    if (quick !== undefined) return soon(turn, quick, left);
+    return this.#tries > MOST_TRIES || left / 2 < LEAST_HALF ? undefined : turn.jittered(left / 2, 0.1);
   }
 }
+
+/** A rekey that we put off ourselves: how long to wait. */
+export const shortly = (turn: Turn, left: number): number => soon(turn, QUICK[0] ?? SOONEST, left);
+
+const soon = (turn: Turn, wait: number, left: number): number =>
+  turn.jittered(Math.min(wait, Math.max(left / 2, SOONEST)), 0.5);

@@ -12,7 +12,7 @@ export interface ConnectionConfig {
   readonly name: string;
   readonly local: { readonly address: string; readonly id: Identity };
   readonly remote: {
-    /** Canonical text, or a domain name that is resolved for each attempt; undefined: any, and then we only answer. */
+    /** Canonical text, or a domain name that is resolved for each attempt, and whose addresses are tried in turn; undefined: any, and then we only answer. */
     readonly address: string | undefined;
     /** Tried in turn when `address` fails: addresses or names, like it. */
     readonly backups?: readonly string[];
@@ -51,7 +51,7 @@ export interface ConnectionConfig {
   /**
    * What becomes of the IKE SAs that a peer has when it authenticates another. `contact`: INITIAL_CONTACT ends them
    * (RFC 7296 §2.4). `replace`: they end in any case. `keep`: without INITIAL_CONTACT the new one is refused. `never`: they
-   * live side by side.
+   * live side by side, as many as `IkeOptions.sasPerPeer`.
    */
   readonly duplicates: "contact" | "replace" | "keep" | "never";
   readonly children: readonly ChildConfig[];

@@ -47,6 +47,9 @@ export class Core {
   /** Notifications to whom no IKE SA is known with, outside of IKE_SA_INIT (RFC 7296 §2.21.4). */
   readonly unprovenAnswers = new RateLimit(10, 1_000);
 
+  /** How often the IKE SAs with an address are looked for because somebody sends ESP that is no SA's from there. */
+  readonly strays = new RateLimit(4, 1_000);
+
   constructor(
     env: IkeEnvironment,
     options: IkeOptions,
@@ -81,6 +84,12 @@ export class Core {
     else
       for (const kin of this.#kin.values())
         for (const sa of kin) if (sa.peerId !== undefined && isExpected(expected, sa.peerId)) yield sa;
+  }
+
+  /** Whether there are as many IKE SAs as there may be. */
+  get isFull(): boolean {
+    const { sasLimit } = this.options;
+    return sasLimit > 0 && this.sas.size >= sasLimit;
   }
 
   remove(sa: IkeSa): void {

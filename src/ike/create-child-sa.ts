@@ -9,6 +9,7 @@
  */
 import { generateKeyPair, type KexMethod, type KeyPair, kexById } from "../crypto/kex.ts";
 import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
+import { shortly } from "./backoff.ts";
 import { childFailed, noteProblem } from "./child-failure.ts";
 import { firstGroup, groupsOf, offerChild, offeredPayloads, readChildAnswer } from "./child-offer.ts";
 import { type ChildSa, spiText } from "./child-sa.ts";
@@ -149,7 +150,7 @@ export class CreateChild implements Task {
     this.keyPair?.destroy();
     this.keyPair = undefined;
     const old = this.#old;
-    if (old !== undefined && this.#owns(old)) postpone(turn, old);
+    if (old !== undefined && this.#owns(old)) postpone(turn, old, shortly(turn, old.expiresAt - turn.now));
   }
 
   putOff(turn: Turn, sa: IkeSa): void {
@@ -200,9 +201,8 @@ export class CreateChild implements Task {
       }
       case Notify.TEMPORARY_FAILURE:
         turn.log("debug", "child-sa-postponed", sa, `child ${offer.config.name}: the peer asks to wait`);
-        if (old?.postponed.isEnough(turn.now))
-          beginAnew(turn, sa, "the peer puts the rekey of a child off without end");
-        else if (old !== undefined && this.#owns(old)) postpone(turn, old);
+        if (old !== undefined && this.#owns(old))
+          postpone(turn, old, old.postponed.next(turn, old.expiresAt - turn.now));
         else this.#giveUp(turn, sa);
         return;
       case Notify.CHILD_SA_NOT_FOUND:
@@ -263,10 +263,9 @@ export class CreateChild implements Task {
   }
 }
 
-const postpone = (turn: Turn, child: ChildSa): void => {
-  const wait = child.postponed.next(turn, child.expiresAt - turn.now);
-  child.become({ name: "installed", rekeyAt: turn.now + wait });
-};
+/** It goes on, and is rekeyed after `wait` ms; undefined: never, so that its hard end deletes it. */
+const postpone = (turn: Turn, child: ChildSa, wait: number | undefined): void =>
+  child.become({ name: "installed", rekeyAt: wait === undefined ? Number.POSITIVE_INFINITY : turn.now + wait });
 
 const isMissing = (sa: IkeSa, config: ChildConfig, resource: number): boolean =>
   !isChildUp(sa, config.name, resource) && mayAskFor(sa, config, resource);

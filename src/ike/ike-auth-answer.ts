@@ -15,7 +15,7 @@ import { formatIdentity, type Identity } from "./identity.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa, IkeSaState } from "./ike-sa.ts";
 import { establish } from "./ike-sa-established.ts";
-import { refuseDuplicate, replaceDuplicates, settleTwins } from "./ike-sa-twins.ts";
+import { limitPeer, refuseDuplicate, replaceDuplicates, settleTwins } from "./ike-sa-twins.ts";
 import type { Psk } from "./keyring.ts";
 import { lowest } from "./lowest-nonce.ts";
 import { find, type Payload } from "./message.ts";
@@ -52,6 +52,7 @@ export const answerAuth = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]):
   establish(turn, sa, { keys, suite, lowestNonce: lowest(opening.ni, opening.nr) });
   turn.core.firstAnswers.keep(asker, opening.request, { datagrams: [opening.answer] }, turn.now);
   replaceDuplicates(turn, sa, newcomer);
+  limitPeer(turn, sa);
 
   const signed = { message: opening.answer, nonce: opening.ni, prf: keys.prf, skP: keys.skPr };
   const auth = pskAuth(psk.local, { ...signed, identity: config.local.id });

@@ -13,6 +13,10 @@ export interface IkeOptions {
   readonly cookieThreshold: number;
   /** How long an IKE SA may stay half-open, ms. */
   readonly halfOpenTimeout: number;
+  /** IKE SAs of all peers, half-open ones too: more are neither begun nor taken; 0: no limit. */
+  readonly sasLimit: number;
+  /** IKE SAs of one connection with one identity: of a peer that makes more the oldest end; 0: no limit. */
+  readonly sasPerPeer: number;
   /** Message IDs go up to this one; a test may want to see their end. */
   readonly lastMessageId: number;
   /** IKE_AUTH requests of one half-open IKE SA with a wrong ICV: after so many it is forgotten. */
@@ -34,6 +38,8 @@ export const DEFAULT_OPTIONS: IkeOptions = {
   halfOpenOutLimit: 400,
   cookieThreshold: 10,
   halfOpenTimeout: 60_000,
+  sasLimit: 0,
+  sasPerPeer: 10,
   lastMessageId: 2 ** 32 - 1,
   decryptFailures: 30,
   rekeyRate: 5,

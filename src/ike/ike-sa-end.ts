@@ -71,7 +71,7 @@ export const beginAnew = (turn: Turn, sa: IkeSa, why: string): void => {
   turn.touch(peering);
 };
 
-/** A last Delete that nobody waits for: the gateway stops. */
+/** A last Delete that nobody waits for: the gateway stops, or the peer has too many IKE SAs. */
 export const sayGoodbye = (turn: Turn, sa: IkeSa): void => {
   const isUp = sa.state.name === "established" || sa.state.name === "replaced";
   const id = sa.requests.nextId + (sa.requests.pending === undefined ? 0 : 1);

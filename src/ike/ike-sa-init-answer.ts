@@ -187,6 +187,11 @@ const admit = (
 ): { readonly isProven: boolean } | undefined => {
   const { halfOpen, options, cookies } = turn.core;
   const { address } = path.remote;
+  if (turn.core.isFull) {
+    turn.count("ike-sa-limit");
+    turn.logUnproven("ike-sa-limit", STRANGER, `${options.sasLimit} IKE SAs: no more are begun`);
+    return undefined;
+  }
   if (halfOpen.incoming >= options.halfOpenLimit) {
     turn.count("half-open-limit");
     const why = `${halfOpen.incoming} half-open IKE SAs: no more are begun`;

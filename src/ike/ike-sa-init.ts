@@ -17,7 +17,7 @@ import { firstGroup, groupsOf } from "./child-offer.ts";
 import type { Path } from "./child-sa-params.ts";
 import { agreedFragmentation, fragmentationPayloads } from "./fragmentation.ts";
 import { sendIkeAuth } from "./ike-auth.ts";
-import { IkeError } from "./ike-error.ts";
+import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
 import type { InitAttempt } from "./init-attempt.ts";
 import { awaitForAnswer, awaitsAgreement, isSlow } from "./key-works.ts";
@@ -33,6 +33,8 @@ import type { Turn } from "./turn.ts";
 
 /** A peer, or whoever pretends to be one, cannot make us begin again more often. */
 const MOST_RESTARTS = 6;
+/** Octets (RFC 7296 §2.6); a longer one, which anybody may forge, would have us send as much again and again. */
+const LONGEST_COOKIE = 64;
 const NO_SPI = new Uint8Array(8);
 
 /** Begin an IKE SA with the peer of a connection at this address. */
@@ -123,6 +125,8 @@ export const readInitAnswer = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message
     // The answer to a copy of the request before: what we send has this cookie already, and the responder may have begun on it.
     if (cookie !== undefined && attempt.cookie !== undefined && equalBytes(cookie.data, attempt.cookie))
       turn.count("repeated-cookies");
+    else if (cookie !== undefined && (cookie.data.length < 1 || cookie.data.length > LONGEST_COOKIE))
+      throw invalidSyntax(`a cookie of ${cookie.data.length} octets`);
     else if (cookie !== undefined) restart(turn, sa, { ...attempt, cookie: cookie.data }, "COOKIE");
     else if (error?.type === Notify.INVALID_KE_PAYLOAD) useGroup(turn, sa, attempt, groupOf(error.data));
     else if (error !== undefined)

@@ -7,7 +7,7 @@ import { expectedPeer } from "./connection.ts";
 import { equalIdentity, type Identity } from "./identity.ts";
 import { IkeError } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
-import { deleteIkeSa } from "./ike-sa-end.ts";
+import { closeIkeSa, deleteIkeSa, sayGoodbye } from "./ike-sa-end.ts";
 import { Liveness } from "./liveness.ts";
 import { losesTo } from "./lowest-nonce.ts";
 import { Notify } from "./notify.ts";
@@ -76,6 +76,26 @@ const before = (turn: Turn, sa: IkeSa, { peering, peerId }: Newcomer): IkeSa[] =
       other.peering !== undefined &&
       equalIdentity(other.peering.config.local.id, peering.config.local.id),
   );
+
+/**
+ * A peer that makes one IKE SA after another, and does not say that the others are gone, has no more of them than the limit:
+ * the oldest end, those first that are ending. Nobody waits for its answer to their Delete.
+ */
+export const limitPeer = (turn: Turn, sa: IkeSa): void => {
+  const { sasPerPeer } = turn.core.options;
+  const others = samePeer(sa).slice(0, -1);
+  const tooMany = sasPerPeer === 0 ? 0 : others.length + 1 - sasPerPeer;
+  if (tooMany <= 0) return;
+  const isUp = ({ state }: IkeSa): boolean => state.name === "established";
+  const ending = others.filter((other) => !isUp(other));
+  const why = `the peer has more than ${sasPerPeer} IKE SAs`;
+  for (const other of [...ending, ...others.filter(isUp)].slice(0, tooMany)) {
+    turn.count("peer-ike-sa-limit");
+    if (isUp(other)) turn.logUnproven("peer-ike-sa-limit", other, `${other.remoteText}: ${why}: the oldest ends`);
+    sayGoodbye(turn, other);
+    closeIkeSa(turn, other, why);
+  }
+};
 
 /**
  * Both peers initiated. The rule of simultaneous rekeying serves here too: of the two, the one with the lowest nonce is

@@ -148,6 +148,8 @@ export class IkeSa {
   lastAnswered: Answered | undefined;
   /** How often the peer is told that its message IDs are out of order. */
   readonly complaints = new RateLimit(1, 10_000);
+  /** How often the peer is told of ESP packets that it should not have sent. */
+  readonly strayReports = new RateLimit(1, 10_000);
   /** Key exchanges that are being computed, by number in `KeyWorks`: for the peer's request, and for its answer to ours. */
   readonly awaited: { request: number | undefined; answer: number | undefined } = {
     request: undefined,

@@ -21,6 +21,7 @@ import { forgetBeginning } from "./ike-sa-init.ts";
 import { Peering } from "./peering.ts";
 import { movePeer, receive } from "./receive.ts";
 import { currentSas, RekeyIkeSa } from "./rekey-ike-sa.ts";
+import { reportSelectors, reportUnknownSpi } from "./report.ts";
 import { showPeering } from "./show.ts";
 import type { ConnectionStatus } from "./status.ts";
 import { nextTimer } from "./timers.ts";
@@ -229,6 +230,20 @@ export class IkeManager {
     const source = sourceEndpoint(remote.address, remote.port);
     if (source === undefined) turn.count(BAD_SOURCE);
     else if (found !== undefined) movePeer(turn, found.sa, { local: found.sa.path.local, remote: source });
+    return turn.effects;
+  }
+
+  /** ESP for an SPI of nobody came from `remote`; its port is 0 when it was not in UDP. */
+  unknownSpi(spi: number, remote: Endpoint, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    reportUnknownSpi(turn, spi, remote);
+    return turn.effects;
+  }
+
+  /** An authentic packet of this pair, which began like this, was dropped: it was outside of the selectors. */
+  selectorMismatch(spiIn: number, start: Uint8Array, now: number): Effect[] {
+    const turn = new Turn(this.#core, now);
+    reportSelectors(turn, spiIn, start);
     return turn.effects;
   }
 

@@ -11,9 +11,9 @@ export const notifyPayload = (type: number, data: Uint8Array = NONE): Payload =>
 });
 
 /** A notification about a Child SA: REKEY_SA, CHILD_SA_NOT_FOUND. */
-export const notifyAboutSpi = (type: number, protocol: number, spi: Uint8Array): Payload => ({
+export const notifyAboutSpi = (type: number, protocol: number, spi: Uint8Array, data: Uint8Array = NONE): Payload => ({
   kind: "Notify",
-  value: { protocol, spi, type, data: NONE },
+  value: { protocol, spi, type, data },
 });
 
 export const noncePayload = (data: Uint8Array): Payload => ({ kind: "Nonce", value: { data } });

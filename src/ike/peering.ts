@@ -25,6 +25,9 @@ export interface Retry {
 /** A pair that stays so long has had its failures forgiven, ms. */
 const FORGIVEN = 300_000;
 
+/** Of a name: each that does not answer takes a minute. */
+const MOST_ADDRESSES = 8;
+
 export class Peering {
   readonly config: ConnectionConfig;
   /** No address keeps the peer out: it may have any, or those of a name that has moved. */
@@ -46,6 +49,8 @@ export class Peering {
   readonly #hosts: readonly string[];
   /** Which of the hosts is tried now, or next. */
   #nextHost = 0;
+  /** Addresses of that host that have not been tried since its name was resolved. */
+  #untried: readonly string[] = [];
   /** Whether the attempt at it has succeeded. */
   #wasUp = false;
   /** What names were resolved to last. */
@@ -77,6 +82,18 @@ export class Peering {
   /** Where the peer is known to be; names among them are nowhere. */
   get places(): readonly string[] {
     return [...this.#hosts, ...this.#learned];
+  }
+
+  /** The name of `host` was resolved to these: the next of them is the one to begin with, the others are for when it fails. */
+  tryAddresses(addresses: readonly string[]): void {
+    this.#untried = addresses.slice(0, MOST_ADDRESSES);
+  }
+
+  /** The next address to try of a name that was resolved; undefined: it is to be resolved anew. */
+  nextAddress(): string | undefined {
+    const [address, ...others] = this.#untried;
+    this.#untried = others;
+    return address;
   }
 
   learnAddresses(addresses: readonly string[]): void {
@@ -125,13 +142,15 @@ export class Peering {
     this.#trapped.clear();
     const hasFailed = !this.#wasUp;
     this.#wasUp = false;
-    if (this.wish !== "no" && hasFailed && this.#nextHost + 1 < this.#hosts.length) {
-      this.#nextHost++; // a backup peer, at once
+    const hasOthers = this.#untried.length > 0;
+    if (this.wish !== "no" && hasFailed && (hasOthers || this.#nextHost + 1 < this.#hosts.length)) {
+      if (!hasOthers) this.#nextHost++; // another address of the peer, or a backup peer, at once
       for (const child of trapped) this.#trapped.add(child);
       this.retryAt ??= turn.now;
       return;
     }
     this.#nextHost = 0;
+    this.#untried = [];
     if (this.wish === "no") return;
     const wait = backoff(turn, this.failures++);
     if (this.wish === "once") {

@@ -302,7 +302,7 @@ const complainOfId = (turn: Turn, sa: IkeSa, bytes: Uint8Array, message: ParsedM
   if (open(turn, sa, bytes, message) === undefined || !sa.complaints.take(turn.now)) return;
   const data = new Uint8Array(4);
   new DataView(data.buffer).setUint32(0, message.header.messageId);
-  sa.requests.add(turn, sa, new Report(Notify.INVALID_MESSAGE_ID, data));
+  sa.requests.add(turn, sa, new Report(notifyPayload(Notify.INVALID_MESSAGE_ID, data)));
 };
 
 type Handler = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]) => Answer;

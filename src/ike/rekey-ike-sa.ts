@@ -12,7 +12,7 @@ import { DELETE_GUARD } from "./child-sa.ts";
 import { samePeer } from "./children.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import { IkeSa } from "./ike-sa.ts";
-import { beginAnew, deleteIkeSa } from "./ike-sa-end.ts";
+import { deleteIkeSa } from "./ike-sa-end.ts";
 import { establishedState, startTimers } from "./ike-sa-established.ts";
 import { deriveRekeyedIkeKeys, type IkeKeys } from "./keymat.ts";
 import { losesTo, lowest } from "./lowest-nonce.ts";
@@ -146,12 +146,9 @@ export class RekeyIkeSa implements Task {
   #failed(turn: Turn, sa: IkeSa, { proposals }: Sent, { notify, message, context }: IkeError): void {
     if (sa.state.name !== "established") return;
     const isSoon = notify === Notify.TEMPORARY_FAILURE;
-    if (isSoon && sa.postponed.isEnough(turn.now)) {
-      beginAnew(turn, sa, "the peer puts its rekey off without end");
-      return;
-    }
-    const wait = isSoon ? sa.postponed.next(turn, sa.state.expiresAt - turn.now) : turn.jittered(REFUSED, 0.5);
-    const rekeyAt = turn.now + wait;
+    const left = sa.state.expiresAt - turn.now;
+    const wait = isSoon ? sa.postponed.next(turn, left) : turn.jittered(REFUSED, 0.5);
+    const rekeyAt = wait === undefined ? Number.POSITIVE_INFINITY : turn.now + wait; // never: its hard end deletes it
     sa.become({ ...sa.state, rekeyAt });
     const text = `${message} (${context ?? `offered ${describeProposals(proposals)}`})`;
     turn.log(isSoon ? "debug" : "error", isSoon ? "ike-sa-rekey-postponed" : "ike-sa-rekey-failed", sa, text);

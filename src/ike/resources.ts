@@ -10,6 +10,7 @@
  * pair for the successor of the first.
  */
 import type { ChildSa } from "./child-sa.ts";
+import { samePeer } from "./children.ts";
 import type { ChildConfig } from "./connection.ts";
 import { IkeError } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
@@ -59,13 +60,15 @@ export const resourceFor = (sa: IkeSa, child: ChildConfig, isOneOfSeveral: boole
   return resource;
 };
 
-/** Pairs that an IKE SA may have beyond twice those that are configured. */
+/** Pairs that a peer may have beyond twice those that are configured, for each of its IKE SAs. */
 const SPARE = 64;
 
 /** Whether the peer has made so many pairs that it gets no more: the room is that of all peers. */
-export const isFull = ({ children, peering }: IkeSa): boolean => {
-  const configured = peering?.config.children.reduce((sum, { sas }) => sum + sas, 0) ?? 0;
-  return children.size >= SPARE + 2 * configured;
+export const isFull = (sa: IkeSa): boolean => {
+  const configured = sa.peering?.config.children.reduce((sum, { sas }) => sum + sas, 0) ?? 0;
+  const all = samePeer(sa);
+  const pairs = all.reduce((sum, { children }) => sum + children.size, 0);
+  return pairs >= SPARE + 2 * configured * all.length;
 };
 
 /** There is no SPI. Never NO_ADDITIONAL_SAS for a further pair: a peer would take it for all its children (RFC 9611 §6). */

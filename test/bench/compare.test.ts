@@ -189,7 +189,7 @@ test("another machine, another version and a busy machine are said", () => {
     "the machines are not the same",
     `node: ${process.versions.node} and 99.0.0`,
     "the machine was busy when B was measured: load 100.00 before",
-    "1 of 1 rows have too few samples to tell any change from chance: it takes 4 runs of each side",
+    "1 of 1 figures have too few samples to tell any change from chance: it takes 4 runs of each side",
   ]);
 });
 
@@ -211,7 +211,7 @@ test("with one sample a run it takes more runs to know anything, and that is sai
   const two = compareResults(side(2, 1), side(2, 9));
   expect(two.rows[0]).toMatchObject({ verdict: "noise" });
   expect(two.doubts).toEqual([
-    "1 of 1 rows have too few samples to tell any change from chance: it takes 4 runs of each side",
+    "1 of 1 figures have too few samples to tell any change from chance: it takes 4 runs of each side",
   ]);
   expect(compareResults(side(4, 1), side(4, 9))).toMatchObject({ rows: [{ verdict: "better" }], doubts: [] });
 });
@@ -224,7 +224,7 @@ test("so it is of rounds: of many rows more are needed", () => {
     );
   const { rows, doubts } = compareResults(side(1), side(2));
   expect(rows.every(({ verdict }) => verdict === "noise")).toBe(true);
-  expect(doubts).toEqual(["40 of 40 rows have too few samples to tell any change from chance: it takes 11 rounds"]);
+  expect(doubts).toEqual(["40 of 40 figures have too few samples to tell any change from chance: it takes 11 rounds"]);
 });
 
 const FINE = [
@@ -270,6 +270,22 @@ test("A and B of a row differ by what its change says", () => {
   );
   const [{ a, b, changePercent }] = rows as [(typeof rows)[number]];
   expect((b / a - 1) * 100).toBeCloseTo(changePercent!, 9);
+});
+
+test("a row is judged in every figure that both sides have samples of", () => {
+  const side = (cost: number, also: boolean) => {
+    const runs = (by: number) => FINE.map((run) => run.concat(run).map((value) => value * by));
+    const of = { metric: "cpuNsPerPacket", unit: "ns/packet", better: "less" as const, runs: runs(cost) };
+    return resultOf(["x", "y"].map((name) => ({ ...rowOf(name, runs(1)), ...(also ? { also: [of] } : {}) })));
+  };
+  const { rows } = compareResults(side(1, true), side(1.5, true));
+  expect(rows.map(({ what, metric, verdict }) => [what["suite"], metric, verdict])).toEqual([
+    ["x", "pps", "noise"],
+    ["x", "cpuNsPerPacket", "worse"],
+    ["y", "pps", "noise"],
+    ["y", "cpuNsPerPacket", "worse"],
+  ]);
+  expect(compareResults(side(1, true), side(1.5, false)).rows.map(({ metric }) => metric)).toEqual(["pps", "pps"]);
 });
 
 test("rows that dropped packets, and rows without samples, are said", () => {

@@ -44,6 +44,7 @@ const ROW = {
   engineShare: null,
   samples: expect.any(Array),
   ceilingSamples: [],
+  alsoSamples: { cpuNsPerPacket: expect.any(Array) },
 };
 
 const checkRows = (rows: readonly EspBenchRow[], seconds: number): void => {

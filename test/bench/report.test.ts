@@ -184,6 +184,28 @@ test("the model says what it is fed with, where the knee is and why, and how far
   expect(markdown).toMatch(/\| open \| 4 \| 8,000,000 \| [^|]* \| 8,333,333 \| \+4\.2 % \| not known \|/);
 });
 
+test("no tunnel is left out: rows of the same peer are told apart by what they differ in, else by their file", async () => {
+  const tcp = (gbps: number, what: FlatRow = {}): FlatRow => ({ ...tunnel("self", 1, null, gbps), ...what });
+  const udp = (gbps: number, what: FlatRow): FlatRow => ({ ...tunnel("self", 1, 64, gbps), trials: [], ...what });
+  const { markdown } = await makeReport([
+    result("before", "tunnel", [
+      tcp(5),
+      tcp(4, { suite: "aes128-sha256" }),
+      tunnel("plain", 1, null, 19),
+      udp(0.1, { search: "none", rate: 1000 }),
+      udp(0.2, { search: "none", rate: 5000 }),
+      udp(0.3, { search: "rate", rate: null, maxLossPercent: 0.5 }),
+    ]),
+    result("after", "tunnel", [tcp(6), tcp(7)]),
+  ]);
+  expect(markdown).toContain(
+    "| traffic | self, aes256gcm16, before | self, aes128-sha256, before | plain | self, aes256gcm16, after | self, aes256gcm16, after (2) |",
+  );
+  expect(markdown).toContain("| TCP | 5 | 4 | 19 | 6 | 7 |");
+  for (const line of ["UDP 64, 1000/s | 10,000", "UDP 64, 5000/s | 20,000", "UDP 64, at most 0.5 % lost | 30,000"])
+    expect(markdown).toContain(`| ${line} |`);
+});
+
 test("a busy machine is said", async () => {
   const [first] = RESULTS;
   const busy = { ...first!, result: { ...first!.result, load: { before: 99, after: 99 } } };

@@ -78,6 +78,23 @@ test("rows of other commands keep their names, figures and the one sample that t
   });
 });
 
+test("figures beside the first have their samples where a run has more than one", () => {
+  const row = (alsoSamples: unknown) =>
+    resultRows("esp", [[{ ...ESP(100), alsoSamples }], [{ ...ESP(100), alsoSamples }]])[0];
+  const metric = { metric: "cpuNsPerPacket", unit: "ns/packet", better: "less" };
+  expect(row({ cpuNsPerPacket: [7, 8, 9] })?.also).toEqual([
+    {
+      ...metric,
+      runs: [
+        [7, 8, 9],
+        [7, 8, 9],
+      ],
+    },
+  ]);
+  for (const none of [undefined, {}, { cpuNsPerPacket: [] }, { cpuNsPerPacket: [7] }, { cpuNsPerPacket: [null, null] }])
+    expect(row(none)).not.toHaveProperty("also");
+});
+
 test("idle tunnels have a row for each side, of which less is better", () => {
   const side = { residentBytes: 4e8, heapBytes: 1e8, longestStallMs: 20, tunnels: 100, samples: [7, 9, 11] };
   const both = { tunnels: 100, kex: "x25519", livenessSeconds: 30, setUpSeconds: 1, seconds: 60, retransmissions: 0 };

@@ -6,7 +6,9 @@ const measured = (candidate: TuneMeasured["candidate"], scores: readonly number[
   candidate,
   samples: scores.map((gbps) => ({ gbps, lostShare: 0, lateShare: 0, cores: 1 })),
   scores,
+  counted: scores.length > 1 ? scores.slice(1) : scores,
   score,
+  typical: null,
   isFinalist: scores.length > 1,
   failed: scores.length === 0 ? "no memory" : null,
 });

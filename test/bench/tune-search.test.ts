@@ -187,6 +187,22 @@ test("the first sample chose a finalist, so it does not count for it", async () 
   expect(measured.map(({ score }) => score)).toEqual([9, 8]);
 });
 
+test("without a whole round of finals all samples count", async () => {
+  let clock = 0;
+  const space: TuneSpace = { values: { workers: [1, 2] }, start: { workers: 1 } };
+  const gbps = { 1: [5], 2: [10, 6] };
+  const budget = { now: () => clock, ms: 16_000 };
+  const { measured, best } = await searchSettings(space, budget, async ({ workers }) => {
+    clock += clock === 8000 ? 5000 : 4000; // slower than it was
+    return carrying(gbps[workers as 1 | 2].shift()!);
+  });
+  expect(measured.map(({ counted, score }) => ({ counted, score }))).toEqual([
+    { counted: [10, 6], score: 8 },
+    { counted: [5], score: 5 },
+  ]);
+  expect(best.typical).toEqual(carrying(8));
+});
+
 test("a drift of the machine is no noise: it meets all finalists of a round", async () => {
   const space: TuneSpace = { values: { workers: [1, 2] }, start: { workers: 1 } };
   const drifting = async (each: number) => {
@@ -218,7 +234,8 @@ test("with two that differ by chance alone, it tells them apart 1 time of 20", a
 
 test.each([
   ["once each, for want of time", 8000],
-  ["in one round of finals", 20_000],
+  ["and once more, but not in a whole round", 17_000],
+  ["in one round of finals", 21_000],
 ])("measured %s, the noise is not known", async (_, ms) => {
   let clock = 0;
   const space: TuneSpace = { values: { workers: [1, 2] }, start: { workers: 1 } };

@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { compareResults } from "../../src/bench/compare.ts";
 import { type Ask, measureInTurns } from "../../src/bench/turns.ts";
@@ -49,6 +52,45 @@ test("a folder without a build is said", async () => {
     code: "ESPALIER_USAGE",
     message: "/nonexistent has no dist/cli/main.js",
   });
+});
+
+test("each side's result says which build it is of, and not of whoever measured it", async () => {
+  const made = (name: string, code: string): string => {
+    const folder = mkdtempSync(join(tmpdir(), "espalier-turns-"));
+    mkdirSync(join(folder, "dist/cli"), { recursive: true });
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "espalier", version: `9.${name}.0` }));
+    writeFileSync(join(folder, "dist/cli/main.js"), code);
+    writeFileSync(join(folder, "dist/cli/main.d.ts"), name);
+    return folder;
+  };
+  const [one, same, other] = [made("1", "x"), made("2", "x"), made("3", "y")] as const;
+  try {
+    const turns = (a: string, b: string) => measureInTurns({ a, b, words: WORDS, rounds: 6 }, builds(1).ask);
+    const [a, b] = await turns(one, other);
+    expect([a.versions["espalier"], b.versions["espalier"]]).toEqual(["9.1.0", "9.3.0"]);
+    expect(a.versions["build"]).toMatch(/^[0-9a-f]{12}$/);
+    expect(b.versions["build"]).not.toBe(a.versions["build"]);
+    expect(compareResults(a, b)).toMatchObject({
+      builds: [`espalier 9.1.0, build ${a.versions["build"]}`, `espalier 9.3.0, build ${b.versions["build"]}`],
+    });
+    const [, again] = await turns(one, same);
+    expect(again.versions["build"]).toBe(a.versions["build"]);
+  } finally {
+    for (const folder of [one, same, other]) rmSync(folder, { recursive: true });
+  }
+});
+
+test("in turns every figure is judged that each round has", async () => {
+  const ask: Ask = async (folder) => {
+    const loadedP99Ms = folder === "a" ? 2 : 3;
+    return JSON.stringify({ peer: "self", gbps: 5, loadedP99Ms, cpuPerGbit: 0.1, ndrPps: null });
+  };
+  const [a, b] = await measureInTurns({ a: "a", b: "b", words: ["tunnel"], rounds: 8 }, ask);
+  expect(compareResults(a, b).rows).toMatchObject([
+    { metric: "gbps", verdict: "noise" },
+    { metric: "cpuPerGbit", verdict: "noise" },
+    { metric: "loadedP99Ms", verdict: "worse" },
+  ]);
 });
 
 test("idle tunnels are rows of both sides", async () => {

@@ -54,6 +54,8 @@ test.skipIf(!isBuilt).each(MEASURED)(`a result of the kind %s${reason}`, async (
     expect(samples.runs.flat().length).toBeGreaterThanOrEqual(2);
     expect(floorPercent === null ? 1 : 2).toBe(runs);
   }
+  if (typeof result.rows[0]!.figures["cpuNsPerPacket"] === "number")
+    expect(result.rows[0]!.also).toMatchObject([{ metric: "cpuNsPerPacket", better: "less" }]);
   const [kept, bare] = [join(directory, `${kind}.json`), join(directory, `${kind}-rows.json`)];
   writeFileSync(kept, out);
   writeFileSync(bare, err.slice(err.search(/^[[{]/m)));

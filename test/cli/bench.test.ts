@@ -67,7 +67,7 @@ describe("wrong options end with status 2 and say what is right", () => {
 });
 
 const KEYS =
-  "suite direction size workers sas train engine esn window batch seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples".split(
+  "suite direction size workers sas train engine esn window batch seconds packets pps gbps cpuNsPerPacket cyclesPerPacket drops ceiling ceilingPps share enginePps engineShare samples ceilingSamples alsoSamples".split(
     " ",
   );
 
@@ -141,6 +141,7 @@ const ROW: EspBenchRow = {
   engineShare: null,
   samples: [],
   ceilingSamples: [],
+  alsoSamples: { cpuNsPerPacket: [] },
 };
 
 test("a table of rows", () => {

@@ -58,6 +58,14 @@ test("identities default to the addresses, and the local address to that of the 
   expect(formatPeerId(branch?.remote.id)).toBe("2001:db8::2");
 });
 
+test("distinguished names and patterns of them are written as text", () => {
+  const ends = `{ address: any, id: "*,o=Example, C=CH" }
+    local: { address: 192.0.2.1, id: 'CN=gw\\, 1 , O=Example' }`;
+  const [branch] = toConnections(parseConfig(ROUTED.replace('{ address: "2001:db8::2" }', () => ends)));
+  expect(branch && formatIdentity(branch.local.id)).toBe("CN=gw\\, 1,O=Example");
+  expect(formatPeerId(branch?.remote.id)).toBe("*,O=Example,C=CH");
+});
+
 test("without a route to ask, a connection needs its local address", () => {
   expect(() => toConnections(parseConfig(ROUTED))).toThrow("connection branch has no local address");
 });

@@ -141,6 +141,8 @@ test("the defaults of the smallest configuration", () => {
         "halfOpenTimeout": 60000,
         "queueLimit": 20,
         "rekeyRate": 5,
+        "sasLimit": 0,
+        "sasPerPeer": 10,
       },
       "interfaces": [],
       "keyrings": [],
@@ -592,12 +594,14 @@ test("what holds for all IKE SAs has defaults and limits", () => {
     halfOpenLimit: 40,
     halfOpenOutLimit: 400,
   });
-  const text = `${SMALLEST}ike: { dscp: 0, cookie_threshold: 0, half_open: { incoming: 100, timeout: 30m } }\n`;
+  const text = `${SMALLEST}ike: { dscp: 0, cookie_threshold: 0, half_open: { incoming: 100, timeout: 30m }, limit: { all: 9999, per_peer: off } }\n`;
   expect(parseConfig(text).ike).toMatchObject({
     dscp: 0,
     cookieThreshold: 0,
     halfOpenLimit: 100,
     halfOpenTimeout: 1_800_000,
+    sasLimit: 9_999,
+    sasPerPeer: 0,
   });
   for (const wrong of [
     "dscp: 64",
@@ -606,9 +610,11 @@ test("what holds for all IKE SAs has defaults and limits", () => {
     "rekey_rate: 51",
     "queue: 0",
     "queue: 51",
+    "limit: { all: 0 }",
+    "limit: { per_peer: 10000 }",
   ])
     expect(complaintsOf(`${SMALLEST}ike: { ${wrong} }\n`)).toEqual([
-      expect.stringContaining("expected a whole number"),
+      expect.stringMatching(/expected (off or )?a whole number/),
     ]);
 });
 

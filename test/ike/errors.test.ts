@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Exchange, emitMessage, notifies, type Payload, parseMessage } from "../../src/ike/message.ts";
 import { isErrorNotify, Notify, notifyName } from "../../src/ike/notify.ts";
 import { kePayload, noncePayload, notifyAboutSpi, notifyPayload } from "../../src/ike/payloads.ts";
-import { offerIke, Protocol } from "../../src/ike/proposal.ts";
+import { offerIke, Protocol, spiBytes } from "../../src/ike/proposal.ts";
 import { anySelectors } from "../../src/ipsec/selector.ts";
 import { Puppet, type Said } from "../support/puppet.ts";
 import { connection, disagreements, identity, ike, selectors, twoPeers } from "../support/two-peers.ts";
@@ -145,6 +145,66 @@ describe("is sent", () => {
     const rekey = [notifyAboutSpi(Notify.REKEY_SA, Protocol.ESP, spi), ...childRequest(puppet)];
     const [answer] = puppet.ask(Exchange.CREATE_CHILD_SA, rekey);
     expect(notifies(answer!.payloads, Notify.CHILD_SA_NOT_FOUND)).toMatchObject([{ spi, protocol: Protocol.ESP }]);
+  });
+
+  describe("on the IKE SA with the peer, in a request of its own and seldom,", () => {
+    const told = ({ link, puppet }: ReturnType<typeof withPuppet>, provoke: () => void): readonly Said[] => {
+      const before = link.sent.length;
+      provoke();
+      return puppet.open(puppet.heard(before));
+    };
+
+    test("INVALID_SPI for ESP from there that is no SA's", () => {
+      const peers = withPuppet();
+      const { puppet, b, clock, run } = peers;
+      puppet.connect();
+      const { address, port } = puppet.from;
+      const stray = (spi: number, from = { address, port: 0 }): readonly Said[] =>
+        told(peers, () => b.apply(b.manager.unknownSpi(spi, from, clock.now)));
+      const [pair] = [...b.data.pairs.values()].slice(-1);
+      expect(stray(pair!.spiIn)).toEqual([]); // it is there by now
+      expect(stray(0xf1223344, { address: "203.0.113.10", port: 0 })).toEqual([]);
+      expect(stray(0xf1223344, { address, port: port + 1 })).toEqual([]); // another peer behind the same NAT
+      const [complaint, ...more] = stray(0xf1223344);
+      expect(more).toEqual([]);
+      expect(complaint).toMatchObject({ exchange: Exchange.INFORMATIONAL, isResponse: false });
+      expect(notifies(complaint!.payloads, Notify.INVALID_SPI)).toMatchObject([
+        { protocol: 0, data: Uint8Array.of(0xf1, 0x22, 0x33, 0x44) },
+      ]);
+      puppet.answer(complaint!, []);
+      run(2_000);
+      expect(stray(0xf1223345, { address, port })).toEqual([]);
+      run(10_000);
+      expect(errorsOf(stray(0xf1223345, { address, port }))).toEqual(["INVALID_SPI"]);
+      expect(b.count("stray-reports")).toBe(2);
+    });
+
+    test("nobody is looked for more than four times a second, whatever comes", () => {
+      const peers = withPuppet();
+      const { puppet, b, clock } = peers;
+      puppet.connect();
+      for (let n = 0; n < 4; n++) b.manager.unknownSpi(0x1000 + n, { address: "203.0.113.77", port: 0 }, clock.now);
+      expect(told(peers, () => b.apply(b.manager.unknownSpi(0x999, { ...puppet.from, port: 0 }, clock.now)))).toEqual(
+        [],
+      );
+    });
+
+    test("INVALID_SELECTORS, about the pair and with the start of the packet, for one outside of its selectors", () => {
+      const peers = withPuppet();
+      const { puppet, b, clock } = peers;
+      puppet.connect();
+      const [pair] = [...b.data.pairs.values()].slice(-1);
+      const start = new Uint8Array(64).fill(0x45);
+      const stray = (spiIn: number) => told(peers, () => b.apply(b.manager.selectorMismatch(spiIn, start, clock.now)));
+      expect(stray(0x999)).toEqual([]);
+      const [complaint] = stray(pair!.spiIn);
+      expect(complaint).toMatchObject({ exchange: Exchange.INFORMATIONAL, isResponse: false });
+      expect(notifies(complaint!.payloads, Notify.INVALID_SELECTORS)).toMatchObject([
+        { protocol: Protocol.ESP, spi: spiBytes(pair!.spiIn), data: start },
+      ]);
+      puppet.answer(complaint!, []);
+      expect(stray(pair!.spiIn)).toEqual([]);
+    });
   });
 
   test("TEMPORARY_FAILURE while the IKE SA is being rekeyed by us", () => {

@@ -101,6 +101,35 @@ test("the same cookie twice changes nothing: the request that has it already sta
   expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
 });
 
+//   IKE_SA_INIT                     -->
+//                                   <-- N(COOKIE), of somebody, of another length than 1 to 64 octets
+//                                   <-- HDR, SAr1, KEr, Nr
+test.each([
+  [0, false],
+  [1, true],
+  [64, true],
+  [65, false],
+  [60_000, false],
+])(
+  "a cookie of %i octets is returned: %s; one that is not changes nothing (RFC 7296 §2.6, §2.21.1)",
+  (length, isTaken) => {
+    const { a, clock, link, run } = twoPeers();
+    a.initiate();
+    const { spiI } = parseHeader(link.sent[0]!.bytes);
+    const header = { spiI, spiR: new Uint8Array(8), exchange: Exchange.IKE_SA_INIT, messageId: 0 };
+    const bytes = emitMessage({ ...header, fromInitiator: false, isResponse: true }, [
+      notifyPayload(Notify.COOKIE, new Uint8Array(length)),
+    ]);
+    clock.at(clock.now + 1, () => link.inject({ from: link.sent[0]!.to, to: link.sent[0]!.from, bytes }));
+    run(5);
+    expect([link.sent.length, a.count("unproven-errors")]).toEqual(isTaken ? [2, 0] : [1, 1]);
+    if (isTaken) return;
+    expect(a.status().lastError).toContain(`a cookie of ${length} octets`);
+    run(100);
+    expect(a.status().state).toBe("up");
+  },
+);
+
 test("INVALID_KE_PAYLOAD makes the initiator begin again with the group asked for and the whole list", () => {
   const { a, b, link, run } = twoPeers({
     a: { proposals: ike("aes256gcm16-prfsha256-x25519", "aes128-sha256-ecp256") },

@@ -14,7 +14,7 @@ import { exactId } from "../../src/ike/peer-id.ts";
 import { Peering, type Wish } from "../../src/ike/peering.ts";
 import { chooseEsp, chooseIke, offerEsp, offerIke } from "../../src/ike/proposal.ts";
 import { Turn } from "../../src/ike/turn.ts";
-import { A, B, connection } from "../support/two-peers.ts";
+import { A, B, child, connection, disagreements, drawn, gaps, twoPeers } from "../support/two-peers.ts";
 
 const octets = (length: number): Uint8Array => new Uint8Array(length).fill(7);
 
@@ -106,31 +106,78 @@ describe("the peer does not know the pair that we rekey", () => {
   });
 });
 
+//   CREATE_CHILD_SA {N(REKEY_SA), SA, Ni, TSi, TSr} -->
+//                                                    <-- N(TEMPORARY_FAILURE)   again and again
 describe("the peer asks to wait, again and again", () => {
-  test("each time longer, and after eight tries in several minutes the IKE SA is begun anew", () => {
-    const made = up("always", 0x1000);
+  /** Waits until there is no more try, the hard end of the pair being `left` ms away. */
+  const waitsOf = (made: ReturnType<typeof up>, left: number): number[] => {
     const waits: number[] = [];
-    let now = 0;
-    for (let n = 0; n < 8; n++) {
+    for (let now = made.first.expiresAt - left; now < Number.POSITIVE_INFINITY; ) {
       refuse(made, Notify.TEMPORARY_FAILURE, now);
       const { state } = made.first;
       if (state.name !== "installed") throw new Error(state.name);
       waits.push(state.rekeyAt - now);
       now = state.rekeyAt;
     }
-    for (const [n, wait] of waits.entries())
-      expect(Math.abs(wait / Math.min(5_000 * 2 ** n, 600_000) - 0.97)).toBeLessThan(0.05);
     expect(made.sa.state.name).toBe("established");
-    refuse(made, Notify.TEMPORARY_FAILURE, now);
-    expect(made.sa.state.name).toBe("closing");
-    expect(made.peering.retryAt).toBe(now);
+    return waits;
+  };
+  const seconds = (waits: readonly number[]) => waits.map((wait) => Math.round(wait / 1_000));
+
+  test("scenario B18, 3600 s left: after 5, 10 and 20 s it is tried after halves of the rest, and not below 120 s", () => {
+    const waits = waitsOf(up("always", 0x1000), 3_600_000);
+    expect(seconds(waits)).toEqual([5, 10, 20, 1778, 891, 447, 224, Number.POSITIVE_INFINITY]);
+    const jitter = 1 - (0.1 * 0x070707) / 2 ** 24;
+    expect(waits[3]).toBeCloseTo((jitter * (3_600_000 - waits[0]! - waits[1]! - waits[2]!)) / 2);
   });
 
-  test("but not longer than half of the time that is left", () => {
+  test("it is tried eight times at most, however much time is left", () => {
+    const waits = waitsOf(up("always", 0x1000), 1e9);
+    expect([waits.length, waits.at(-1)]).toEqual([9, Number.POSITIVE_INFINITY]);
+  });
+
+  test.each([
+    [280_000, 5],
+    [270_000, 4],
+  ])("a half of two minutes is waited for, a shorter one is not: %i ms left, %i waits", (left, count) => {
+    expect(waitsOf(up("always", 0x1000), left)).toHaveLength(count);
+  });
+
+  test("the first tries do not wait for longer than half of the time that is left", () => {
     const made = up("always", 0x1000);
     const now = made.first.expiresAt - 4_000;
     refuse(made, Notify.TEMPORARY_FAILURE, now);
     const { state } = made.first;
     expect(state.name === "installed" && state.rekeyAt - now).toBeLessThanOrEqual(2_000);
+  });
+
+  //   CREATE_CHILD_SA {rekey}  -->                           at 3,240 to 3,600 s, and again four or five times
+  //                            <-- N(TEMPORARY_FAILURE)
+  //   D                        -->                           at 3,960 s
+  test.each([
+    ["a pair", "children", "child-sa-expired"],
+    ["an IKE SA", "ike", "ike-sa-expired"],
+  ] as const)("%s that the peer never rekeys serves to its hard end, and another is made", (_what, what, event) => {
+    const [hour, day] = [3_600_000, 86_400_000];
+    const lives = {
+      lifetime: what === "ike" ? hour : day,
+      children: [child({ lifetime: what === "ike" ? day : hour })],
+    };
+    const long = { lifetime: 2 * day, children: [child({ lifetime: 2 * day })] };
+    const peers = twoPeers({ a: { ...lives, start: "initiate" }, b: long, optionsB: { rekeyRate: 1e-9 } });
+    const { a, b, connect, link, run } = peers;
+    connect();
+    for (let n = 0; n < 2; n++) {
+      a.rekey(what); // all that b will ever take
+      run(1_000);
+    }
+    link.sent.length = 0;
+    run(hour * 1.1 - 10_000, () => expect(gaps(peers)).toEqual([]));
+    const asked = drawn(link.sent).filter((line) => line.startsWith("a> CREATE_CHILD_SA request"));
+    expect([asked.length >= 5, asked.length <= 6, a.log(event)]).toEqual([true, true, undefined]);
+    expect(b.count("rekeys-too-often")).toBe(asked.length);
+    run(15_000);
+    expect(a.log(event)?.message).toContain("lifetime");
+    expect([a.status().state, a.data.pairs.size, disagreements(peers)]).toEqual(["up", 1, []]);
   });
 });

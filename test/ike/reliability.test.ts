@@ -144,6 +144,56 @@ describe("a peer known by name", () => {
     expect(disagreements(peers)).toEqual([]);
   });
 
+  //   IKE_SA_INIT to the first address  -->   no answer
+  //   IKE_SA_INIT to the second, at once -->
+  //                                      <-- IKE_SA_INIT
+  test("has its addresses tried in turn, at once, before its backup, and is resolved anew after that", () => {
+    const backups = ["192.0.2.5"];
+    const remote = { ...byName.remote, backups };
+    const { a, link, run } = twoPeers({ a: { remote, start: "initiate", retransmit: { ...SHORT, tries: 1 } } });
+    link.meddler = () => [];
+    a.names.set(NAME, [C, "2001:db8::2", "192.0.2.4"]);
+    a.start();
+    run(4_000);
+    a.names.set(NAME, [B]);
+    const order = () => link.sent.filter(({ from }) => from.address === A).map(({ to }) => to.address);
+    expect(order().slice(0, 3)).toEqual([C, "192.0.2.4", "192.0.2.5"]);
+    const [first, second, third] = link.sent.map(({ at }) => at);
+    expect([second! - first!, third! - second!]).toEqual([500, 500]);
+    link.meddler = (datagram) => [datagram];
+    run(10_000);
+    expect([a.status().state, a.status().remote]).toEqual(["up", `${B}:500`]);
+  });
+
+  test("is begun with its first address again once the second was up", () => {
+    const { a, b, link, run } = twoPeers({ a: { ...byName, retransmit: SHORT } });
+    a.names.set(NAME, [C, B, "192.0.2.4"]);
+    for (const _time of [1, 2]) {
+      link.sent.length = 0;
+      a.initiate();
+      run(10_000);
+      expect([a.status().state, b.status().state]).toEqual(["up", "up"]);
+      expect([...new Set(link.sent.filter(({ from }) => from.address === A).map(({ to }) => to.address))]).toEqual([
+        C,
+        B,
+      ]);
+      a.terminate();
+      run(1_000);
+    }
+  });
+
+  test("with a thousand addresses has eight of them tried", () => {
+    const { a, link, run } = twoPeers({ a: { ...byName, retransmit: { ...SHORT, tries: 1 } } });
+    link.meddler = () => [];
+    a.names.set(
+      NAME,
+      Array.from({ length: 1_000 }, (_, n) => `198.51.${n >> 8}.${n & 255}`),
+    );
+    a.initiate();
+    run(20_000);
+    expect([link.sent.length, a.status().state]).toEqual([8, "down"]);
+  });
+
   test("that has no address, or whose resolver hangs, is tried again for ever", () => {
     const { a, run } = twoPeers({ a: { ...byName, start: "initiate" } });
     a.names.set(NAME, []);

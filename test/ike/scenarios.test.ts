@@ -21,7 +21,7 @@ describe("each type of identity", () => {
     ["an IPv6 address", "2001:db8::7", "2001:db8::8"],
     ["a domain name", "GW.branch.example", "gw.branch.example.org"],
     ["an e-mail address", "gw@branch.example", "gw@other.example"],
-    ["a distinguished name", "dn:300d310b3009060355040613024348", "dn:300d310b3009060355040613024445"],
+    ["a distinguished name", "CN=gw,O=Example,C=CH", "CN=gw,O=Example"],
     ["a key ID", "keyid:0a0b0c", "keyid:0a0b0c00"],
   ])("%s is proven, and another of its kind refused", (_what, own, other) => {
     for (const [expected, state] of [

@@ -10,13 +10,14 @@ import { ike, twoPeers } from "../support/two-peers.ts";
 import { configuration, IKE_PROPOSAL, identityOf, PEER, swanConnection } from "./support/configurations.ts";
 import { type Configuration, Espalier } from "./support/espalier.ts";
 import { INNER, OUTER, Sites } from "./support/namespaces.ts";
+import { cut, mend } from "./support/obstacles.ts";
 import { until } from "./support/run.ts";
 import { StrongSwan } from "./support/strongswan.ts";
 import { type TestBed, testBed } from "./support/test-bed.ts";
 import { ping } from "./support/traffic.ts";
 import { allOf } from "./support/tunnel-checks.ts";
 
-const NEEDS = ["build", "namespaces", "tun"] as const;
+const NEEDS = ["build", "namespaces", "tun", "transfer"] as const;
 
 const RATE = 5_000;
 const SECONDS = 6;
@@ -124,6 +125,17 @@ describe(`while ${RATE} forged beginnings a second arrive`, () => {
     expect(await ping(sites.hostA, INNER[4].hostB)).toEqual(allOf(10));
   });
 
+  test("a peer whose ESP is no SA's here is told so", async () => {
+    const { sites, a, b } = lab();
+    const packet = "stray".padEnd(80, "-"); // the first four octets are its SPI
+    const socket = `IP4-SENDTO:${OUTER[4].a}:50,bind=${OUTER[4].b}`;
+    sites.gatewayB.run(["socat", "-u", "-", socket], { input: packet });
+    await until("it hears of it", () => b.log.includes("reports INVALID_SPI"));
+    const { drops, ikeDrops } = await a.status();
+    expect([drops["no-sa"], ikeDrops["stray-reports"]]).toEqual([1, 1]);
+    expect((await b.connection(PEER))?.childSas).toHaveLength(1);
+  });
+
   test("peers connect, ours within 2 s, the tunnel that was up carries its packets, and memory stays flat", async () => {
     const { sites, a, b, swan } = lab();
     const before = residentMegabytes(a.pid);
@@ -180,12 +192,7 @@ describe("peers that are cut off", () => {
   test("are found dead, packets for them do not leave in the clear, and they are connected again when they are back", async () => {
     const { sites, a, b, swan } = lab();
     await Promise.all([a.up(PEER), a.up(SWAN)]);
-    sites.internet.run(["nft", "-f", "-"], {
-      input: `table inet cut {
-        chain in { type filter hook prerouting priority raw; iifname "to-a" drop; }
-        chain out { type filter hook postrouting priority 300; oifname "to-a" drop; }
-      }`,
-    });
+    cut(sites);
     for (const name of [PEER, SWAN])
       await until(`the silence of ${name} is noticed`, async () => (await a.connection(name))?.state !== "up");
     await b.down(PEER);
@@ -194,7 +201,7 @@ describe("peers that are cut off", () => {
       [10, 0],
       [10, 0],
     ]);
-    sites.internet.run(["nft", "delete", "table", "inet", "cut"]);
+    mend(sites);
     await Promise.all([a.up(PEER), a.up(SWAN)]);
     for (const host of [INNER[4].hostB, BEHIND_SWAN])
       await until(`packets to ${host} pass again`, async () => (await ping(sites.hostA, host)).received === 10);

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { ROW_SHAPES } from "../../src/bench/result.ts";
 import { strongswanUnavailable } from "../../src/bench/strongswan-gateways.ts";
 import { wireguardUnavailable } from "../../src/bench/wireguard-gateways.ts";
 import type { BenchResult, TunnelBenchResult } from "../../src/index.ts";
@@ -192,6 +193,7 @@ test("rates without loss and with 0.5 % are searched; a person gets a table, the
   const result = JSON.parse(readFileSync(file, "utf8")) as BenchResult;
   expect(complaintAbout(result)).toBeUndefined();
   const [{ what, figures, trials = [] }] = result.rows as [BenchResult["rows"][0]];
+  expect(Object.keys(what)).toEqual(expect.arrayContaining([...ROW_SHAPES.tunnel.what]));
   expect(what).toMatchObject({ udp: 64, search: "ndr", rate: null, maxLossPercent: null, sas: "auto" });
   expect(figures["pdrPps"] ?? 0).toBeGreaterThanOrEqual(figures["ndrPps"] ?? 0);
   expect(trials.length).toBeGreaterThan(2);

@@ -13,7 +13,7 @@ import { describe, expect, test } from "vitest";
 import type { Counters } from "../../src/control/status.ts";
 import { configuration, INTERFACE, PEER, type Wishes } from "./support/configurations.ts";
 import { Espalier } from "./support/espalier.ts";
-import { sendStreams, since, tcpCounts } from "./support/file-streams.ts";
+import { accountOf, networkCounts, sendStreams, since, tcpCounts } from "./support/file-streams.ts";
 import { INNER, type Namespace, OUTER, Sites } from "./support/namespaces.ts";
 import { until } from "./support/run.ts";
 import { type TestBed, testBed } from "./support/test-bed.ts";
@@ -135,6 +135,7 @@ describe.each(WAYS.map((way) => [title(way), way] as const))("%s", (_, way) => {
       drops: [await dropsOf(a), await dropsOf(b), kernelDropsOf(sites.gatewayA), kernelDropsOf(sites.gatewayB)],
       sender: tcpCounts(sites.hostA),
       receiver: tcpCounts(sites.hostB),
+      hosts: [networkCounts(sites.hostA), networkCounts(sites.hostB)] as const,
     };
   };
 
@@ -158,12 +159,16 @@ describe.each(WAYS.map((way) => [title(way), way] as const))("%s", (_, way) => {
       expect(sent).toHaveLength(streams);
       expect(received).toEqual(sent);
       const after = await look();
-      expect(after.drops, "no packet is dropped, as replayed or otherwise").toEqual(before.drops);
-      expect(since(before.receiver, after.receiver).outOfOrder, "segments that came before an earlier one").toBe(0);
+      const [atSender, atReceiver] = after.hosts.map((now, host) => accountOf(before.hosts[host]!, now));
+      const account = `\nsender: ${atSender}\nreceiver: ${atReceiver}`;
+      expect.soft(after.drops, "no packet is dropped, as replayed or otherwise").toEqual(before.drops);
+      const { outOfOrder } = since(before.receiver, after.receiver);
+      expect.soft(outOfOrder, `segments that came before an earlier one${account}`).toBe(0);
       // The kernel probes the tail of a stream whose receiver had to wait for its processor (RFC 8985 §7). Such a segment
       // was not lost: it comes twice, and the receiver says so. One that we lose comes once, or leaves a gap.
       const twice = since(before.receiver, after.receiver).duplicates;
-      expect(since(before.sender, after.sender).retransmitted - twice, "segments sent again that were lost").toBe(0);
+      const again = since(before.sender, after.sender).retransmitted - twice;
+      expect(again, `segments sent again that were lost${account}`).toBe(0);
     },
     PATIENCE,
   );

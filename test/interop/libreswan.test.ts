@@ -3,10 +3,15 @@ import { describe, expect, test } from "vitest";
 import { configuration, identityOf, PEER, SECRET } from "./support/configurations.ts";
 import { Espalier } from "./support/espalier.ts";
 import { Libreswan } from "./support/libreswan.ts";
-import { INNER, Sites } from "./support/namespaces.ts";
-import { until } from "./support/run.ts";
+import { INNER, OUTER, Sites } from "./support/namespaces.ts";
+import { hide, natRemembers } from "./support/obstacles.ts";
+import { missing } from "./support/requirements.ts";
+import { sleep, until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
+import { ping } from "./support/traffic.ts";
 import { type Ends, lostInRekeys, pingBothWays } from "./support/tunnel-checks.ts";
+
+const SELECTORS = { local: [INNER[4].netA], remote: [INNER[4].netB] } as const;
 
 /** Packets that came for no SA of ours. */
 const unknownSpis = async (gateway: Espalier): Promise<number> => (await gateway.status()).drops["no-sa"] ?? 0;
@@ -23,8 +28,7 @@ describe("Libreswan", () => {
       esp: "aes_gcm256",
       esn: "either",
     });
-    const selectors = { local: [INNER[4].netA], remote: [INNER[4].netB] };
-    const gateway = await Espalier.start(bed, sites.gatewayA, configuration(selectors));
+    const gateway = await Espalier.start(bed, sites.gatewayA, configuration(SELECTORS));
     const ends: Ends = { here: sites.hostA, there: peer, hereAt: INNER[4].hostA, thereAt: INNER[4].hostB };
     return { sites, peer, gateway, ends };
   });
@@ -66,5 +70,30 @@ describe("Libreswan", () => {
       await gateway.down(PEER);
       await until("the kernel has no SA", async () => ((await peer.states()).includes("proto esp") ? undefined : true));
     });
+  });
+
+  test("behind a NAT it is found at the NAT's address, and followed to another port", async (context) => {
+    const lacking = missing("nat");
+    if (lacking !== undefined) context.skip(lacking);
+    const { sites, peer, gateway, ends, bed } = lab();
+    await gateway.end();
+    hide(sites, "b");
+    const ours = await Espalier.startForTest(
+      bed,
+      sites.gatewayA,
+      configuration({ ...SELECTORS, connection: { remote: { address: "any", id: identityOf("b") } } }),
+    );
+    expect(await peer.initiate()).toMatchObject({ status: 0 });
+    const { ikeSa, childSas, remote } = await ours.up(PEER);
+    expect([ikeSa?.natDetected, childSas[0]?.encap]).toEqual([true, true]);
+    expect(remote).toContain(OUTER[4].routerA);
+    expect(await peer.states()).toContain("encap type espinudp");
+    natRemembers(sites, 1);
+    await pingBothWays(ends);
+    await sleep(2_500); // longer than the NAT remembers: the next packet leaves it from another port
+    natRemembers(sites, 120);
+    await until("its packets arrive again", async () => (await ping(ends.there, ends.hereAt)).received > 0);
+    await until("it is followed", async () => (await ours.connection(PEER))?.remote !== remote);
+    await pingBothWays(ends);
   });
 });

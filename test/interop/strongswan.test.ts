@@ -2,11 +2,12 @@
 import { describe, expect, test } from "vitest";
 import { configuration, identityOf, PEER, swanConnection } from "./support/configurations.ts";
 import { Espalier } from "./support/espalier.ts";
-import { INNER, Sites } from "./support/namespaces.ts";
-import { until } from "./support/run.ts";
+import { INNER, OUTER, Sites } from "./support/namespaces.ts";
+import { hide, letIn, natRemembers, PUBLIC } from "./support/obstacles.ts";
+import { sleep, until } from "./support/run.ts";
 import { StrongSwan } from "./support/strongswan.ts";
 import { testBed } from "./support/test-bed.ts";
-import { makeFile } from "./support/traffic.ts";
+import { makeFile, ping } from "./support/traffic.ts";
 import {
   type Ends,
   FILE_SIZE,
@@ -135,6 +136,57 @@ describe("without UDP encapsulation being asked for by us", () => {
       hereAt: INNER[4].hostA,
       thereAt: INNER[4].hostB,
     });
+  });
+});
+
+describe("with a NAT between", () => {
+  const lab = testBed([...NEEDS, "nat"], async (bed) => {
+    const sites = new Sites();
+    bed.defer(() => sites.remove());
+    hide(sites, "b");
+    const peer = await StrongSwan.start(bed, sites.gatewayB, swanConnection());
+    const anyPeer = { remote: { address: "any", id: identityOf("b") } };
+    const gateway = await Espalier.start(bed, sites.gatewayA, configuration({ connection: anyPeer }));
+    const ends: Ends = { here: sites.hostA, there: sites.hostB, hereAt: INNER[4].hostA, thereAt: INNER[4].hostB };
+    return { sites, peer, gateway, ends };
+  });
+
+  test("strongSwan behind it floats to port 4500, is found at the NAT's address, and followed to another port", async () => {
+    const { sites, gateway, peer, ends } = lab();
+    expect(await peer.initiate()).toMatchObject({ status: 0 });
+    const { ikeSa, childSas, remote } = await gateway.up(PEER);
+    expect([ikeSa?.natDetected, childSas[0]?.encap]).toEqual([true, true]);
+    expect(remote).toContain(OUTER[4].routerA);
+    expect(remote).not.toMatch(/:4?500$/);
+    natRemembers(sites, 1);
+    await pingBothWays(ends);
+    await sleep(2_500); // longer than the NAT remembers: the next packet leaves it from another port
+    natRemembers(sites, 120);
+    await until("its packets arrive again", async () => (await ping(ends.there, ends.hereAt)).received > 0);
+    await until("it is followed", async () => (await gateway.connection(PEER))?.remote !== remote);
+    await pingBothWays(ends);
+    await gateway.rekey(PEER, { ike: true });
+    await until("strongSwan has the new IKE SA alone", () => peer.sas().length === 1);
+    await peer.terminate();
+    await gateway.down(PEER);
+  });
+
+  test("we answer from behind it, at an address that we do not know", async () => {
+    const { sites, gateway, peer, ends } = lab();
+    letIn(sites);
+    natRemembers(sites, 120);
+    peer.load({ ...swanConnection(), remote: PUBLIC });
+    expect(await peer.initiate()).toMatchObject({ status: 0 });
+    const { ikeSa, childSas } = await gateway.up(PEER);
+    expect([ikeSa?.natDetected, childSas[0]?.encap]).toEqual([true, true]);
+    expect(gateway.log).toContain("natLocal=true"); // it claims one at its own end, too: else its ESP were not in UDP
+    await pingBothWays(ends);
+    await gateway.rekey(PEER);
+    await until("the pair is another", async () => {
+      const { childSas: now = [] } = (await gateway.connection(PEER)) ?? {};
+      return now.length === 1 && now[0]?.spiIn !== childSas[0]?.spiIn;
+    });
+    await pingBothWays(ends);
   });
 });
 

@@ -4,6 +4,7 @@ import { SUITES } from "../../src/crypto/suites.ts";
 import { configuration, identityOf, PEER, SECRET, type Side } from "./support/configurations.ts";
 import { type Configuration, Espalier } from "./support/espalier.ts";
 import { INNER, OUTER, Sites } from "./support/namespaces.ts";
+import { hide, natRemembers } from "./support/obstacles.ts";
 import { sleep, until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
 import { makeFile, ping } from "./support/traffic.ts";
@@ -172,20 +173,11 @@ describe("Child SAs that live for a few seconds", () => {
   });
 });
 
-/** How long the NAT keeps the port of a flow without packets. */
-const natRemembers = (sites: Sites, seconds: number): void => {
-  const settings = ["", "_stream"].map((kind) => `/proc/sys/net/netfilter/nf_conntrack_udp_timeout${kind}`);
-  sites.internet.run(["sh", "-ec", settings.map((setting) => `echo ${seconds} >${setting}`).join("\n")]);
-};
-
 describe("a gateway behind a NAT", () => {
   const lab = testBed([...NEEDS, "nat"], async (bed) => {
     const sites = new Sites();
     bed.defer(() => sites.remove());
-    sites.internet.run(["nft", "-f", "-"], {
-      input: `table ip nat { chain out { type nat hook postrouting priority 100;
-        oifname "to-b" ip saddr ${OUTER[4].a} masquerade random; }; }`,
-    });
+    hide(sites, "a");
     natRemembers(sites, 1);
     const anyPeer = { remote: { address: "any", id: identityOf("a") } };
     const b = await Espalier.start(bed, sites.gatewayB, configuration({ side: "b", connection: anyPeer }));

@@ -33,7 +33,7 @@ export interface Said {
 export class Puppet {
   readonly #link: Link;
   readonly #random: SeededRandom;
-  readonly #from = { address: "203.0.113.9", port: 500 };
+  readonly from = { address: "203.0.113.9", port: 500 };
   readonly #to = { address: B, port: 500 };
   readonly spiI: Uint8Array;
   spiR: Uint8Array = new Uint8Array(8);
@@ -144,7 +144,7 @@ export class Puppet {
 
   deliver(bytes: Uint8Array): readonly Uint8Array[] {
     const before = this.#link.sent.length;
-    this.#link.inject({ from: this.#from, to: this.#to, bytes });
+    this.#link.inject({ from: this.from, to: this.#to, bytes });
     return this.heard(before);
   }
 
@@ -152,7 +152,7 @@ export class Puppet {
   heard(since: number): readonly Uint8Array[] {
     return this.#link.sent
       .slice(since)
-      .filter(({ to, bytes }) => to.address === this.#from.address && equalBytes(parseHeader(bytes).spiI, this.spiI))
+      .filter(({ to, bytes }) => to.address === this.from.address && equalBytes(parseHeader(bytes).spiI, this.spiI))
       .map((sent) => sent.bytes);
   }
 

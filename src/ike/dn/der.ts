@@ -9,7 +9,7 @@ import { equalBytes } from "../../bytes.ts";
 import type { Attribute, DistinguishedName, Rdn } from "./name.ts";
 
 /** In octets. A longer name is not read. */
-const LONGEST = 1024;
+export const LONGEST = 1024;
 
 /** In all steps of a name. */
 export const MOST_ATTRIBUTES = 30;
@@ -37,9 +37,8 @@ export const readName = (der: Uint8Array): DistinguishedName | undefined =>
 /** One attribute of a value in DER; undefined when type or value are none. Never throws. */
 export const readAttribute = (type: string, der: Uint8Array): Attribute | undefined =>
   unlessThrown(() => {
-    if (asn1().fromBER(der, LIMITS).offset !== der.length) return undefined;
     const attribute = nameOfDer(writeName([[{ type, der }]]))?.[0]?.[0];
-    return attribute?.type === type ? attribute : undefined;
+    return attribute?.type === type && equalBytes(attribute.der, der) ? attribute : undefined;
   });
 
 /** As a rule asn1js returns an error for what it cannot read or write, but it does throw for some of it. */
@@ -76,14 +75,21 @@ const sorted = (nodes: readonly Asn1.Sequence[]): Asn1.Sequence[] =>
     .sort((a, b) => Buffer.compare(a.der, b.der))
     .map(({ node }) => node);
 
-/** One that says `text`, in the kind of string that its type asks for (RFC 5280 §4.1.2.4); undefined when it cannot. */
+/**
+ * One that says `text`, in the kind of string that its type asks for (RFC 5280 §4.1.2.4); undefined when none can say it.
+ * The type must be an object identifier: who does not know reads the attribute again.
+ */
 export const textAttribute = (type: string, text: string): Attribute | undefined => {
+  if (!isText(text)) return undefined;
   const { IA5String, PrintableString, Utf8String } = asn1();
   const isIa5 = IA5_TYPES.includes(type) && ASCII.test(text);
   const Kind = isIa5 ? IA5String : PRINTABLE.test(text) ? PrintableString : Utf8String;
-  const attribute = readAttribute(type, new Uint8Array(new Kind({ value: text }).toBER()));
-  return attribute?.text === text ? attribute : undefined;
+  const der = new Uint8Array(new Kind({ value: text }).toBER());
+  return der.length > LONGEST ? undefined : { type, der, text };
 };
+
+/** RFC 4518 §2.4 prohibits what has no character, or none that is seen; such octets only equal themselves. */
+const isText = (text: string): boolean => !/[\p{C}\ufffd]/u.test(text);
 
 const rdnsOf = (node: unknown): Rdn[] | undefined => {
   const { Sequence, Set: SetOf } = asn1();
@@ -111,8 +117,7 @@ const textOf = (value: unknown): string | undefined => {
     return ASCII.test(value.getValue()) ? value.getValue() : undefined;
   // asn1js reads as Latin-1 what is no UTF-8.
   if (!(value instanceof Utf8String) || !isUtf8(value.valueBlock.valueHexView)) return undefined;
-  // RFC 4518 §2.4 prohibits what has no character, or none that is seen; such octets only equal themselves.
-  return /[\p{C}\ufffd]/u.test(value.getValue()) ? undefined : value.getValue();
+  return isText(value.getValue()) ? value.getValue() : undefined;
 };
 
 const all = <T>(items: readonly (T | undefined)[]): T[] | undefined => {

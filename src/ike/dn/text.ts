@@ -8,7 +8,7 @@
 import { isUtf8 } from "node:buffer";
 import { toHex } from "../../bytes.ts";
 import { shownType, typeOf } from "./attribute-types.ts";
-import { MOST_ATTRIBUTES, readAttribute, readName, textAttribute, writeName } from "./der.ts";
+import { LONGEST, MOST_ATTRIBUTES, readAttribute, textAttribute, writeName } from "./der.ts";
 import type { Attribute, DistinguishedName } from "./name.ts";
 
 /** What is written of an attribute. */
@@ -54,13 +54,17 @@ export const parseWrittenName = (text: string): WrittenName | undefined => {
 
 const writtenAttribute = (type: string, value: string): WrittenAttribute | undefined => {
   if (value === "*") return { type, attribute: undefined };
-  const text = unescaped(value);
   const attribute = value.startsWith("#")
     ? readAttribute(type, new Uint8Array(Buffer.from(value.slice(1), "hex")))
-    : text === undefined
-      ? undefined
-      : textAttribute(type, text);
+    : attributeOfText(type, value);
   return attribute && { type, attribute };
+};
+
+const attributeOfText = (type: string, value: string): Attribute | undefined => {
+  const text = unescaped(value);
+  const attribute = text === undefined ? undefined : textAttribute(type, text);
+  if (attribute === undefined || shownType(type) !== undefined) return attribute;
+  return readAttribute(type, attribute.der); // 9.9 is no object identifier
 };
 
 /** Two hex digits are an octet of UTF-8; undefined when they make none. */
@@ -78,7 +82,7 @@ export const parseName = (text: string): Uint8Array | undefined => {
   const name = rdns.map((rdn) => rdn.map(({ attribute }) => attribute).filter((attribute) => attribute !== undefined));
   if (open || name.some((rdn, index) => rdn.length < rdns[index]!.length)) return undefined;
   const der = writeName(name);
-  return readName(der) && der;
+  return der.length > LONGEST ? undefined : der;
 };
 
 export const formatName = (name: DistinguishedName): string =>

@@ -64,6 +64,7 @@ test.each([
 test("a name of more than 1024 octets, or of more than 30 attributes, is not read", () => {
   const long = (length: number) => writeName([[textAttribute("2.5.4.3", "x".repeat(length))!]]);
   expect(readName(long(1000))).toBeDefined();
+  expect(readName(long(1015))).toBeUndefined();
   expect(textAttribute("2.5.4.3", "x".repeat(1024))).toBeUndefined();
   const one = textAttribute("2.5.4.3", "x")!;
   const many = (count: number) => writeName(Array.from({ length: count }, () => [one]));

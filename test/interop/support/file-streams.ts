@@ -25,12 +25,26 @@ const SOURCES: Readonly<Record<keyof TcpCounts, string>> = {
   duplicates: "TcpExtTCPDSACKOldSent",
 };
 
-export const tcpCounts = (space: Namespace): TcpCounts => {
+/** Everything that the kernel counts in a network namespace. */
+export const networkCounts = (space: Namespace): ReadonlyMap<string, number> => {
   const { stdout } = space.run(["nstat", "-asz"]);
+  return new Map([...stdout.matchAll(/^(\w+)\s+(\d+)/gm)].map(([, name, count]) => [name!, Number(count)]));
+};
+
+/** What has changed of these counts, but for how much was carried: `TcpRetransSegs 3, TcpExtTCPTimeouts 1`. */
+export const accountOf = (before: ReadonlyMap<string, number>, now: ReadonlyMap<string, number>): string =>
+  [...now]
+    .map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const)
+    .filter(([name, change]) => change !== 0 && !/Octets|Segs$|Receives|Delivers|Requests|Transmits|Pkts$/.test(name))
+    .map(([name, change]) => `${name} ${change}`)
+    .join(", ");
+
+export const tcpCounts = (space: Namespace): TcpCounts => {
+  const counts = networkCounts(space);
   const count = (name: string): number => {
-    const found = new RegExp(`^${name}\\s+(\\d+)`, "m").exec(stdout)?.[1];
+    const found = counts.get(name);
     if (found === undefined) throw new Error(`nstat has no ${name}`);
-    return Number(found);
+    return found;
   };
   const entries = Object.entries(SOURCES).map(([key, name]) => [key, count(name)] as const);
   return Object.fromEntries(entries) as unknown as TcpCounts;
