@@ -190,18 +190,21 @@ const opensslSpeed = async ({ suite, direction, size, workers }: OneSize): Promi
     name: `openssl speed of ${version}`,
     close: () => {},
     measure: async () => {
-      found ??= await speed(cipher, bytes, direction === "open");
-      return found * workers;
+      found ??= await speed(cipher, bytes, direction === "open", workers);
+      return found;
     },
   };
 };
 
-const speed = async (cipher: string, bytes: number, decrypt: boolean): Promise<number> => {
-  const words = ["speed", "-elapsed", "-mr", "-seconds", "1", "-bytes", `${bytes}`, "-evp", cipher];
-  const child = spawn("openssl", decrypt ? [...words, "-decrypt"] : words, { stdio: ["ignore", "pipe", "ignore"] });
+/** Packets a second of so many processes, which share the processors as as many threads do. */
+const speed = async (cipher: string, bytes: number, decrypt: boolean, processes: number): Promise<number> => {
+  const words = ["speed", "-elapsed", "-mr", "-seconds", "1", "-bytes", `${bytes}`];
+  if (processes > 1) words.push("-multi", `${processes}`);
+  if (decrypt) words.push("-decrypt");
+  const child = spawn("openssl", [...words, "-evp", cipher], { stdio: ["ignore", "pipe", "ignore"] });
   let out = "";
   for await (const text of child.stdout.setEncoding("utf8")) out += text;
-  const rate = /^\+F:\d+:[^:]+:([\d.]+)$/m.exec(out)?.[1];
+  const rate = /^\+F:\d+:[^:]+:([\d.]+)$/m.exec(out)?.[1]; // of several their sum
   if (rate === undefined) throw new Error(`openssl speed of ${cipher} said nothing`);
   return Number(rate) / bytes;
 };

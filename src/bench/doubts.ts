@@ -2,6 +2,7 @@
 import { ALPHA, type Change, type Samples } from "./change.ts";
 import type { Comparable } from "./compare.ts";
 import { leastPermutationP, leastSignFlipP } from "./dealing.ts";
+import { busyBy } from "./machine.ts";
 import type { BenchResultRow } from "./result.ts";
 
 export interface Doubtful {
@@ -19,24 +20,6 @@ export const doubtsOf = (doubtful: Doubtful): string[] => [
   ...ofRows(doubtful),
 ];
 
-/** Of the processors, by others: before we began, and while we measured. */
-const BUSY = 0.5;
-const DISTURBED = 0.1;
-
-/** What others' work makes doubtful of one result: `what` is what it is called. */
-export const busyDoubts = ({ load, machine }: Pick<Comparable, "load" | "machine">, what: string): string[] => {
-  if (load === undefined || machine === undefined) return [];
-  const { before, others = 0 } = load;
-  return [
-    ...(before > BUSY * machine.processors
-      ? [`the machine was busy before ${what} began: load ${before.toFixed(2)}`]
-      : []),
-    ...(others > DISTURBED * machine.processors
-      ? [`others had ${others.toFixed(2)} processors while ${what} was measured`]
-      : []),
-  ];
-};
-
 /** What the sides are expected to differ in. */
 const OWN_VERSIONS = ["espalier", "build"];
 
@@ -51,7 +34,10 @@ const ofPlaces = ({ a, b }: Doubtful): string[] => {
     for (const name of new Set([...Object.keys(a.versions), ...Object.keys(b.versions)]))
       if (!OWN_VERSIONS.includes(name) && a.versions[name] !== b.versions[name])
         doubts.push(`${name}: ${a.versions[name] ?? "not known"} and ${b.versions[name] ?? "not known"}`);
-  for (const [side, of] of sides) doubts.push(...busyDoubts(of, side));
+  for (const [side, { load, machine }] of sides) {
+    const busy = load === undefined || machine === undefined ? undefined : busyBy(load, machine.processors);
+    if (busy !== undefined) doubts.push(`the machine was busy when ${side} was measured: ${busy}`);
+  }
   return doubts;
 };
 

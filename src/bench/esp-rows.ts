@@ -82,7 +82,7 @@ export interface EspBenchRow {
   readonly drops: number;
   /** Who was measured beside it: a loop in C over the same packets, or `openssl speed`. Null where there is none. */
   readonly ceiling: string | null;
-  /** Its packets a second, with as many threads: the median of the turns. */
+  /** Its packets a second, with as many threads or processes: the median of the turns. */
   readonly ceilingPps: number | null;
   /** `pps` of that, the median of the turns: 1 is all of it. */
   readonly share: number | null;

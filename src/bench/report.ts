@@ -1,7 +1,7 @@
 /** `espalier bench report`: one page of plots that needs nothing else, its charts as SVG files, its tables as Markdown. */
 import { drawChart } from "./charts.ts";
-import { busyDoubts } from "./doubts.ts";
 import { espFigures } from "./esp-figures.ts";
+import { busyBy } from "./machine.ts";
 import { modelFigures } from "./model-figures.ts";
 import { type NamedResult, plainFigures, type ReportFigure, rowsOf } from "./report-figures.ts";
 import { tunnelFigures } from "./tunnel-figures.ts";
@@ -69,6 +69,10 @@ const floorText = (floors: readonly (number | null)[]): string => {
 };
 
 const warningsOf = (results: readonly NamedResult[]): string[] => {
+  const busy = results.flatMap(({ name, result }) => {
+    const by = busyBy(result.load, result.machine.processors);
+    return by === undefined ? [] : [`${name} (${by})`];
+  });
   const notes = [...new Set(results.flatMap(({ result }) => result.notes))];
   const of = (note: string): string =>
     results
@@ -76,7 +80,7 @@ const warningsOf = (results: readonly NamedResult[]): string[] => {
       .map(({ name }) => name)
       .join(", ");
   return [
-    ...results.flatMap(({ name, result }) => busyDoubts(result, name)),
+    ...(busy.length === 0 ? [] : [`The machine was busy when these were measured: ${busy.join(", ")}`]),
     ...notes.map((note) => `${of(note)}: ${note}`),
   ];
 };

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { benchIke } from "../bench/ike.ts";
 import { benchIdle, type IdleBenchResult, type IdleSide, idleRows } from "../bench/ike-idle.ts";
 import type { IkeBenchOptions, IkeBenchRow, IkeTransport } from "../bench/ike-rows.ts";
-import { loadAverage } from "../bench/machine.ts";
+import { watchLoad } from "../bench/machine.ts";
 import { measureRows, measureRuns, type OutputOptions, printRows, screenOf, withOutput } from "./bench-output.ts";
 import { number, words } from "./option-values.ts";
 import { type Column, plainTable } from "./plain-table.ts";
@@ -31,10 +31,10 @@ export const addIke = (bench: Command, terminal: Terminal): void => {
     .option("--idle <seconds>", "that the idle tunnels are measured (60)", number)
     .option("--json", "an array of rows as JSON; one object with --tunnels")
     .action(async (options: IkeOptions) => {
-      const before = loadAverage();
+      const load = watchLoad();
       const { json = false } = options;
       const { result, table } = await measure(options, { terminal, json });
-      printRows(screenOf(terminal, options), json, result, () => table, before);
+      printRows(screenOf(terminal, options), json, result, () => table, load);
     });
 };
 

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { parseComparable } from "../bench/bare-rows.ts";
 import type { Comparable } from "../bench/compare.ts";
-import { describeMachine, loadAverage } from "../bench/machine.ts";
+import { describeMachine, type MachineLoad } from "../bench/machine.ts";
 import { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "../bench/result.ts";
 import { EspalierError } from "../errors.ts";
 import { machineLine } from "./bench-table.ts";
@@ -80,18 +80,19 @@ export const measureRows = <T extends object>(
   return measureRuns(kind, settings, terminal, run, notes).finally(() => progress.end());
 };
 
-/** Rows as JSON, or as a table with what machine it was and how busy. `before`: its load when the measuring began. */
+/** Rows as JSON, or as a table with what machine it was and how busy. `load`: watched since the measuring began. */
 export const printRows = (
   terminal: Terminal,
   json: boolean,
   result: unknown,
   table: () => string,
-  before: number,
+  load: () => Required<MachineLoad>,
 ): void => {
+  const { before, after, others } = load();
   terminal.out(
     json
       ? `${JSON.stringify(result, null, 2)}\n`
-      : `${table()}\n\n${machineLine([before, loadAverage()], describeMachine())}\n`,
+      : `${table()}\n\n${machineLine([before, after], describeMachine(), undefined, others)}\n`,
   );
 };
 

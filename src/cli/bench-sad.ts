@@ -1,6 +1,6 @@
 /** `espalier bench sad`: what the table of SAs costs. */
 import type { Command } from "commander";
-import { loadAverage } from "../bench/machine.ts";
+import { watchLoad } from "../bench/machine.ts";
 import { benchSad, type SadBenchRow } from "../bench/sad.ts";
 import { measureRows, type OutputOptions, printRows, screenOf, withOutput } from "./bench-output.ts";
 import { number, wholes } from "./option-values.ts";
@@ -20,12 +20,12 @@ export const addSad = (bench: Command, terminal: Terminal): void => {
     .option("--seconds <number>", "that are timed for each row (0.3)", number)
     .option("--json", "an array of rows as JSON")
     .action(async ({ sas, seconds, json = false, ...output }: SadOptions) => {
-      const before = loadAverage();
+      const load = watchLoad();
       const options = { ...(sas === undefined ? {} : { sas }), ...(seconds === undefined ? {} : { seconds }) };
       const rows = await measureRows("sad", { ...output, ...options }, { terminal, json }, (onRow) =>
         benchSad(options, ({ work, sas: count }, of) => onRow(`${work}, ${count}`, of)),
       );
-      printRows(screenOf(terminal, output), json, rows, () => sadBenchTable(rows, terminal), before);
+      printRows(screenOf(terminal, output), json, rows, () => sadBenchTable(rows, terminal), load);
     });
 };
 

@@ -1,6 +1,6 @@
 /** `espalier bench spd`: what it costs to find the policy of a packet. */
 import type { Command } from "commander";
-import { loadAverage } from "../bench/machine.ts";
+import { watchLoad } from "../bench/machine.ts";
 import { benchSpd, type SpdBenchRow } from "../bench/spd.ts";
 import { measureRows, type OutputOptions, printRows, screenOf, withOutput } from "./bench-output.ts";
 import { number, wholes, words } from "./option-values.ts";
@@ -24,7 +24,7 @@ export const addSpd = (bench: Command, terminal: Terminal): void => {
     .option("--seconds <number>", "that are timed for each row (0.3)", number)
     .option("--json", "an array of rows as JSON")
     .action(async ({ policies, list, family, seconds, json = false, ...output }: SpdOptions) => {
-      const before = loadAverage();
+      const load = watchLoad();
       const options = {
         ...(policies === undefined ? {} : { policies }),
         ...(list === undefined ? {} : { lists: list }),
@@ -34,7 +34,7 @@ export const addSpd = (bench: Command, terminal: Terminal): void => {
       const rows = await measureRows("spd", { ...output, ...options }, { terminal, json }, (onRow) =>
         benchSpd(options, ({ list: name, policies: count }, of) => onRow(`${name}, ${count}`, of)),
       );
-      printRows(screenOf(terminal, output), json, rows, () => spdBenchTable(rows, terminal), before);
+      printRows(screenOf(terminal, output), json, rows, () => spdBenchTable(rows, terminal), load);
     });
 };
 

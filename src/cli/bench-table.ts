@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import pc from "picocolors";
 import type { EspBenchRow } from "../bench/esp-rows.ts";
+import { busyBy } from "../bench/machine.ts";
 import type { TunnelBenchResult } from "../bench/tunnel.ts";
 import { type Column, plainTable } from "./plain-table.ts";
 import { packets } from "./units.ts";
@@ -130,14 +131,15 @@ const searchLines = (result: TunnelBenchResult): (readonly [string, string])[] =
 
 const WIDTH = 23;
 
-/** Others that want a processor, of each: more than this before the beginning, and figures are of a busy machine. */
-const BUSY = 0.5;
-
+/** `others`: processors that others used meanwhile. */
 export const machineLine = (
   [before, after]: readonly [number, number],
   machine: string,
   processors = availableParallelism(),
+  others?: number,
 ): string => {
-  const line = `load ${before.toFixed(2)}, then ${after.toFixed(2)}; ${machine}`;
-  return before > BUSY * processors ? `${line}\nbeware: the machine was busy before this began` : line;
+  const used = others === undefined ? "" : `, others used ${others.toFixed(2)} processors`;
+  const line = `load ${before.toFixed(2)}, then ${after.toFixed(2)}${used}; ${machine}`;
+  const reason = busyBy({ before, after, others }, processors);
+  return reason === undefined ? line : `${line}\nbeware: the machine was busy: ${reason}`;
 };

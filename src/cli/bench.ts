@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { benchEsp } from "../bench/esp.ts";
 import type { EspBenchOptions, EspDirection } from "../bench/esp-rows.ts";
 import { IMIX, type PacketSize } from "../bench/inner-packets.ts";
-import { loadAverage } from "../bench/machine.ts";
+import { watchLoad } from "../bench/machine.ts";
 import { benchTunnel, type TunnelBenchResult } from "../bench/tunnel.ts";
 import type { TunnelBenchOptions } from "../bench/tunnel-options.ts";
 import type { EngineName } from "../crypto/engine.ts";
@@ -72,7 +72,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
     .option("--no-ceiling", "measure nothing beside the rows")
     .option("--json", "an array of rows as JSON")
     .action(async (options: EspOptions) => {
-      const before = loadAverage();
+      const load = watchLoad();
       const notes: string[] = [];
       const say = (line: string): void => {
         if (!notes.includes(line)) notes.push(line); // told when the progress bar is gone
@@ -86,7 +86,7 @@ const addEsp = (bench: Command, terminal: Terminal): void => {
         notes,
       );
       for (const note of notes) terminal.err(`${note}\n`);
-      printRows(screenOf(terminal, options), json, rows, () => espBenchTable(rows, terminal), before);
+      printRows(screenOf(terminal, options), json, rows, () => espBenchTable(rows, terminal), load);
     });
 };
 
@@ -168,7 +168,7 @@ const addTunnel = (bench: Command, terminal: Terminal): void => {
       screenOf(terminal, output).out(
         json === true
           ? `${JSON.stringify(printed, null, 2)}\n`
-          : `${results.map((result) => tunnelBenchTable(result, terminal)).join("\n\n")}\n\n${machineLine(results[0]!.load, results[0]!.machine)}\n`,
+          : `${results.map((result) => tunnelBenchTable(result, terminal)).join("\n\n")}\n\n${machineLine(results[0]!.load, results[0]!.machine, undefined, Math.max(...results.map(({ otherCores }) => otherCores)))}\n`,
       );
     });
 };

@@ -111,7 +111,7 @@ test("what an SA brought and its selectors do not hold is dropped and counted, t
   expect(b.plane.counters(spiB)).toMatchObject({ packetsIn: 1, seqIn: 5, drops: { policy: 4 } });
 });
 
-test("ESP for an SPI that nobody has is counted as such, and nothing comes of it", async () => {
+test("ESP for an SPI that nobody has is counted as such, control is told of one, and nothing else comes of it", async () => {
   const { a, b, tunA, tunB, spiB, wire } = await twoSites();
   tunA.inject(echo(4, 100, true));
   const [genuine] = wire.fromA();
@@ -120,7 +120,7 @@ test("ESP for an SPI that nobody has is counted as such, and nothing comes of it
   wire.toB(stranger, stranger);
   expect(tunB.delivered()).toEqual([]);
   expect(b.plane.totals().in).toEqual({ packets: 0, bytes: 0, drops: { "no-sa": 2 } });
-  expect(b.plane.poll()).toEqual([]);
+  expect(b.plane.poll()).toMatchObject([{ kind: "unknown-spi", spi: (spiB ^ 0x4000_0000) >>> 0 }]);
   wire.toB(genuine!);
   expect(b.plane.counters(spiB)).toMatchObject({ packetsIn: 1, drops: {} });
   expect(a.plane.totals().in.packets).toBe(0); // no answer went back

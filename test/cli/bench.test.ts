@@ -113,7 +113,7 @@ test.skipIf(!isBuilt)(`without it a table, the load and the machine are shown${r
   expect(lines.filter((line) => !line.startsWith("beware: "))).toHaveLength(7);
   expect(lines[0]).toMatch(/^suite +direction +engine +size +workers +SAs +ESN +window +batch +packets\/s +Gbit\/s/);
   expect(lines[1]).toMatch(/^aes256gcm16 +seal/);
-  expect(lines[6]).toMatch(/^load \d+\.\d\d, then \d+\.\d\d; .*, Node v/);
+  expect(lines[6]).toMatch(/^load \d+\.\d\d, then \d+\.\d\d, others used \d+\.\d\d processors; .*, Node v/);
 });
 
 const ROW: EspBenchRow = {
@@ -219,6 +219,15 @@ test("a tunnel over TCP", () => {
     ].join("\n"),
   );
   expect(machineLine(TUNNEL.load, TUNNEL.machine)).toBe("load 0.50, then 1.25; a machine");
+});
+
+test("a busy machine is one whose processors others used; where that is not known, one with a load before", () => {
+  const line = (load: [number, number], others?: number): string => machineLine(load, "a machine", 4, others);
+  expect(line([0.5, 4], 0.1)).toBe("load 0.50, then 4.00, others used 0.10 processors; a machine");
+  expect(line([0.5, 4], 1.5)).toMatch(/\nbeware: the machine was busy: others used 1\.50 processors$/);
+  expect(line([3.9, 4], 0.1), "one's own last work").not.toContain("beware");
+  expect(line([3.9, 4])).toMatch(/\nbeware: the machine was busy: load 3\.90 before$/);
+  expect(line([1.9, 4])).not.toContain("beware");
 });
 
 test("no tunnel, UDP", () => {

@@ -309,5 +309,10 @@ test("ESP that came to the control thread's socket is delivered by the worker of
   settle(b);
   expect(delivered(tunnelB)).toEqual([[inner[1]], [inner[2]], [inner[0]]]);
   expect(b.plane.totals().in).toMatchObject({ packets: 3, drops: { "no-sa": 1 } });
-  expect(b.plane.poll().map(({ kind }) => kind)).toEqual(["first-packet", "first-packet", "first-packet"]);
+  expect(b.plane.poll().map(({ kind }) => kind)).toEqual([
+    "first-packet",
+    "first-packet",
+    "first-packet",
+    "unknown-spi",
+  ]);
 });
