@@ -19,7 +19,23 @@ export const doubtsOf = (doubtful: Doubtful): string[] => [
   ...ofRows(doubtful),
 ];
 
-const BUSY = 0.5; // of the processors, by others before we began
+/** Of the processors, by others: before we began, and while we measured. */
+const BUSY = 0.5;
+const DISTURBED = 0.1;
+
+/** What others' work makes doubtful of one result: `what` is what it is called. */
+export const busyDoubts = ({ load, machine }: Pick<Comparable, "load" | "machine">, what: string): string[] => {
+  if (load === undefined || machine === undefined) return [];
+  const { before, others = 0 } = load;
+  return [
+    ...(before > BUSY * machine.processors
+      ? [`the machine was busy before ${what} began: load ${before.toFixed(2)}`]
+      : []),
+    ...(others > DISTURBED * machine.processors
+      ? [`others had ${others.toFixed(2)} processors while ${what} was measured`]
+      : []),
+  ];
+};
 
 /** What the sides are expected to differ in. */
 const OWN_VERSIONS = ["espalier", "build"];
@@ -35,9 +51,7 @@ const ofPlaces = ({ a, b }: Doubtful): string[] => {
     for (const name of new Set([...Object.keys(a.versions), ...Object.keys(b.versions)]))
       if (!OWN_VERSIONS.includes(name) && a.versions[name] !== b.versions[name])
         doubts.push(`${name}: ${a.versions[name] ?? "not known"} and ${b.versions[name] ?? "not known"}`);
-  for (const [side, { load, machine }] of sides)
-    if (load !== undefined && machine !== undefined && load.before > BUSY * machine.processors)
-      doubts.push(`the machine was busy before ${side} began: load ${load.before.toFixed(2)}`);
+  for (const [side, of] of sides) doubts.push(...busyDoubts(of, side));
   return doubts;
 };
 

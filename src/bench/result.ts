@@ -9,6 +9,7 @@ import { arch, cpus, totalmem } from "node:os";
 import { z } from "zod";
 import { EspalierError } from "../errors.ts";
 import { loadAverage } from "./machine.ts";
+import { type ProcessorTime, processorTime, processorTimeSince } from "./processor-time.ts";
 import { median } from "./statistics.ts";
 import { versionsFor } from "./versions.ts";
 
@@ -79,7 +80,13 @@ export const benchResult = z.object({
     .describe(
       "Of espalier, which build of it (of its code a hash), Node.js, its OpenSSL, the kernel, and who takes part",
     ),
-  load: z.object({ before: z.number(), after: z.number() }).describe("Tasks that wanted a processor, mean of a minute"),
+  load: z
+    .object({
+      before: z.number().describe("Tasks that wanted a processor, the mean of the minute before"),
+      after: z.number().describe("The same in the end"),
+      others: z.number().optional().describe("Processors that other programs had meanwhile, what was stolen included"),
+    })
+    .describe("How busy the machine was"),
   settings: z.record(z.string(), z.unknown()).describe("What was asked for"),
   notes: z.array(z.string()).describe("What could not be measured, and why"),
   rows: z.array(row),
@@ -235,10 +242,17 @@ export const floorOf = (runs: readonly (readonly number[])[]): number | null => 
   return medians.length < 2 || medians.includes(0) ? null : (Math.max(...medians) / Math.min(...medians) - 1) * 100;
 };
 
+/** Processors that others had since then. */
+const othersSince = (before: ProcessorTime): number => {
+  const { others, stolen, wall } = processorTimeSince(before);
+  return wall > 0 ? (others + stolen) / wall : 0;
+};
+
 /** Begins with the load of now; `end` makes the result. `folder`: of the code that measures, if it is not this. */
 export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, unknown>>, folder?: string) => {
   const began = new Date().toISOString();
   const before = loadAverage();
+  const timeBefore = processorTime();
   const versions = versionsFor(kind, folder);
   return {
     end: (runs: readonly (readonly FlatRow[])[], notes: readonly string[] = []): BenchResult => ({
@@ -253,7 +267,7 @@ export const beginResult = (kind: BenchKind, settings: Readonly<Record<string, u
         architecture: arch(),
       },
       versions,
-      load: { before, after: loadAverage() },
+      load: { before, after: loadAverage(), others: othersSince(timeBefore) },
       settings,
       notes: [...notes],
       rows: resultRows(kind, runs),
