@@ -1,6 +1,7 @@
 /** What all IKE SAs of a gateway share: the connections, the table of SAs by our SPI, and the counters. */
 import { toHex } from "../bytes.ts";
 import type { ChildSa } from "./child-sa.ts";
+import { expectedPeer } from "./connection.ts";
 import { CookieJar } from "./cookie.ts";
 import type { IkeEnvironment } from "./environment.ts";
 import { HalfOpen } from "./half-open.ts";
@@ -10,7 +11,7 @@ import type { IkeSa } from "./ike-sa.ts";
 import { KeyWorks } from "./key-works.ts";
 import { LastAnswers } from "./last-answers.ts";
 import type { LogAllowance } from "./log-allowance.ts";
-import { exactId, isExpected, type PeerId } from "./peer-id.ts";
+import { exactId, isExpected } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { Peerings } from "./peerings.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -26,6 +27,8 @@ export class Core {
   readonly sas = new Map<string, IkeSa>();
   /** Those whose peer is known, by its identity. */
   readonly #kin = new Map<string, Set<IkeSa>>();
+  /** The same by our identity too. */
+  readonly #between = new Map<string, Set<IkeSa>>();
   /** Which of them has a pair, by the SPI that we receive on. */
   readonly #holders = new Map<number, IkeSa>();
   readonly counters: Record<string, number> = {};
@@ -70,6 +73,8 @@ export class Core {
     this.#kin.set(key, kin.add(sa));
     sa.peerId = peerId;
     sa.kin = kin;
+    const ends = endsOf(sa.peering, peerId);
+    this.#between.set(ends, (this.#between.get(ends) ?? new Set()).add(sa));
   }
 
   /** IKE SAs whose peer has proven that it is `peerId`, of whatever connection; the newest last. */
@@ -77,13 +82,17 @@ export class Core {
     return this.#kin.get(identityKey(peerId)) ?? NOBODY;
   }
 
-  /** The same for a peer that is to prove one of several identities. */
-  *kinOfAny(expected: PeerId | undefined): Iterable<IkeSa> {
+  /** Those of them with whom we are who we are in `peering`, of whatever connection; of a peer that may be one of many, all. */
+  *kinWithUs(peering: Peering): Iterable<IkeSa> {
+    const expected = expectedPeer(peering.config);
     const one = exactId(expected);
-    if (one !== undefined) yield* this.kinOf(one);
-    else
-      for (const kin of this.#kin.values())
-        for (const sa of kin) if (sa.peerId !== undefined && isExpected(expected, sa.peerId)) yield sa;
+    if (one !== undefined) {
+      yield* this.#between.get(endsOf(peering, one)) ?? NOBODY; // of thousands of peers we may be somebody else to each
+      return;
+    }
+    for (const kin of this.#kin.values())
+      for (const sa of kin)
+        if (sa.peering?.localKey === peering.localKey && sa.peerId && isExpected(expected, sa.peerId)) yield sa;
   }
 
   /** Whether there are as many IKE SAs as there may be. */
@@ -98,10 +107,8 @@ export class Core {
     sa.peering?.sas.delete(sa);
     this.wakes.touch(sa); // it has nothing to do any more
     if (sa.peerId === undefined) return;
-    const key = identityKey(sa.peerId);
-    const kin = this.#kin.get(key);
-    kin?.delete(sa);
-    if (kin?.size === 0) this.#kin.delete(key);
+    forget(this.#kin, identityKey(sa.peerId), sa);
+    forget(this.#between, endsOf(sa.peering, sa.peerId), sa);
   }
 
   /** Eight octets that no SA of ours has, never all zero. */
@@ -138,3 +145,14 @@ export class Core {
     return sa === undefined || child === undefined ? undefined : { sa, child };
   }
 }
+
+const endsOf = (peering: Peering | undefined, peerId: Identity): string => {
+  const ours = peering?.localKey ?? "";
+  return `${ours.length} ${ours} ${identityKey(peerId)}`;
+};
+
+const forget = (sets: Map<string, Set<IkeSa>>, key: string, sa: IkeSa): void => {
+  const set = sets.get(key);
+  set?.delete(sa);
+  if (set?.size === 0) sets.delete(key);
+};

@@ -34,8 +34,8 @@ export class HalfOpen {
   }
 
   /** Begun by us, the peer's answer to IKE_AUTH on its way. */
-  authenticating(): IkeSa[] {
-    return [...this.#ofUs].filter((one) => "state" in one).filter(({ state }) => state.name === "auth-sent");
+  *authenticating(): Iterable<IkeSa> {
+    for (const one of this.#ofUs) if ("state" in one && one.state.name === "auth-sent") yield one;
   }
 
   /** Begun from this address; `proven`: by somebody who showed that he receives there. */

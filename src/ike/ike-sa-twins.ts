@@ -20,14 +20,12 @@ import type { Turn } from "./turn.ts";
  * what INITIAL_CONTACT says, and it ends them (RFC 7296 §2.4). One whose IKE_AUTH is on its way may be up at the peer already.
  */
 export const isInitialContact = (turn: Turn, peering: Peering): boolean => {
+  for (const { state } of turn.core.kinWithUs(peering)) if (state.name === "established") return false;
   const expected = expectedPeer(peering.config);
-  const isOurs = (other: Peering | undefined): boolean =>
-    other !== undefined && equalIdentity(other.config.local.id, peering.config.local.id);
-  for (const other of turn.core.kinOfAny(expected))
-    if (other.state.name === "established" && isOurs(other.peering)) return false;
-  return !turn.core.halfOpen
-    .authenticating()
-    .some((other) => other.peering !== peering && isOurs(other.peering) && mayBeOne(expected, peerOf(other)));
+  for (const other of turn.core.halfOpen.authenticating())
+    if (other.peering !== peering && other.peering?.localKey === peering.localKey && mayBeOne(expected, peerOf(other)))
+      return false;
+  return true;
 };
 
 const peerOf = ({ peering }: IkeSa): PeerId | undefined => peering && expectedPeer(peering.config);

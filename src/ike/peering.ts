@@ -4,6 +4,7 @@
 import { canonicalAddress } from "../ip-address.ts";
 import { backoff } from "./backoff.ts";
 import { type ChildConfig, type ConnectionConfig, hostsOf } from "./connection.ts";
+import { identityKey } from "./identity.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { describeProposals } from "./proposal.ts";
 import type { Turn } from "./turn.ts";
@@ -32,6 +33,8 @@ export class Peering {
   readonly config: ConnectionConfig;
   /** No address keeps the peer out: it may have any, or those of a name that has moved. */
   readonly mayBeAnywhere: boolean;
+  /** Who we are in it: equal where the identities are. */
+  readonly localKey: string;
   /** Its IKE proposals in words: equal where the lists are. */
   readonly proposals: string;
   readonly sas = new Set<IkeSa>();
@@ -65,6 +68,7 @@ export class Peering {
     this.config = config;
     this.#hosts = hostsOf(config);
     const isName = (host: string): boolean => canonicalAddress(host) === undefined;
+    this.localKey = identityKey(config.local.id);
     this.proposals = describeProposals(config.proposals);
     this.mayBeAnywhere = this.#hosts.length === 0 || this.#hosts.some(isName);
   }
