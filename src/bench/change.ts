@@ -67,11 +67,12 @@ const scaled = (a: Samples, b: Samples): Scaled => {
       percent: (difference) => (Math.exp(difference) - 1) * 100,
     };
   const of = isNothing(a) ? b : a;
+  const lowest = [a, b].every(({ runs }) => runs.flat().every((value) => value >= 0)) ? -100 : Number.NEGATIVE_INFINITY;
   const unit = Math.abs(mean(of.runs.flat())) || 1;
   return {
     runs: [a, b].map((side) => withSamples(side, (value) => value / unit)),
     figure: (value) => value * unit,
-    percent: (difference) => (isNothing(a) && difference !== 0 ? null : difference * 100),
+    percent: (difference) => (isNothing(a) && difference !== 0 ? null : Math.max(lowest, difference * 100)),
   };
 };
 

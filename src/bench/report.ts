@@ -1,8 +1,8 @@
 /** `espalier bench report`: one page of plots that needs nothing else, its charts as SVG files, its tables as Markdown. */
 
 import { drawChart } from "./charts.ts";
+import { busyDoubts } from "./doubts.ts";
 import { espFigures } from "./esp-figures.ts";
-import { busyBy } from "./machine.ts";
 import { modelFigures } from "./model-figures.ts";
 import { type NamedResult, plainFigures, type ReportFigure, rowsOf } from "./report-figures.ts";
 import { tunnelFigures } from "./tunnel-figures.ts";
@@ -47,10 +47,20 @@ const sourceOf = ({ name, result }: NamedResult): string[] => [
   `${result.machine.processor}, ${result.machine.processors} processors`,
   `espalier ${result.versions["espalier"] ?? "?"} (${result.versions["build"] ?? "?"}), Node ${result.versions["node"] ?? "?"}, Linux ${result.versions["linux"] ?? "?"}`,
   `${result.load.before.toFixed(2)} / ${result.load.after.toFixed(2)}`,
+  result.load.others === undefined ? "not known" : `${result.load.others.toFixed(2)} processors`,
   floorText(result.rows.map(({ floorPercent }) => floorPercent)),
 ];
 
-const SOURCE_HEAD = ["file", "command", "UTC", "machine", "versions", "load before / after", "noise floor"];
+const SOURCE_HEAD = [
+  "file",
+  "command",
+  "UTC",
+  "machine",
+  "versions",
+  "load before / after",
+  "others meanwhile",
+  "noise floor",
+];
 
 /** The median and the greatest of the rows' noise floors. */
 const floorText = (floors: readonly (number | null)[]): string => {
@@ -60,10 +70,6 @@ const floorText = (floors: readonly (number | null)[]): string => {
 };
 
 const warningsOf = (results: readonly NamedResult[]): string[] => {
-  const busy = results.flatMap(({ name, result }) => {
-    const by = busyBy(result.load, result.machine.processors);
-    return by === undefined ? [] : [`${name} (${by})`];
-  });
   const notes = [...new Set(results.flatMap(({ result }) => result.notes))];
   const of = (note: string): string =>
     results
@@ -71,7 +77,7 @@ const warningsOf = (results: readonly NamedResult[]): string[] => {
       .map(({ name }) => name)
       .join(", ");
   return [
-    ...(busy.length === 0 ? [] : [`The machine was busy when these were measured: ${busy.join(", ")}`]),
+    ...results.flatMap(({ name, result }) => busyDoubts(result, name)),
     ...notes.map((note) => `${of(note)}: ${note}`),
   ];
 };

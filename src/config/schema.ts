@@ -376,9 +376,11 @@ export const settings = z.strictObject({
         1,
         100,
       ).prefault(30),
-      rekey_rate: whole("Rekeys a second that one peer may ask for; more are told TEMPORARY_FAILURE.", 1, 50).prefault(
-        5,
-      ),
+      rekey_rate: whole(
+        "Rekeys, and key exchanges for new Child SAs, a second that one peer may ask for; more are told TEMPORARY_FAILURE.",
+        1,
+        50,
+      ).prefault(5),
       queue: whole(
         "Requests of ours that may wait for their turn on one IKE SA, where one is on its way; more are put off.",
         1,

@@ -32,6 +32,9 @@ export const noteProblem = (turn: Turn, sa: IkeSa, { name }: ChildConfig, proble
 /** The peer asked for it, and we refuse. */
 export const refuseChild = (turn: Turn, sa: IkeSa, { notify, text }: IkeError): void => {
   if (notify === Notify.TS_MAX_QUEUE) return; // how a peer finds out how many pairs there may be (RFC 9611 §5.2)
-  turn.log("error", "child-sa-refused", sa, `${sa.remoteText}: child refused: ${text}`, { remote: sa.remoteText });
+  const { remoteText: remote } = sa;
+  if (sa.refusedChildLogs.allow(turn.now))
+    turn.log("error", "child-sa-refused", sa, `${remote}: child refused: ${text}`, { remote });
+  else turn.count("logs-suppressed");
   if (sa.peering !== undefined) sa.peering.lastError = `child refused: ${text}`;
 };

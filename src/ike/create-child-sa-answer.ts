@@ -2,6 +2,7 @@
  * CREATE_CHILD_SA as its responder: another Child SA, or the rekey of one (RFC 7296 §1.3.1, §1.3.3, §2.8, §2.25).
  * The new pair receives at once; we go on sending on the old one until the peer uses the new one or deletes the old.
  */
+import { wipe } from "../bytes.ts";
 import { kexById } from "../crypto/kex.ts";
 import type { Answer } from "./answer.ts";
 import { answeredPayloads, type ChosenChild, chooseChild } from "./child-answer.ts";
@@ -20,7 +21,15 @@ import { Protocol, spiBytes } from "./proposal.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
-import { isFull, livePairs, noRoom, noteResources, resourceFor, resourcePayloads } from "./resources.ts";
+import {
+  configuredPairs,
+  isFull,
+  livePairs,
+  noRoom,
+  noteResources,
+  resourceFor,
+  resourcePayloads,
+} from "./resources.ts";
 import type { Turn } from "./turn.ts";
 import { wantChildrenLater } from "./want-children.ts";
 
@@ -28,7 +37,7 @@ import { wantChildrenLater } from "./want-children.ts";
 export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]): Answer => {
   // RFC 7296 §2.25.2: what is being closed or was rekeyed takes no new children.
   if (sa.state.name !== "established") throw busy("the IKE SA is ending");
-  if (isRekey(payloads) && !mayRekey(turn, sa)) throw busy("the peer rekeys too often");
+  if (isCostly(payloads) && !mayRekey(turn, sa)) throw busy("the peer exchanges keys too often");
   inheritByUse(turn, sa);
   useAnswered(turn, sa);
   if (find(payloads, "TSi") === undefined) return answerRekeyIkeSa(turn, sa, payloads);
@@ -50,14 +59,18 @@ export const answerCreateChildSa = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   return { payloads: negotiate(turn, sa, payloads, old), after: () => wantChildrenLater(turn, sa) };
 };
 
-const isRekey = (payloads: readonly Payload[]): boolean =>
-  find(payloads, "TSi") === undefined || hasNotify(payloads, Notify.REKEY_SA);
+/** A rekey, or a new Child SA with a key exchange of its own. */
+const isCostly = (payloads: readonly Payload[]): boolean =>
+  find(payloads, "TSi") === undefined || find(payloads, "KE") !== undefined || hasNotify(payloads, Notify.REKEY_SA);
 
-/** Key exchanges cost us as much as the peer: no more than so many a second, but all that there is to rekey at once. */
+/**
+ * Key exchanges cost us as much as the peer: no more than so many a second, but all that there is to rekey, or that is configured,
+ * at once.
+ */
 const mayRekey = (turn: Turn, sa: IkeSa): boolean => {
   if (turn.exchanged !== undefined) return true; // it was counted when it came
   const { rekeyRate } = turn.core.options;
-  const most = Math.max(rekeyRate, 1 + sa.children.size);
+  const most = Math.max(rekeyRate, 1 + sa.children.size, configuredPairs(sa));
   sa.rekeys ??= new RateLimit(most, (1_000 * most) / rekeyRate);
   if (sa.rekeys.take(turn.now)) return true;
   turn.count("rekeys-too-often");
@@ -78,9 +91,13 @@ const negotiate = (turn: Turn, sa: IkeSa, payloads: readonly Payload[], old: Chi
     const { path, encap } = sa;
     const chosen = chooseChild(payloads, children, { withKe: true, path, encap, pairsOf, mayBeSeveral });
     const resource = old === undefined ? resourceFor(sa, chosen.config, mayBeSeveral) : old.resource;
+    if (isFull(sa)) throw noRoom(sa, chosen.config, mayBeSeveral);
     const exchanged = exchange(turn, chosen, payloads);
-    const spiIn = isFull(sa) ? 0 : turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
-    if (spiIn === 0) throw noRoom(sa, chosen.config, mayBeSeveral);
+    const spiIn = turn.core.env.reserveSpi(config.name, chosen.config.name, resource);
+    if (spiIn === 0) {
+      wipe(exchanged?.shared);
+      throw noRoom(sa, chosen.config, mayBeSeveral);
+    }
     const nr = turn.random(NONCE_LENGTH);
     noteResources(sa, chosen.config, payloads);
     // The peer does not receive on it before it has our answer: what is sent already goes on on another pair.

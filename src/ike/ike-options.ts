@@ -21,7 +21,10 @@ export interface IkeOptions {
   readonly lastMessageId: number;
   /** IKE_AUTH requests of one half-open IKE SA with a wrong ICV: after so many it is forgotten. */
   readonly decryptFailures: number;
-  /** Rekeys that a peer may ask for on one IKE SA in a second; all its Child SAs at once in any case. */
+  /**
+   * Rekeys, and Child SAs with a key exchange of their own, that a peer may ask for on one IKE SA in a second; all its Child SAs, or
+   * all that are configured, at once in any case.
+   */
   readonly rekeyRate: number;
   /** Requests of ours that may wait for their turn on one IKE SA; deletions and a rekey of the IKE SA come beside them. */
   readonly queueLimit: number;

@@ -18,6 +18,7 @@ import type { ConnectionConfig } from "./connection.ts";
 import type { Identity } from "./identity.ts";
 import type { InitAttempt } from "./init-attempt.ts";
 import type { DirectionKeys, IkeKeys } from "./keymat.ts";
+import { LogAllowance } from "./log-allowance.ts";
 import type { HeaderFields } from "./message.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { PeerResources } from "./peer-resources.ts";
@@ -157,6 +158,8 @@ export class IkeSa {
   };
   /** Messages with a wrong ICV since the last authentic one. */
   decryptFailures = 0;
+  /** Lines in the log about Child SAs that the peer asked for and did not get. */
+  refusedChildLogs = new LogAllowance();
   /** Rekeys that the peer asks for. */
   rekeys: RateLimit | undefined;
   /** When to ask whether the peer lives, and when to keep a NAT's mapping alive. */

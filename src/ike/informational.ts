@@ -5,8 +5,9 @@
  *   HDR, SK {[N,] [D,] ...} -->
  *                           <-- HDR, SK {[D,] ...}
  */
+import { toHex } from "../bytes.ts";
 import type { Answer } from "./answer.ts";
-import { spiText } from "./child-sa.ts";
+import { type ChildSa, spiText } from "./child-sa.ts";
 import { isChildUp, removeChild, useAnswered } from "./children.ts";
 import { holderOf } from "./delete-child-sa.ts";
 import { deletion } from "./deletion.ts";
@@ -37,9 +38,8 @@ export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   if (report !== undefined) readReport(turn, holderOf(sa), report);
   if (deletions.length > 0) inheritByUse(turn, sa);
   useAnswered(turn, sa);
-  const paired: Uint8Array[] = [];
-  for (const { protocol, spis } of deletions)
-    if (protocol === Protocol.ESP) for (const spi of spis) paired.push(...deletedByPeer(turn, holderOf(sa), spi));
+  const spis = deletions.filter(({ protocol }) => protocol === Protocol.ESP).flatMap((each) => each.spis);
+  const paired = spis.length === 0 ? [] : deletedByPeer(turn, holderOf(sa), spis);
   return { payloads: paired.length === 0 ? [] : [deletion(Protocol.ESP, paired)] };
 };
 
@@ -48,13 +48,25 @@ const end = (turn: Turn, sa: IkeSa, why: string): void => {
   closeIkeSa(turn, sa, why);
 };
 
-/** SPIs to answer with: of the other half of the pair, unless we are deleting it ourselves (RFC 7296 §1.4.1, §2.25.1). */
-const deletedByPeer = (turn: Turn, sa: IkeSa, spi: Uint8Array): Uint8Array[] => {
-  const child = [...sa.children.values()].find(({ spiOut }) => Buffer.compare(spiBytes(spiOut), spi) === 0);
-  if (child === undefined) {
-    turn.log("debug", "delete-unknown", sa, `the peer deletes a Child SA that is not there`);
-    return [];
+/**
+ * SPIs to answer with: of the other half of each pair, unless we are deleting it ourselves (RFC 7296 §1.4.1, §2.25.1). A peer
+ * may name thousands.
+ */
+const deletedByPeer = (turn: Turn, sa: IkeSa, spis: readonly Uint8Array[]): Uint8Array[] => {
+  const bySpi = new Map([...sa.children.values()].reverse().map((child) => [toHex(spiBytes(child.spiOut)), child])); // of two the first
+  const paired: Uint8Array[] = [];
+  let unknown = 0;
+  for (const spi of spis) {
+    const child = bySpi.get(toHex(spi));
+    if (child === undefined || child.state.name === "removed") unknown++;
+    else if (deleted(turn, sa, child)) paired.push(spiBytes(child.spiIn));
   }
+  if (unknown > 0) turn.log("debug", "delete-unknown", sa, `the peer deletes Child SAs that are not there: ${unknown}`);
+  return paired;
+};
+
+/** The peer has deleted this pair. Whether the answer is to name its other half. */
+const deleted = (turn: Turn, sa: IkeSa, child: ChildSa): boolean => {
   const state = child.state.name;
   removeChild(turn, sa, child, "deleted by the peer");
   const { config } = child;
@@ -64,5 +76,5 @@ const deletedByPeer = (turn: Turn, sa: IkeSa, spi: Uint8Array): Uint8Array[] => 
     });
     wantChild(turn, sa, config, child.resource);
   }
-  return state === "deleting" ? [] : [spiBytes(child.spiIn)];
+  return state !== "deleting";
 };

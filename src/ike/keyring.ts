@@ -20,7 +20,7 @@ export interface KeyringEntry {
 export const MOST_ENTRIES = 1_000;
 
 export class Keyring {
-  readonly #exact = new Map<string, Psk>();
+  readonly #exact = new Map<string, KeyringEntry>();
   /** The closest first. */
   readonly #patterns: readonly KeyringEntry[];
 
@@ -31,18 +31,30 @@ export class Keyring {
     for (const entry of entries) {
       const identity = exactId(entry.id);
       if (identity === undefined) patterns.push(entry);
-      else if (!this.#exact.has(identityKey(identity))) this.#exact.set(identityKey(identity), entry.psk);
+      else if (!this.#exact.has(identityKey(identity))) this.#exact.set(identityKey(identity), entry);
     }
     this.#patterns = patterns.sort((a, b) => closenessOf(b.id) - closenessOf(a.id));
   }
 
-  /** Keys for a peer by its identity, where it is known, else by its address; undefined when there are none for it. */
+  /**
+   * Keys for a peer by its identity, where it is known, and by its address where that is told more closely; undefined when there
+   * are none for it.
+   */
   find(identity: Identity | undefined, address: string): Psk | undefined {
-    return (identity && this.#closest(identity)) ?? this.#closest(addressIdentity(address));
+    const ofIdentity = identity && this.#closest(identity);
+    const ofAddress = this.#closest(addressIdentity(address));
+    return (rankOf(ofAddress) > rankOf(ofIdentity) ? ofAddress : ofIdentity)?.psk;
   }
 
-  #closest(identity: Identity): Psk | undefined {
+  #closest(identity: Identity): KeyringEntry | undefined {
     const exact = this.#exact.get(identityKey(identity));
-    return exact ?? this.#patterns.find(({ id }) => isExpected(id, identity))?.psk;
+    return exact ?? this.#patterns.find(({ id }) => isExpected(id, identity));
   }
 }
+
+/** Patterns of names and of addresses cannot be compared: one of many, against exactly one and anybody. */
+const rankOf = (entry: KeyringEntry | undefined): number => {
+  if (entry === undefined) return 0;
+  if (exactId(entry.id) !== undefined) return 3;
+  return closenessOf(entry.id) > 0 ? 2 : 1;
+};

@@ -1,4 +1,4 @@
-/** How many log lines strangers may cause: `most` in each `period` ms, so that a flood of packets does not flood the log. */
+/** How many log lines strangers, or one peer, may cause: `most` in each `period` ms, so that a flood of packets does not flood the log. */
 export class LogAllowance {
   readonly #most: number;
   readonly #period: number;

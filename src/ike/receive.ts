@@ -105,7 +105,8 @@ const receiveProtected = (turn: Turn, bytes: Uint8Array, message: ParsedMessage,
     const repeated = header.isResponse ? undefined : turn.core.lastAnswers.find(toHex(ours), bytes, turn.now);
     if (repeated === undefined) {
       turn.count("unknown-spi");
-      answerStranger(turn, header, path, Notify.INVALID_IKE_SPI);
+      // Somebody tells us one-way of an SA that he has not: that takes no answer (RFC 7296 §1.5).
+      if (!hasNotify(message.payloads, Notify.INVALID_SPI)) answerStranger(turn, header, path, Notify.INVALID_IKE_SPI);
       return;
     }
     turn.count("repeated-requests");

@@ -211,6 +211,7 @@ export const addRekeyed = (turn: Turn, old: IkeSa, rekeyed: Rekeyed): IkeSa => {
   sa.origin = old.origin;
   sa.nat = old.nat;
   sa.fragments = old.fragments; // RFC 7383 §2.3
+  sa.refusedChildLogs = old.refusedChildLogs;
   sa.rekeys = old.rekeys; // a chain of rekeys is no way around their limit
   turn.core.add(sa);
   startTimers(turn, sa);

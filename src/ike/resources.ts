@@ -63,12 +63,15 @@ export const resourceFor = (sa: IkeSa, child: ChildConfig, isOneOfSeveral: boole
 /** Pairs that a peer may have beyond twice those that are configured, for each of its IKE SAs. */
 const SPARE = 64;
 
+/** Pairs that the connection is to have. */
+export const configuredPairs = ({ peering }: IkeSa): number =>
+  peering?.config.children.reduce((sum, { sas }) => sum + sas, 0) ?? 0;
+
 /** Whether the peer has made so many pairs that it gets no more: the room is that of all peers. */
 export const isFull = (sa: IkeSa): boolean => {
-  const configured = sa.peering?.config.children.reduce((sum, { sas }) => sum + sas, 0) ?? 0;
   const all = samePeer(sa);
   const pairs = all.reduce((sum, { children }) => sum + children.size, 0);
-  return pairs >= SPARE + 2 * configured * all.length;
+  return pairs >= SPARE + 2 * configuredPairs(sa) * all.length;
 };
 
 /** There is no SPI. Never NO_ADDITIONAL_SAS for a further pair: a peer would take it for all its children (RFC 9611 §6). */

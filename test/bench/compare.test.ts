@@ -25,9 +25,12 @@ const SAMPLES = 5;
 const gaussOf = (random: () => number) => (): number =>
   Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 
+const NONE = beginResult("esp", {}).end([]);
+
 const resultOf = (rows: readonly BenchResultRow[], settings = {}): BenchResult => ({
-  ...beginResult("esp", settings).end([]),
-  load: { before: 0, after: 0 },
+  ...NONE,
+  settings,
+  load: { before: 0, after: 0, others: 0 },
   rows: [...rows],
 });
 
@@ -183,12 +186,12 @@ test("another machine, another version and a busy machine are said", () => {
     ...a,
     machine: { ...a.machine, processors: a.machine.processors + 1 },
     versions: { ...a.versions, node: "99.0.0", espalier: "9.9.9" },
-    load: { before: 100, after: 1 },
+    load: { before: 100, after: 1, others: 0.9 * a.machine.processors },
   };
   expect(compareResults(a, b).doubts).toEqual([
     "the machines are not the same",
     `node: ${process.versions.node} and 99.0.0`,
-    "the machine was busy when B was measured: load 100.00 before",
+    `the machine was busy when B was measured: others used ${(0.9 * a.machine.processors).toFixed(2)} processors`,
     "1 of 1 figures have too few samples to tell any change from chance: it takes 4 runs of each side",
   ]);
 });

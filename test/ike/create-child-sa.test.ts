@@ -1,6 +1,25 @@
 import { describe, expect, test } from "vitest";
+import { generateKeyPair, kexById } from "../../src/crypto/kex.ts";
+import { doKeyWork } from "../../src/crypto/key-work.ts";
+import { answerCreateChildSa } from "../../src/ike/create-child-sa-answer.ts";
+import { kePayload, noncePayload } from "../../src/ike/payloads.ts";
+import { offerEsp } from "../../src/ike/proposal.ts";
+import { Turn } from "../../src/ike/turn.ts";
+import { anySelectors } from "../../src/ipsec/selector.ts";
 import type { Datagram } from "../support/link.ts";
-import { A, child, disagreements, drawn, esp, gaps, type Peer, selectors, twoPeers } from "../support/two-peers.ts";
+import { upWith } from "../support/one-ike-sa.ts";
+import {
+  A,
+  child,
+  connection,
+  disagreements,
+  drawn,
+  esp,
+  gaps,
+  type Peer,
+  selectors,
+  twoPeers,
+} from "../support/two-peers.ts";
 
 const HOUR = 3_600_000;
 
@@ -217,4 +236,30 @@ test("one rekeys what the other deletes: TEMPORARY_FAILURE, and the child is mad
   expect(b.log("request-refused")?.message).toContain("TEMPORARY_FAILURE");
   expect(disagreements(peers)).toEqual([]);
   expect([a.data.pairs.size, b.data.pairs.size]).toEqual([1, 1]);
+});
+
+//   CREATE_CHILD_SA {SA, Ni, KEi, TSi, TSr} -->
+//                                           <-- N(NO_ADDITIONAL_SAS)
+test("what a key exchange has come to is wiped when there is no room for the Child SA that it was for", () => {
+  const method = kexById(31)!;
+  const peer = generateKeyPair(method).publicValue;
+  const proposals = esp("aes256gcm16-x25519");
+  const { core, sa } = upWith(connection("a", { children: [child({ proposals })] }), "no", 0x1000);
+  Object.assign(core.env, { reserveSpi: () => 0 });
+  const turn = new Turn(core, 1_000);
+  const work = { what: "answer", method: method.id, peer } as const;
+  const result = doKeyWork(work);
+  turn.exchanged = { work, result };
+  expect(result.shared?.some((octet) => octet !== 0)).toBe(true);
+  const value = { selectors: anySelectors };
+  const ask = () =>
+    answerCreateChildSa(turn, sa, [
+      { kind: "SA", value: offerEsp(proposals, 0x2000, { withKe: true }) },
+      noncePayload(new Uint8Array(32)),
+      kePayload(method.id, peer),
+      { kind: "TSi", value },
+      { kind: "TSr", value },
+    ]);
+  expect(ask).toThrow("NO_ADDITIONAL_SAS");
+  expect(result.shared).toEqual(new Uint8Array(32));
 });

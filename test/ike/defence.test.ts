@@ -1,14 +1,21 @@
 /** Floods, forgers and peers that ask too much: what they get, and what those get who do not (RFC 7296 §2.6, §2.21). */
 import { describe, expect, test } from "vitest";
+import { generateKeyPair, kexById } from "../../src/crypto/kex.ts";
+import { deletion } from "../../src/ike/deletion.ts";
 import { Exchange, emitMessage, find, notifies, parseHeader, parseMessage } from "../../src/ike/message.ts";
 import { Notify } from "../../src/ike/notify.ts";
-import { type IkeProposal, offerIke } from "../../src/ike/proposal.ts";
+import { kePayload, noncePayload } from "../../src/ike/payloads.ts";
+import { type IkeProposal, offerEsp, offerIke, Protocol, spiBytes } from "../../src/ike/proposal.ts";
+import { anySelectors } from "../../src/ipsec/selector.ts";
+import { Puppet } from "../support/puppet.ts";
 import {
   A,
   B,
+  child,
   connection,
   disagreements,
   drawn,
+  esp,
   gaps,
   identity,
   ike,
@@ -322,6 +329,77 @@ test("who rekeys too often is told TEMPORARY_FAILURE, and may again a second lat
   run(1_000);
   expect([...b.data.pairs.keys()]).not.toEqual(before);
   expect(disagreements(peers)).toEqual([]);
+});
+
+describe("a peer that has proven who it is", () => {
+  const puppets = connection("b", {
+    name: "puppet",
+    remote: { address: undefined, port: 500, id: identity("puppet.example") },
+    children: [child({ proposals: esp("aes256gcm16-x25519") })],
+  });
+  const puppetOf = (optionsB = {}) => {
+    const peers = twoPeers({ connectionsB: [puppets], optionsB });
+    const puppet = new Puppet(peers.link, peers.random);
+    puppet.connect();
+    return { ...peers, puppet };
+  };
+  const value = { selectors: anySelectors };
+
+  //   CREATE_CHILD_SA {SA, Ni, KEi, TSi, TSr} -->
+  //   D                                       -->   again and again
+  //                                           <-- ... N(TEMPORARY_FAILURE)
+  test("makes and deletes Child SAs with key exchanges no faster than it may rekey", () => {
+    const { b, random, puppet, run } = puppetOf({ rekeyRate: 3 });
+    const method = kexById(31)!;
+    const make = (): boolean => {
+      const keyPair = generateKeyPair(method);
+      const spi = random.integer(0x7fff_ffff) + 256;
+      const [said] = puppet.ask(Exchange.CREATE_CHILD_SA, [
+        { kind: "SA", value: offerEsp(esp("aes256gcm16-x25519"), spi, { withKe: true }) },
+        noncePayload(random.bytes(32)),
+        kePayload(method.id, keyPair.publicValue),
+        { kind: "TSi", value },
+        { kind: "TSr", value },
+      ]);
+      const isMade = find(said!.payloads, "SA") !== undefined;
+      if (isMade) puppet.ask(Exchange.INFORMATIONAL, [deletion(Protocol.ESP, [spiBytes(spi)])]);
+      else expect(notifies(said!.payloads, Notify.TEMPORARY_FAILURE)).toHaveLength(1);
+      return isMade;
+    };
+    const count = () => Array.from({ length: 20 }, make).filter(Boolean).length;
+    expect(count()).toBe(3);
+    run(1_000);
+    expect([count(), b.data.pairs.size]).toEqual([3, 1]);
+  });
+
+  //   D of 10,000 Child SAs, one of which it has, twice -->
+  //                                                     <-- D of its other half, once
+  test("deletes more than it has: what is there goes, the rest is one line in the log", () => {
+    const { b, puppet } = puppetOf();
+    const [pair] = b.data.pairs.values();
+    const spis = Array.from({ length: 10_000 }, (_, n) => spiBytes(0x6000_0000 + n));
+    const mine = spiBytes(pair!.spiOut);
+    const [said] = puppet.ask(Exchange.INFORMATIONAL, [deletion(Protocol.ESP, [...spis, mine, mine])]);
+    expect(find(said!.payloads, "Delete")?.spis).toEqual([spiBytes(pair!.spiIn)]);
+    expect([b.data.pairs.size, b.events().filter((event) => event === "delete-unknown").length]).toEqual([0, 1]);
+    expect(b.log("delete-unknown")?.message).toContain("10001");
+  });
+
+  test("asks again and again for a Child SA that it does not get: ten lines in the log", () => {
+    const { b, random, puppet } = puppetOf();
+    for (let n = 0; n < 50; n++) {
+      const [said] = puppet.ask(Exchange.CREATE_CHILD_SA, [
+        { kind: "SA", value: offerEsp(esp("aes128-sha1"), 0x5000 + n, { withKe: true }) },
+        noncePayload(random.bytes(32)),
+        { kind: "TSi", value },
+        { kind: "TSr", value },
+      ]);
+      expect(notifies(said!.payloads, Notify.NO_PROPOSAL_CHOSEN)).toHaveLength(1);
+    }
+    expect(b.events().filter((event) => event === "child-sa-refused")).toHaveLength(10);
+    expect(b.count("logs-suppressed")).toBe(40);
+    expect(b.status("puppet").lastError).toContain("NO_PROPOSAL_CHOSEN");
+  });
 });
 
 test("who rekeys one IKE SA after another is limited as well, and all goes on", () => {

@@ -49,6 +49,20 @@ describe("is sent", () => {
     expect(errorsOf(puppet.ask(Exchange.INFORMATIONAL, []))).toEqual(["INVALID_IKE_SPI"]);
   });
 
+  test("nothing for a one-way INVALID_SPI, which belongs to no IKE SA (RFC 7296 §1.5)", () => {
+    const { puppet, b, link } = withPuppet();
+    puppet.connect();
+    const before = [b.status("puppet"), link.sent.length];
+    const notify = notifyPayload(Notify.INVALID_SPI, Uint8Array.of(1, 2, 3, 4));
+    for (const octet of [0, 7]) {
+      const [spiI, spiR] = [new Uint8Array(8).fill(octet), new Uint8Array(8).fill(octet)];
+      const header = { spiI, spiR, exchange: Exchange.INFORMATIONAL, messageId: 0 };
+      puppet.deliver(emitMessage({ ...header, fromInitiator: true, isResponse: false }, [notify]));
+    }
+    expect([b.count("malformed"), b.count("unknown-spi")]).toEqual([1, 1]);
+    expect([b.status("puppet"), link.sent.length]).toEqual(before);
+  });
+
   test("INVALID_MAJOR_VERSION, in the clear, with our own version, for a higher one", () => {
     const { puppet } = withPuppet();
     puppet.begin();

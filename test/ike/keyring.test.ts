@@ -49,6 +49,25 @@ test("a peer whose identity is not known, or has no key, is found by its address
   expect(found(ring, "gw.example", "192.0.2.1")).toBeUndefined();
 });
 
+test.each([
+  // entries, identity, address, whose key
+  [["%any", "192.0.2.9"], "gw.example", "192.0.2.9", "192.0.2.9"],
+  [["%any", "192.0.2.0/24"], "gw.example", "192.0.2.9", "192.0.2.0/24"],
+  [["*.example", "192.0.2.9"], "gw.example", "192.0.2.9", "192.0.2.9"],
+  [["*.example", "192.0.2.0/24"], "gw.example", "192.0.2.9", "*.example"],
+  [["gw.example", "192.0.2.9"], "gw.example", "192.0.2.9", "gw.example"],
+  [["gw.example", "192.0.2.9"], "other.example", "192.0.2.9", "192.0.2.9"],
+  [["%any", "192.0.2.9"], "gw.example", "192.0.2.10", "%any"],
+  [["%any", "192.0.2.9"], undefined, "192.0.2.10", "%any"],
+])(
+  "scenarios K2 and K3: of %s, for %s at %s, the key of %s: most closely told, the identity before the address",
+  (...row) => {
+    const [entries, id, address, of] = row;
+    for (const order of [entries, [...entries].reverse()])
+      expect(found(new Keyring(order.map((text) => entry(text))), id, address)).toBe(`key of ${of}`);
+  },
+);
+
 test("a thousand entries are taken, no more, and the first of two for one identity counts", () => {
   const many = Array.from({ length: MOST_ENTRIES }, (_, n) => entry(`gw${n}.example`));
   const ring = new Keyring(many);
