@@ -20,6 +20,12 @@ export const doubtsOf = (doubtful: Doubtful): string[] => [
   ...ofRows(doubtful),
 ];
 
+/** What others' work makes doubtful of one result: `what` is what it is called. */
+export const busyDoubts = ({ load, machine }: Pick<Comparable, "load" | "machine">, what: string): string[] => {
+  const busy = load === undefined || machine === undefined ? undefined : busyBy(load, machine.processors);
+  return busy === undefined ? [] : [`the machine was busy when ${what} was measured: ${busy}`];
+};
+
 /** What the sides are expected to differ in. */
 const OWN_VERSIONS = ["espalier", "build"];
 
@@ -34,10 +40,7 @@ const ofPlaces = ({ a, b }: Doubtful): string[] => {
     for (const name of new Set([...Object.keys(a.versions), ...Object.keys(b.versions)]))
       if (!OWN_VERSIONS.includes(name) && a.versions[name] !== b.versions[name])
         doubts.push(`${name}: ${a.versions[name] ?? "not known"} and ${b.versions[name] ?? "not known"}`);
-  for (const [side, { load, machine }] of sides) {
-    const busy = load === undefined || machine === undefined ? undefined : busyBy(load, machine.processors);
-    if (busy !== undefined) doubts.push(`the machine was busy when ${side} was measured: ${busy}`);
-  }
+  for (const [side, of] of sides) doubts.push(...busyDoubts(of, side));
   return doubts;
 };
 

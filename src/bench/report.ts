@@ -1,7 +1,8 @@
 /** `espalier bench report`: one page of plots that needs nothing else, its charts as SVG files, its tables as Markdown. */
+
 import { drawChart } from "./charts.ts";
+import { busyDoubts } from "./doubts.ts";
 import { espFigures } from "./esp-figures.ts";
-import { busyBy } from "./machine.ts";
 import { modelFigures } from "./model-figures.ts";
 import { type NamedResult, plainFigures, type ReportFigure, rowsOf } from "./report-figures.ts";
 import { tunnelFigures } from "./tunnel-figures.ts";
@@ -69,10 +70,6 @@ const floorText = (floors: readonly (number | null)[]): string => {
 };
 
 const warningsOf = (results: readonly NamedResult[]): string[] => {
-  const busy = results.flatMap(({ name, result }) => {
-    const by = busyBy(result.load, result.machine.processors);
-    return by === undefined ? [] : [`${name} (${by})`];
-  });
   const notes = [...new Set(results.flatMap(({ result }) => result.notes))];
   const of = (note: string): string =>
     results
@@ -80,7 +77,7 @@ const warningsOf = (results: readonly NamedResult[]): string[] => {
       .map(({ name }) => name)
       .join(", ");
   return [
-    ...(busy.length === 0 ? [] : [`The machine was busy when these were measured: ${busy.join(", ")}`]),
+    ...results.flatMap(({ name, result }) => busyDoubts(result, name)),
     ...notes.map((note) => `${of(note)}: ${note}`),
   ];
 };

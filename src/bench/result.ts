@@ -81,11 +81,11 @@ export const benchResult = z.object({
     ),
   load: z
     .object({
-      before: z.number(),
-      after: z.number(),
-      others: z.number().optional().describe("Processors that other programs, and other machines above the same, used"),
+      before: z.number().describe("Tasks that wanted a processor, the mean of the minute before"),
+      after: z.number().describe("The same in the end"),
+      others: z.number().optional().describe("Processors that other programs had meanwhile, what was stolen included"),
     })
-    .describe("Tasks that wanted a processor, mean of a minute, and how busy others were while it was measured"),
+    .describe("How busy the machine was"),
   settings: z.record(z.string(), z.unknown()).describe("What was asked for"),
   notes: z.array(z.string()).describe("What could not be measured, and why"),
   rows: z.array(row),

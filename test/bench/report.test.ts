@@ -208,10 +208,9 @@ test("no tunnel is left out: rows of the same peer are told apart by what they d
 
 test("a busy machine is said", async () => {
   const [first] = RESULTS;
-  const busy = { ...first!, result: { ...first!.result, load: { before: 99, after: 99 } } };
-  expect((await makeReport([busy])).markdown).toContain(
-    "The machine was busy when these were measured: sizes (load 99.00 before)",
-  );
+  const busy = { ...first!, result: { ...first!.result, load: { before: 99, after: 99, others: 97 } } };
+  const { markdown } = await makeReport([busy]);
+  expect(markdown).toContain("- the machine was busy when sizes was measured: others used 97.00 processors");
 });
 
 test("what is not there makes no figure", async () => {
