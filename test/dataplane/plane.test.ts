@@ -288,7 +288,7 @@ test("amid junk what was sent arrives, and sums over SAs, tunnels and workers ag
   const outs = [tunnelA, second[0]].map(({ id }) => a.plane.tunnelCounters(id).out);
   expect(outs.map(({ packets }) => packets)).toEqual([20, 20]);
   expect(sent).toMatchObject({ packets: 40, drops: { policy: 20 } });
-  expect(b.plane.poll().map(({ kind }) => kind)).toEqual(["first-packet", "first-packet"]);
+  expect(b.plane.poll().map(({ kind }) => kind)).toEqual(["first-packet", "first-packet", "unknown-spi"]);
   expect(a.plane.counters(spiA)!.packetsOut).toBe(20);
 });
 
