@@ -2,12 +2,12 @@
  * One tunnel as control holds it: its pairs of SAs, which of them each worker sends on, and who sends for the workers that
  * have none (the fallback SA of RFC 9611 §3: resource 0, or the lowest there is).
  *
- * Where one pair is all that there will be, only its worker's queue is attached, and the kernel gives it all packets. Where
- * several are to come the queues of all their workers are attached from the first pair on, before anything flows: another
- * queue would divide the flows anew among all of them, and one that goes over to another worker may overtake itself. So the
- * flows of a worker whose pair is still to come go to the fallback; and as the kernel leads a flow to the queue into which
- * its answers are written, it stays with the pair that it began on. A queue that the kernel does not attach is merely not used, and one that it does
- * not detach leads to the fallback; so what it answers changes nothing here.
+ * Where one pair is all that there will be, only its worker's queue is attached, and the kernel gives it all packets. Where several
+ * are to come the queues of all their workers are attached from the first pair on, before anything flows: another queue would
+ * divide the flows anew among all of them, and one that goes over to another worker may overtake itself. So the flows of a worker
+ * whose pair is still to come go to the fallback; and as the kernel leads a flow to the queue into which its answers are written,
+ * it stays with the pair that it began on. A queue that the kernel does not attach is merely not used, and one that it does not
+ * detach leads to the fallback; so what it answers changes nothing here.
  */
 import { setTunQueue } from "../linux/tun.ts";
 import type { EspPath } from "./child-sa.ts";

@@ -143,7 +143,10 @@ export class Plane {
     return [...this.#tunnels.values()].filter((tunnel) => tunnel.parent === parent).map((tunnel) => tunnel.id);
   }
 
-  /** Remove a tunnel, its children and their SAs; or a child, which no policy may name any more: else ESPALIER_USAGE. Resolves when no worker uses its descriptors any more. */
+  /**
+   * Remove a tunnel, its children and their SAs; or a child, which no policy may name any more: else ESPALIER_USAGE. Resolves when
+   * no worker uses its descriptors any more.
+   */
   async removeTunnel(id: number): Promise<void> {
     const { parent } = this.#tunnel(id);
     if (parent !== undefined && this.#policies.names(parent.id, id)) throw usage(`a policy names child ${id}`);

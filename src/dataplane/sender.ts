@@ -1,8 +1,8 @@
 // HOT PATH
 /**
- * Sends sealed packets, as UDP datagrams (RFC 3948) or as IP protocol 50: one sendmmsg(2) for each run of packets that
- * leave by the same socket with the same DF, which is the socket's. Encapsulated packets of one length and one TOS that follow one another to the same peer are one
- * message of the run, a train that the kernel takes apart (UDP_SEGMENT); the last of it may be shorter:
+ * Sends sealed packets, as UDP datagrams (RFC 3948) or as IP protocol 50: one sendmmsg(2) for each run of packets that leave by the
+ * same socket with the same DF, which is the socket's. Encapsulated packets of one length and one TOS that follow one another to
+ * the same peer are one message of the run, a train that the kernel takes apart (UDP_SEGMENT); the last of it may be shorter:
  *
  *   | ESP | ESP | ESP | ESP | ES |
  *

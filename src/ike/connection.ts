@@ -12,7 +12,10 @@ export interface ConnectionConfig {
   readonly name: string;
   readonly local: { readonly address: string; readonly id: Identity };
   readonly remote: {
-    /** Canonical text, or a domain name that is resolved for each attempt, and whose addresses are tried in turn; undefined: any, and then we only answer. */
+    /**
+     * Canonical text, or a domain name that is resolved for each attempt, and whose addresses are tried in turn; undefined: any,
+     * and then we only answer.
+     */
     readonly address: string | undefined;
     /** Tried in turn when `address` fails: addresses or names, like it. */
     readonly backups?: readonly string[];

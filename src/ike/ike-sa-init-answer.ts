@@ -26,8 +26,9 @@ import { chooseIke, describeProposals, type IkeSuite, type Proposal } from "./pr
 import type { Turn } from "./turn.ts";
 
 /**
- * ms that cookies are asked for after the last crowd, and after too many requests that were refused. An initiator that was asked for one signs its request with the cookie
- * (RFC 7296 §2.15); a copy of the one without, late on its way, must not be answered with an SA of its own meanwhile.
+ * ms that cookies are asked for after the last crowd, and after too many requests that were refused. An initiator that was asked
+ * for one signs its request with the cookie (RFC 7296 §2.15); a copy of the one without, late on its way, must not be answered with
+ * an SA of its own meanwhile.
  */
 const COOKIE_LINGER = 10_000;
 const NO_SPI = new Uint8Array(8);
@@ -175,9 +176,10 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
 };
 
 /**
- * Whether a request may become an IKE SA, before anything is computed for it; undefined: it may not, or is to come again
- * with a cookie (RFC 7296 §2.6). Those that are refused leave nothing to count, but cost us a choice: see `refuseInit`. What strangers begin in the name of an address counts against those alone who have not
- * shown that they receive there: nobody can be kept out by forging his address.
+ * Whether a request may become an IKE SA, before anything is computed for it; undefined: it may not, or is to come again with a
+ * cookie (RFC 7296 §2.6). Those that are refused leave nothing to count, but cost us a choice: see `refuseInit`. What strangers
+ * begin in the name of an address counts against those alone who have not shown that they receive there: nobody can be kept out by
+ * forging his address.
  */
 const admit = (
   turn: Turn,

@@ -4,8 +4,9 @@
  * A block has one writer, so counting is a plain addition; control reads. `PASS` counts packets delivered, `bytes` their
  * inner octets.
  *
- * Every packet is counted once with its worker, and once more with its SA; or, going out without one, with its tunnel. So
- * what workers sent is the sum over tunnels (but for dummies, which their SA alone counts), and what they received is that and the packets that name no SA of theirs.
+ * Every packet is counted once with its worker, and once more with its SA; or, going out without one, with its tunnel. So what
+ * workers sent is the sum over tunnels (but for dummies, which their SA alone counts), and what they received is that and the
+ * packets that name no SA of theirs.
  */
 import { FIRST_LINE, LINE_SPARE } from "./cache-line.ts";
 import { VERDICTS, Verdict, type VerdictName } from "./verdict.ts";

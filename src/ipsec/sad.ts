@@ -11,10 +11,10 @@
  *   16 .. 31   live: events; written by the SA's worker alone
  *   32 .. 63   fixed: key and addresses (but path and size, see `move` and `setSize`)
  *
- * What every packet asks of shared memory, the counter, a double, STATE and the newest word of the window, is a live row of 16 octets among those of all
- * records: those of ten thousand SAs stay in a cache. A cache line has the rows of records that are 64 apart, and 64 lines
- * follow one another: so neighbours, which different workers own, share no line, and where workers are a power of two all in
- * one line are one worker's.
+ * What every packet asks of shared memory, the counter, a double, STATE and the newest word of the window, is a live row of 16
+ * octets among those of all records: those of ten thousand SAs stay in a cache. A cache line has the rows of records that are 64
+ * apart, and 64 lines follow one another: so neighbours, which different workers own, share no line, and where workers are a power
+ * of two all in one line are one worker's.
  *
  * STATE is published last and withdrawn first, so a worker sees a whole record or none. Its value is the record's
  * generation: odd while live. The key is wiped on removal; a slot is used again only once every worker has finished a

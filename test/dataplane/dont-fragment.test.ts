@@ -1,6 +1,6 @@
 /**
- * The IP headers of the packets that carry ESP, DF above all, as a packet socket sees them on the loopback device of a network namespace of this
- * process alone: needs root.
+ * The IP headers of the packets that carry ESP, DF above all, as a packet socket sees them on the loopback device of a network
+ * namespace of this process alone: needs root.
  */
 import koffi from "koffi";
 import { afterAll, beforeAll, expect, test } from "vitest";

@@ -1,4 +1,7 @@
-/** What an honest peer of ours seldom or never says: that it does not know the pair that we rekey, and to wait, without end (RFC 7296 §2.25). */
+/**
+ * What an honest peer of ours seldom or never says: that it does not know the pair that we rekey, and to wait, without end (RFC
+ * 7296 §2.25).
+ */
 import { describe, expect, test } from "vitest";
 import { CreateChild } from "../../src/ike/create-child-sa.ts";
 import type { Effect } from "../../src/ike/effect.ts";

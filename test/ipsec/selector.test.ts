@@ -15,8 +15,9 @@ import {
 } from "../../src/ipsec/selector.ts";
 
 /*
- * The slow model. A packet of a very small internet: one of 8 addresses of either family, one of 3 protocols, one of a few
- * ports or none: every bound that a selector has below is among them. A selector selects packets one by one, by the words of RFC 4301 §4.4.1.1; sets of packets do the rest.
+ * The slow model. A packet of a very small internet: one of 8 addresses of either family, one of 3 protocols, one of a few ports or
+ * none: every bound that a selector has below is among them. A selector selects packets one by one, by the words of RFC 4301
+ * §4.4.1.1; sets of packets do the rest.
  */
 interface Packet {
   readonly protocol: number;
