@@ -10,7 +10,24 @@ import { createSocket } from "node:dgram";
 import { networkInterfaces } from "node:os";
 
 const [device, port, target4, target6, ...messages] = process.argv.slice(2);
-const linkLocal = networkInterfaces()[device].find(({ address }) => address.startsWith("fe80:")).address;
+
+const PATIENCE = 100; // times 100 ms
+
+/** A new link's address is not used until the kernel has found that nobody else has it (RFC 4862 §5.4), for a second or two. */
+const linkLocal = async (tries = PATIENCE) => {
+  const found = networkInterfaces()[device]?.find(({ address }) => address.startsWith("fe80:"))?.address;
+  if (found !== undefined && (await canBind(found))) return found;
+  if (tries === 0) throw new Error(`${device} has no link-local address that can be used`);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  return linkLocal(tries - 1);
+};
+
+const canBind = (address) =>
+  new Promise((resolve) => {
+    const socket = createSocket("udp6");
+    socket.once("error", () => socket.close(() => resolve(false)));
+    socket.bind(0, `${address}%${device}`, () => socket.close(() => resolve(true)));
+  });
 
 /** Datagrams and their ports. */
 const datagrams = messages
@@ -37,5 +54,5 @@ const fromPort = [
   await sendAll("udp4", "0.0.0.0", Number(port), target4),
   await sendAll("udp6", "::", Number(port), target6),
 ];
-const fromLink = await sendAll("udp6", `${linkLocal}%${device}`, 0, target6);
+const fromLink = await sendAll("udp6", `${await linkLocal()}%${device}`, 0, target6);
 process.stdout.write(JSON.stringify({ fromPort: fromPort[0] + fromPort[1], fromLink }));
