@@ -1,6 +1,7 @@
 /** The library: everything a program may build on. The command line uses nothing else, from the files themselves. */
 export { parseComparable } from "./bench/bare-rows.ts";
-export { type Comparable, type ComparedRow, type Comparison, compareResults } from "./bench/compare.ts";
+export type { BenchKind } from "./bench/bench-kind.ts";
+export { type ComparedRow, type Comparison, compareResults } from "./bench/compare.ts";
 export { benchEsp } from "./bench/esp.ts";
 export type { EspBenchOptions, EspBenchRow, EspDirection } from "./bench/esp-rows.ts";
 export { benchIke } from "./bench/ike.ts";
@@ -12,11 +13,12 @@ export {
   type IdleSide,
   idleRows,
 } from "./bench/ike-idle.ts";
-export type { IkeBenchOptions, IkeBenchRow, IkeTransport, IkeWork } from "./bench/ike-rows.ts";
+export type { IkeWork } from "./bench/ike-load.ts";
+export type { IkeBenchOptions, IkeBenchRow, IkeTransport } from "./bench/ike-rows.ts";
 export { IMIX, type PacketSize } from "./bench/inner-packets.ts";
 export { describeMachine, loadAverage } from "./bench/machine.ts";
 export { makeReport, type Report } from "./bench/report.ts";
-export { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "./bench/result.ts";
+export { type BenchResult, beginResult, type Comparable, type FlatRow, parseResult } from "./bench/result.ts";
 export { benchSad, type SadBenchOptions, type SadBenchRow } from "./bench/sad.ts";
 export { benchSpd, type SpdBenchOptions, type SpdBenchRow } from "./bench/spd.ts";
 export { type TuneOptions, type TuneResult, type TuneValues, tune } from "./bench/tune.ts";

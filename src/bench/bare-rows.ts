@@ -1,7 +1,7 @@
 /** Rows alone, as `--json` prints them: they can be compared, but nobody knows on which machine, by what and beside what. */
 import { z } from "zod";
-import type { Comparable } from "./compare.ts";
-import { type BenchKind, type FlatRow, jsonOf, resultOf, resultRows } from "./result.ts";
+import type { BenchKind } from "./bench-kind.ts";
+import { type Comparable, type FlatRow, jsonOf, resultOf, resultRows } from "./result.ts";
 
 const flat = z.record(z.string(), z.unknown());
 const flats = z.array(flat).min(1);

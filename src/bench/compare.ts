@@ -6,14 +6,10 @@
 import { EspalierError } from "../errors.ts";
 import { ALPHA, addFloors, type Change, changeOf, type Floor, floorOf, type Samples } from "./change.ts";
 import { doubtsOf } from "./doubts.ts";
-import type { BenchResult, BenchResultRow } from "./result.ts";
+import type { BenchResult, BenchResultRow, Comparable } from "./result.ts";
 
 export const VERDICTS = ["better", "worse", "noise"] as const;
 export type CompareVerdict = (typeof VERDICTS)[number];
-
-/** A result, or what of one is known: its rows. */
-export type Comparable = Pick<BenchResult, "kind" | "rows"> &
-  Partial<Pick<BenchResult, "machine" | "versions" | "load" | "settings">>;
 
 /** A figure of a row; most rows have one. */
 export interface ComparedRow {

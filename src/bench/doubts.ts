@@ -1,9 +1,8 @@
 /** What makes a comparison doubtful: other machines and versions, others' work, and too few samples to know anything. */
 import { ALPHA, type Change, type Samples } from "./change.ts";
-import type { Comparable } from "./compare.ts";
 import { leastPermutationP, leastSignFlipP } from "./dealing.ts";
 import { busyBy } from "./machine.ts";
-import type { BenchResultRow } from "./result.ts";
+import type { BenchResultRow, Comparable } from "./result.ts";
 
 export interface Doubtful {
   readonly a: Comparable;

@@ -1,7 +1,12 @@
 /** The initiator's side of the load: connections that begin again as soon as they are done, and how long each one took. */
 
-import type { IkeWork } from "./ike-rows.ts";
 import type { IkeSite } from "./ike-site.ts";
+
+/**
+ * `handshake`: IKE_SA_INIT and IKE_AUTH with its Child SA, and the Delete that ends it. `rekey-child`: of a Child SA, with or
+ * without a key exchange of its own (PFS), and `rekey-ike` of an IKE SA, each with the Delete of what was replaced.
+ */
+export type IkeWork = "handshake" | "rekey-child" | "rekey-child-pfs" | "rekey-ike";
 
 /** What was done, in its order. */
 export interface Done {

@@ -7,8 +7,8 @@ import { IkeSockets } from "../gateway/ike-sockets.ts";
 import { InitQueue } from "../gateway/init-queue.ts";
 import { BAD_SOURCE } from "../ike/manager.ts";
 import { openIkePort } from "../linux/ike-port.ts";
-import { type Done, IkeLoad } from "./ike-load.ts";
-import { type IkeWork, type Span, STALL_RESOLUTION } from "./ike-rows.ts";
+import { type Done, IkeLoad, type IkeWork } from "./ike-load.ts";
+import { type Span, STALL_RESOLUTION } from "./ike-rows.ts";
 import { IkeSite, type IkeSiteOptions, type PairProof } from "./ike-site.ts";
 
 export type Order =

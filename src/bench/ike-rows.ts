@@ -2,16 +2,10 @@
 import { KEX_METHODS, kexByName } from "../crypto/kex.ts";
 import { EspalierError } from "../errors.ts";
 import { LONGEST_STALL, measureAnswer } from "../gateway/slow-key-exchanges.ts";
-import type { Done } from "./ike-load.ts";
+import type { Done, IkeWork } from "./ike-load.ts";
 
 /** How two gateways meet: in one thread without sockets, or in two processes over UDP on the loopback interface. */
 export type IkeTransport = "memory" | "udp";
-
-/**
- * `handshake`: IKE_SA_INIT and IKE_AUTH with its Child SA, and the Delete that ends it. `rekey-child`: of a Child SA, with or
- * without a key exchange of its own (PFS), and `rekey-ike` of an IKE SA, each with the Delete of what was replaced.
- */
-export type IkeWork = "handshake" | "rekey-child" | "rekey-child-pfs" | "rekey-ike";
 
 export interface IkeBenchOptions {
   /** Names of key exchange methods; default x25519, ecp256, modp2048. */

@@ -8,14 +8,12 @@
 import { arch, cpus, totalmem } from "node:os";
 import { z } from "zod";
 import { EspalierError } from "../errors.ts";
+import { BENCH_KINDS, type BenchKind } from "./bench-kind.ts";
 import { watchLoad } from "./machine.ts";
 import { median } from "./statistics.ts";
 import { versionsFor } from "./versions.ts";
 
 export const RESULT_SCHEMA = "espalier-bench-1";
-
-/** Of what is measured; all but `idle`, which is `bench ike --tunnels`, are commands. */
-export const BENCH_KINDS = ["esp", "tunnel", "ike", "idle", "sad", "spd", "tune"] as const;
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
@@ -93,7 +91,10 @@ export const benchResult = z.object({
 
 export type BenchResult = z.infer<typeof benchResult>;
 export type BenchResultRow = z.infer<typeof row>;
-export type BenchKind = BenchResult["kind"];
+
+/** A result, or what of one is known: its rows. */
+export type Comparable = Pick<BenchResult, "kind" | "rows"> &
+  Partial<Pick<BenchResult, "machine" | "versions" | "load" | "settings">>;
 
 /** A flat row of a command, as `--json` prints it. */
 export type FlatRow = Readonly<Record<string, unknown>>;

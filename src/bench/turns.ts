@@ -9,16 +9,8 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { EspalierError } from "../errors.ts";
 import { readBareRows } from "./bare-rows.ts";
-import {
-  BENCH_KINDS,
-  type BenchKind,
-  type BenchResult,
-  beginResult,
-  type FlatRow,
-  jsonOf,
-  ROW_SHAPES,
-  sumOf,
-} from "./result.ts";
+import { BENCH_KINDS, type BenchKind } from "./bench-kind.ts";
+import { type BenchResult, beginResult, type FlatRow, jsonOf, ROW_SHAPES, sumOf } from "./result.ts";
 
 /** What is a command of bench by itself. */
 const COMMANDS = BENCH_KINDS.filter((kind) => kind !== "idle" && kind !== "tune");

@@ -6,7 +6,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import { versionIn } from "../control/version.ts";
 import { ipsecMbLibrary } from "../crypto/engines/ipsec-mb-library.ts";
-import type { BenchKind } from "./result.ts";
+import type { BenchKind } from "./bench-kind.ts";
 
 /** Where this program is: dist, or src. */
 const OWN = join(import.meta.dirname, "..");

@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { parseComparable } from "../bench/bare-rows.ts";
-import type { Comparable } from "../bench/compare.ts";
+import type { BenchKind } from "../bench/bench-kind.ts";
 import { describeMachine, type MachineLoad } from "../bench/machine.ts";
-import { type BenchKind, type BenchResult, beginResult, type FlatRow, parseResult } from "../bench/result.ts";
+import { type BenchResult, beginResult, type Comparable, type FlatRow, parseResult } from "../bench/result.ts";
 import { EspalierError } from "../errors.ts";
 import { machineLine } from "./bench-table.ts";
 import { number } from "./option-values.ts";

@@ -4,10 +4,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { BenchKind } from "../../src/bench/bench-kind.ts";
 import { hasProgram } from "../../src/bench/processes.ts";
 import { makeReport, type Report } from "../../src/bench/report.ts";
 import type { NamedResult } from "../../src/bench/report-figures.ts";
-import { type BenchKind, beginResult, type FlatRow } from "../../src/bench/result.ts";
+import { beginResult, type FlatRow } from "../../src/bench/result.ts";
 
 const esp = (what: FlatRow, pps: number): FlatRow => ({
   ...{ suite: "aes256gcm16", direction: "seal", size: 1400, workers: 1, sas: 1, engine: "ipsec-mb" },
