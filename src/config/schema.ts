@@ -339,7 +339,7 @@ export const settings = z.strictObject({
     .strictObject({
       dscp: whole("DSCP of what IKE sends (RFC 2474); 48 is CS6, network control.", 0, 63).prefault(48),
       cookie_threshold: whole(
-        "With as many half-open IKE SAs, or after ten refusals in a second, a peer must first return a cookie (RFC 7296 §2.6); 0: always.",
+        "With as many half-open IKE SAs a peer must first return a cookie (RFC 7296 §2.6); 0: always.",
         0,
         1000,
       ).prefault(10),

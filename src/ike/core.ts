@@ -35,8 +35,6 @@ export class Core {
   readonly cookies: CookieJar;
   /** Cookies are asked for until then, ms; see `admit`. */
   cookiesUntil = Number.NEGATIVE_INFINITY;
-  /** IKE_SA_INIT requests that may be refused before cookies are asked for; see `refuseInit`. */
-  readonly refusals = new RateLimit(10, 1_000);
   /** Answers to IKE_SA_INIT requests whose IKE SAs are up, by sender and SPI; of those half-open the IKE SA has it. */
   readonly firstAnswers = new LastAnswers();
   /** Answers to the last requests of SAs that are gone, by our SPI. */

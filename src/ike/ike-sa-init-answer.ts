@@ -26,7 +26,7 @@ import { chooseIke, describeProposals, type IkeSuite, type Proposal } from "./pr
 import type { Turn } from "./turn.ts";
 
 /**
- * ms that cookies are asked for after the last crowd, and after too many requests that were refused. An initiator that was asked
+ * ms that cookies are asked for after the last crowd. An initiator that was asked
  * for one signs its request with the cookie (RFC 7296 §2.15); a copy of the one without, late on its way, must not be answered with
  * an SA of its own meanwhile.
  */
@@ -99,7 +99,6 @@ const beginLater = (turn: Turn, work: KeyWork, { bytes, message, path, isProven 
 /** Answer a request that is not to become an SA with one notification, SPIr zero. */
 export const refuseInit = (turn: Turn, header: Pick<Header, "spiI">, path: Path, error: IkeError): void => {
   turn.count("refused-inits");
-  if (!turn.core.refusals.take(turn.now)) turn.core.cookiesUntil = turn.now + COOKIE_LINGER;
   turn.send(path, stateless(header.spiI, error.notify, error.data));
   if (error.notify === Notify.INVALID_KE_PAYLOAD) return; // part of an ordinary beginning
   const remote = formatEndpoint(path.remote);
@@ -177,7 +176,7 @@ const begin = (turn: Turn, bytes: Uint8Array, message: ParsedMessage, path: Path
 
 /**
  * Whether a request may become an IKE SA, before anything is computed for it; undefined: it may not, or is to come again with a
- * cookie (RFC 7296 §2.6). Those that are refused leave nothing to count, but cost us a choice: see `refuseInit`. What strangers
+ * cookie (RFC 7296 §2.6). Those that are refused leave nothing to count. What strangers
  * begin in the name of an address counts against those alone who have not shown that they receive there: nobody can be kept out by
  * forging his address.
  */

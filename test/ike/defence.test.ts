@@ -175,10 +175,14 @@ const offering = (bytes: Uint8Array, proposals: readonly IkeProposal[]): Uint8Ar
 //   5,000 IKE_SA_INIT a second, each from another address -->
 //                                                         <-- N(COOKIE) to each
 //   and between them: a new peer connects, and one that is up is asked whether it lives and rekeys
-test.each<[string, readonly IkeProposal[] | undefined]>([
-  ["beginnings", undefined],
-  ["beginnings with proposals that none of 300 connections takes", ike("aes128-sha1-prfsha1-modp2048")],
-])("under a flood of forged %s a peer connects within 2 s, tunnels live, and memory stays flat", (_what, offer) => {
+test.each<[string, readonly IkeProposal[] | undefined, string]>([
+  ["beginnings", undefined, "cookies-sent"],
+  [
+    "beginnings with proposals that none of 300 connections takes",
+    ike("aes128-sha1-prfsha1-modp2048"),
+    "refused-inits",
+  ],
+])("under a flood of forged %s a peer connects within 2 s, tunnels live, and memory stays flat", (_, offer, event) => {
   const liveness = { interval: 1_000, mode: "periodic", retry: 2_000 } as const;
   const many = Array.from({ length: 300 }, (_, n) => {
     const remote = { address: undefined, port: 500, id: identity(`x${n}.example`) };
@@ -212,26 +216,7 @@ test.each<[string, readonly IkeProposal[] | undefined]>([
   expect(a.count("retransmissions") + b.count("retransmissions")).toBe(0);
   expect(b.manager.held.all).toBeLessThan(15);
   expect(b.logs.length).toBeLessThan(60);
-  expect(b.count("cookies-sent")).toBeGreaterThan(19_900);
-  expect(b.count("refused-inits")).toBeLessThan(20);
-});
-
-//   IKE_SA_INIT {proposals of nobody}, ten of them, and one more -->
-//                                                <-- N(NO_PROPOSAL_CHOSEN) to each
-//   IKE_SA_INIT                                                  -->
-//                                                <-- N(COOKIE)
-test("who asks for what nobody has too often makes us ask for cookies, for ten seconds", () => {
-  const peers = twoPeers();
-  const { a, b, link, run } = peers;
-  const from = { address: STRANGER, port: 500 };
-  const wrong = () => offering(beginning(peers), ike("aes128-sha1-prfsha1-modp2048"));
-  for (let n = 0; n < 12; n++) link.inject({ from, to: toB, bytes: wrong() });
-  expect([b.count("refused-inits"), b.count("cookies-sent")]).toEqual([11, 1]);
-  expect(b.manager.held.halfOpen).toBe(0);
-  run(11_000);
-  expect([a.status().state, b.count("cookies-sent")]).toEqual(["up", 2]); // one was for a
-  link.inject({ from, to: toB, bytes: wrong() });
-  expect([b.count("refused-inits"), b.count("cookies-sent")]).toEqual([12, 2]);
+  expect(b.count(event)).toBeGreaterThan(19_900);
 });
 
 test("a list of proposals is compared once however many connections have it, and only what is logged is described", () => {
