@@ -4,11 +4,10 @@ import { configuration, identityOf, PEER, SECRET } from "./support/configuration
 import { Espalier } from "./support/espalier.ts";
 import { Libreswan } from "./support/libreswan.ts";
 import { INNER, OUTER, Sites } from "./support/namespaces.ts";
-import { hide, natRemembers } from "./support/obstacles.ts";
+import { expectFollowed, hide } from "./support/obstacles.ts";
 import { missing } from "./support/requirements.ts";
-import { sleep, until } from "./support/run.ts";
+import { until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
-import { ping } from "./support/traffic.ts";
 import { type Ends, lostInRekeys, pingBothWays } from "./support/tunnel-checks.ts";
 
 const SELECTORS = { local: [INNER[4].netA], remote: [INNER[4].netB] } as const;
@@ -88,12 +87,6 @@ describe("Libreswan", () => {
     expect([ikeSa?.natDetected, childSas[0]?.encap]).toEqual([true, true]);
     expect(remote).toContain(OUTER[4].routerA);
     expect(await peer.states()).toContain("encap type espinudp");
-    natRemembers(sites, 1);
-    await pingBothWays(ends);
-    await sleep(2_500); // longer than the NAT remembers: the next packet leaves it from another port
-    natRemembers(sites, 120);
-    await until("its packets arrive again", async () => (await ping(ends.there, ends.hereAt)).received > 0);
-    await until("it is followed", async () => (await ours.connection(PEER))?.remote !== remote);
-    await pingBothWays(ends);
+    await expectFollowed(sites, ours, ends);
   });
 });

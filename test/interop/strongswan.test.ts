@@ -3,11 +3,11 @@ import { describe, expect, test } from "vitest";
 import { configuration, identityOf, PEER, swanConnection } from "./support/configurations.ts";
 import { Espalier } from "./support/espalier.ts";
 import { INNER, OUTER, Sites } from "./support/namespaces.ts";
-import { hide, letIn, natRemembers, PUBLIC } from "./support/obstacles.ts";
-import { sleep, until } from "./support/run.ts";
+import { expectFollowed, hide, letIn, natRemembers, PUBLIC } from "./support/obstacles.ts";
+import { until } from "./support/run.ts";
 import { StrongSwan } from "./support/strongswan.ts";
 import { testBed } from "./support/test-bed.ts";
-import { makeFile, ping } from "./support/traffic.ts";
+import { makeFile } from "./support/traffic.ts";
 import {
   type Ends,
   FILE_SIZE,
@@ -158,13 +158,7 @@ describe("with a NAT between", () => {
     expect([ikeSa?.natDetected, childSas[0]?.encap]).toEqual([true, true]);
     expect(remote).toContain(OUTER[4].routerA);
     expect(remote).not.toMatch(/:4?500$/);
-    natRemembers(sites, 1);
-    await pingBothWays(ends);
-    await sleep(2_500); // longer than the NAT remembers: the next packet leaves it from another port
-    natRemembers(sites, 120);
-    await until("its packets arrive again", async () => (await ping(ends.there, ends.hereAt)).received > 0);
-    await until("it is followed", async () => (await gateway.connection(PEER))?.remote !== remote);
-    await pingBothWays(ends);
+    await expectFollowed(sites, gateway, ends);
     await gateway.rekey(PEER, { ike: true });
     await until("strongSwan has the new IKE SA alone", () => peer.sas().length === 1);
     await peer.terminate();
