@@ -112,8 +112,11 @@ export class Rehearsal {
 
   close(): void {
     this.#withdraw();
-    this.#worker.close();
-    this.#closeAll();
+    try {
+      this.#worker.close();
+    } finally {
+      this.#closeAll();
+    }
   }
 
   #closeAll(): void {

@@ -1,6 +1,10 @@
 /**
  * What a worker thread runs: a piscina task that lasts as long as the plane. It ends when control asks it to, or with an
  * error, which control learns from the task; it does not vanish.
+ *
+ * Either way its keys and packets are wiped before the thread ends. A thread that is ended from outside, or whose heap is full,
+ * runs nothing any more, and nobody else knows where its engine has put its keys: then they stay in memory that is freed as it
+ * is, until somebody else of this process writes there.
  */
 import { readlinkSync } from "node:fs";
 import type { EngineName } from "../crypto/engine.ts";
@@ -29,15 +33,10 @@ export default function run(init: ThreadInit): void {
     board.setThread(init.worker, threadId());
     if (init.cpu >= 0) pinThread(init.cpu);
     const tools = new WorkerTools(init.engine);
-    const worker = new EspWorker(init, tools);
     try {
-      board.setStatus(init.worker, WorkerStatus.RUNNING);
-      const mustStop = (): boolean => board.mustStop();
-      warmUp(init, tools, () => worker.round(0), mustStop);
-      while (!mustStop()) worker.round(LONGEST_SLEEP);
+      serve(init, tools, board);
     } finally {
-      worker.close();
-      tools.close();
+      tools.close(); // and with the engine all keys that are left, should its worker have failed to release them
     }
     board.setStatus(init.worker, WorkerStatus.STOPPED);
   } catch (error) {
@@ -45,3 +44,15 @@ export default function run(init: ThreadInit): void {
     throw error;
   }
 }
+
+const serve = (init: ThreadInit, tools: WorkerTools, board: WorkerBoard): void => {
+  const worker = new EspWorker(init, tools);
+  try {
+    board.setStatus(init.worker, WorkerStatus.RUNNING);
+    const mustStop = (): boolean => board.mustStop();
+    warmUp(init, tools, () => worker.round(0), mustStop);
+    while (!mustStop()) worker.round(LONGEST_SLEEP);
+  } finally {
+    worker.close();
+  }
+};

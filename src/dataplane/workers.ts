@@ -202,7 +202,7 @@ class Threads implements Workers {
       return now - since >= GRACE;
     };
     await Promise.race([ending, this.until(() => state.ended || isLate())]);
-    await this.#pool.destroy();
+    await this.#pool.destroy(); // a thread that has not ended by itself is terminated, and its keys are not wiped: see worker.ts
     for (const fd of this.wakeFds) close(fd);
   }
 }
@@ -210,7 +210,8 @@ class Threads implements Workers {
 class InThread implements Workers {
   readonly #options: WorkersOptions;
   readonly wakeFds: readonly number[];
-  readonly #workers: { readonly worker: EspWorker; readonly tools: WorkerTools }[];
+  /** One that was given up is undefined. */
+  readonly #workers: ({ readonly worker: EspWorker; readonly tools: WorkerTools } | undefined)[];
   readonly #history: Deaths;
   readonly #deaths: WorkerDeath[] = [];
 
@@ -233,10 +234,15 @@ class InThread implements Workers {
     return { worker, tools };
   }
 
+  /** Wipes its keys and packets. */
   #end(number: number): void {
-    const { worker, tools } = this.#workers[number]!;
-    worker.close();
-    tools.close();
+    const ending = this.#workers[number];
+    this.#workers[number] = undefined;
+    try {
+      ending?.worker.close();
+    } finally {
+      ending?.tools.close();
+    }
   }
 
   wake(): void {
@@ -256,12 +262,12 @@ class InThread implements Workers {
   }
 
   step(): number {
-    const { board } = this.#options.memory;
     let packets = 0;
     for (let worker = 0; worker < this.#workers.length; worker++) {
-      if (board.status(worker) !== WorkerStatus.RUNNING) continue;
+      const each = this.#workers[worker];
+      if (each === undefined) continue;
       try {
-        packets += this.#workers[worker]!.worker.round(0);
+        packets += each.worker.round(0);
       } catch (error) {
         this.#bury(worker, messageOf(error));
       }
@@ -274,8 +280,8 @@ class InThread implements Workers {
     const replace = this.#history.note(worker, performance.now());
     this.#deaths.push({ kind: replace ? "replaced" : "failed", worker, message });
     memory.board.setStatus(worker, WorkerStatus.FAILED);
-    if (!replace) return;
     this.#end(worker);
+    if (!replace) return;
     recover(memory, worker, workers);
     this.#workers[worker] = this.#begin(worker);
   }
