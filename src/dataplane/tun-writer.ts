@@ -45,7 +45,10 @@ export class TunWriter {
     this.#ring = ring;
   }
 
-  /** Write what passed; packets that the interface does not take get the verdict TUN_ERROR. */
+  /**
+   * Write what passed, in its order; packets that the interface does not take get the verdict TUN_ERROR. Where the kernel
+   * has no memory for one, a second try is all there is: whoever waits for memory holds up every flow.
+   */
   write(batch: InboundBatch): void {
     const { sad, tunnels } = this.#tables;
     const groups = this.#groups;
@@ -76,7 +79,7 @@ export class TunWriter {
     const length = batch.innerLength[n]! + header;
     const slab = this.#memory.bytes;
     for (let i = 0; i < header; i++) slab[at + i] = 0;
-    if (ring === undefined) this.#judge(batch, group, 0, length, libc.write(fd, this.#memory, at, length));
+    if (ring === undefined) this.#judge(batch, group, 0, length, libc.write(fd, this.#memory, at, length), true);
     else {
       this.#expect(ring.count, group, 0, length);
       ring.write(fd, this.#memory, at, length);
@@ -97,7 +100,7 @@ export class TunWriter {
       pieces.set(this.#taken++, batch.innerAt[n]! + headers, payload);
       length += payload;
     }
-    if (ring === undefined) this.#judge(batch, group, from, length, pieces.write(fd, from, this.#taken - from));
+    if (ring === undefined) this.#judge(batch, group, from, length, pieces.write(fd, from, this.#taken - from), true);
     else {
       this.#expect(ring.count, group, from, length);
       ring.writePieces(fd, pieces, from, this.#taken - from);
@@ -111,14 +114,18 @@ export class TunWriter {
   }
 
   #run(batch: InboundBatch, ring: IoUring): void {
-    const { count } = ring;
+    const { count, result } = ring;
     ring.run();
+    // What was refused before one that was written is not tried again: it would come after that, which may be of its flow.
+    let last = count - 1;
+    while (last >= 0 && result[last]! < 0) last--;
     for (let i = 0; i < count; i++)
-      this.#judge(batch, this.#group[i]!, this.#from[i]!, this.#octets[i]!, ring.result[i]!);
+      this.#judge(batch, this.#group[i]!, this.#from[i]!, this.#octets[i]!, result[i]!, i > last);
   }
 
-  #judge(batch: InboundBatch, group: number, from: number, octets: number, first: number): void {
-    const written = isPassing(first) ? this.#writeAgain(batch, group, from, octets) : first;
+  /** `isLast`: nothing has been written after it. */
+  #judge(batch: InboundBatch, group: number, from: number, octets: number, first: number, isLast: boolean): void {
+    const written = isLast && isPassing(first) ? this.#writeAgain(batch, group, from, octets) : first;
     if (written === octets) return;
     const groups = this.#groups;
     if (written === -ERRNO.EINVAL && groups.segments[group]! > 1) this.#datagrams = false;
