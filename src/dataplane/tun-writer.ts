@@ -14,6 +14,7 @@ import * as libc from "../linux/libc.ts";
 import type { Memory } from "../linux/memory.ts";
 import { MAX_BATCH } from "./arena.ts";
 import { Coalescer } from "./coalesce.ts";
+import { DatagramGroups } from "./datagram-groups.ts";
 import type { InboundBatch } from "./inbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 import type { SlabSum } from "./slab-sum.ts";
@@ -32,8 +33,7 @@ export class TunWriter {
   readonly #from = new Int32Array(RING_ENTRIES);
   /** Pieces that groups have taken since they were last written. */
   #taken = 0;
-  /** Kernels before 6.2 refuse groups of datagrams: the first one refused is the last one made. */
-  #datagrams = true;
+  readonly #datagrams = new DatagramGroups();
 
   /** `ring`: this thread's. */
   constructor(slab: Memory, tables: PlaneMemory, worker: number, sum?: SlabSum, ring?: IoUring) {
@@ -53,10 +53,11 @@ export class TunWriter {
     const { sad, tunnels } = this.#tables;
     const groups = this.#groups;
     groups.clear();
+    const datagrams = this.#datagrams.begin();
     for (let n = 0; n < batch.count; n++) {
       if (batch.verdict[n] !== Verdict.PASS) continue;
       const tunnel = sad.tunnel(batch.slot[n]!);
-      if (tunnels.vnetHdr(tunnel)) groups.add(batch, n, tunnel, this.#datagrams);
+      if (tunnels.vnetHdr(tunnel)) groups.add(batch, n, tunnel, datagrams);
       else groups.addAlone(batch, n);
     }
     const ring = groups.count > 1 ? this.#ring : undefined;
@@ -126,9 +127,13 @@ export class TunWriter {
   /** `isLast`: nothing has been written after it. */
   #judge(batch: InboundBatch, group: number, from: number, octets: number, first: number, isLast: boolean): void {
     const written = isLast && isPassing(first) ? this.#writeAgain(batch, group, from, octets) : first;
-    if (written === octets) return;
     const groups = this.#groups;
-    if (written === -ERRNO.EINVAL && groups.segments[group]! > 1) this.#datagrams = false;
+    const isDatagrams = groups.segments[group]! > 1 && groups.isDatagrams(batch, group);
+    if (written === octets) {
+      if (isDatagrams) this.#datagrams.taken();
+      return;
+    }
+    if (isDatagrams && written === -ERRNO.EINVAL) this.#datagrams.refused();
     const tunnel = this.#tables.sad.tunnel(batch.slot[groups.first[group]!]!);
     this.#tables.board.refusedByTun(this.#worker, tunnel, written);
     for (let n = groups.first[group]!; n >= 0; n = groups.next[n]!) batch.verdict[n] = Verdict.TUN_ERROR;
