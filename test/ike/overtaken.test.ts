@@ -10,8 +10,21 @@ import { Notify } from "../../src/ike/notify.ts";
 import { noncePayload, notifyAboutSpi } from "../../src/ike/payloads.ts";
 import { chooseEsp, offerEsp, Protocol, spiBytes } from "../../src/ike/proposal.ts";
 import { anySelectors } from "../../src/ipsec/selector.ts";
+import type { Datagram } from "../support/link.ts";
 import { Puppet, type Said } from "../support/puppet.ts";
-import { child, connection, esp, identity, selectors, twoPeers } from "../support/two-peers.ts";
+import {
+  child,
+  connection,
+  disagreements,
+  drawn,
+  esp,
+  gaps,
+  identity,
+  type Peer,
+  selectors,
+  type TwoPeers,
+  twoPeers,
+} from "../support/two-peers.ts";
 
 const LATE = 0x7200_0000;
 const RIVAL = 0x7300_0000;
@@ -168,5 +181,85 @@ describe("the Delete of a pair overtakes the answer that makes it: the pair goes
     remove(...Array.from({ length: 5_000 }, (_, n) => LATE + 5_000 - n));
     answer(request, LATE + 1); // the last of them
     expect(spisOut()).toEqual([first.spiOut, LATE + 1]);
+  });
+});
+
+const OURS = ["another child", "rekey of a child", "rekey of the IKE SA", "Delete of a child", "liveness"] as const;
+const THEIRS = [...OURS, "Delete of the IKE SA"] as const;
+type What = (typeof THEIRS)[number];
+
+/** Make a peer ask this now; what is another child for it is `name`. */
+const begin = ({ run, until }: TwoPeers, peer: Peer, what: What, name: string): void => {
+  if (what === "another child") peer.trapped(name);
+  if (what === "rekey of a child") peer.rekey("children");
+  if (what === "rekey of the IKE SA") peer.rekey("ike");
+  if (what === "Delete of the IKE SA") peer.terminate();
+  if (what === "liveness") run(5_000);
+  if (what !== "Delete of a child") return;
+  // The newest pair has carried more than it may, and there is no room for another.
+  const newest = [...peer.data.pairs.keys()].at(-1)!;
+  peer.data.packets.set(newest, { packetsIn: 1, bytesIn: 2e6 });
+  peer.data.capacity = 0;
+  until(() => peer.events().includes("child-sa-expired"), 15_000);
+  peer.data.capacity = 100;
+};
+
+/** What we say when theirs cannot be done before our own is settled (RFC 7296 §2.25). */
+const REFUSED: Readonly<Record<string, string>> = {
+  "another child, rekey of a child": "TEMPORARY_FAILURE: a Child SA is being made",
+  "rekey of a child, rekey of a child": "TEMPORARY_FAILURE: a Child SA is being made",
+  "another child, rekey of the IKE SA": "TEMPORARY_FAILURE: a Child SA is being made or deleted",
+  "rekey of a child, rekey of the IKE SA": "TEMPORARY_FAILURE: a Child SA is being made or deleted",
+  "Delete of a child, rekey of the IKE SA": "TEMPORARY_FAILURE: a Child SA is being made or deleted",
+};
+
+// When the peer has answered our Delete of the IKE SA it has nothing left to ask on it.
+describe.each(OURS)("the peer's answer to our request comes late: %s", (ours) => {
+  //   a                                b
+  //   request, ours                -->
+  //                                <-- answer       held
+  //                                <-- request, theirs, perhaps on the new IKE SA
+  //   answer, if we know that one  -->
+  //                                <-- answer       comes now
+  test.each(THEIRS)("after its own: %s", (theirs) => {
+    const nets = (net: string) => ({ local: selectors(net), remote: selectors(net), lifebytes: 1e6 });
+    const children = [
+      child(nets("10.1.0.0/16")),
+      child({ name: "voice", ...nets("10.2.0.0/16"), trap: true }),
+      child({ name: "video", ...nets("10.3.0.0/16"), trap: true }),
+    ];
+    const asks = (what: What) => (what === "liveness" ? { liveness: { interval: 4_000 } } : {});
+    const peers = twoPeers({ a: { children, ...asks(ours) }, b: { children, ...asks(theirs) } });
+    const { a, b, connect, link, run } = peers;
+    connect();
+    if (ours === "Delete of a child") begin(peers, a, "another child", "voice"); // so that another is left
+    run(1_000);
+    let held: Datagram | undefined;
+    link.meddler = (datagram) => {
+      if (!/^b> .* answer/.test(drawn([datagram])[0]!)) return [datagram];
+      held ??= datagram;
+      return [];
+    };
+    begin(peers, a, ours, "voice");
+    run(100);
+    const before = link.sent.length;
+    begin(peers, b, theirs, "video");
+    run(1_000);
+    expect(drawn(link.sent.slice(before)).filter((line) => /^b> .* request/.test(line))).not.toEqual([]);
+    link.meddler = (datagram) => [datagram];
+    link.inject(held!);
+    expect(a.log("request-refused")?.message.replace(/^\S* /, "")).toBe(REFUSED[`${ours}, ${theirs}`]);
+
+    const isEnded = theirs === "Delete of the IKE SA";
+    if (!isEnded) expect(b.log("peer-forgot")).toBeUndefined();
+    run(isEnded ? 70_000 : 15_000);
+    const hasVoice = ours === "another child" || ours === "Delete of a child"; // it is asked for again
+    const up = ["net", ...(theirs === "another child" ? ["video"] : []), ...(hasVoice ? ["voice"] : [])];
+    for (const { data, manager, status } of [a, b].map((peer) => ({ ...peer, status: peer.status() }))) {
+      expect([...data.pairs.values()].map((pair) => pair.child).sort()).toEqual(isEnded ? [] : up);
+      expect(status.childSas.filter(({ state }) => state !== "installed")).toEqual([]);
+      expect(manager.held.all).toBe(isEnded ? 0 : 1);
+    }
+    expect([...disagreements(peers), ...gaps(peers)]).toEqual([]);
   });
 });
