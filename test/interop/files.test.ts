@@ -4,8 +4,8 @@
  * packet would not go unseen. The links lose nothing and keep the order, as the first test here shows of them alone: so no
  * packet may be dropped, and no segment late or sent twice because of us.
  *
- * TCP fills whatever waits for the slowest on the way, and a queue that holds less than its windows is overrun: that is how
- * it finds its rate, with or without us. So the windows of all streams are together what a gateway's socket and a link hold.
+ * TCP fills whatever waits for the slowest on the way, and a queue that holds less than is in flight is overrun: that is how
+ * it finds its rate, with or without us. So all streams together have as much in flight as a gateway's socket and a link hold.
  *
  * In the run of all tests little is sent each time; `npm run prove:files` sends 1 GB (PROVE_FILES_MB is the megabytes).
  */
@@ -86,10 +86,15 @@ const kernelDropsOf = (gateway: Namespace): number => {
   return [link!.stats64.rx, link!.stats64.tx].reduce((sum, { dropped, errors }) => sum + dropped + errors, 0);
 };
 
-/** Each of so many streams to `host` gets its share of what may be in flight. */
-const limitWindows = (host: Namespace, streams: number, octets = IN_FLIGHT): void => {
+/**
+ * Each of so many streams gets its share of what may be in flight: by what its sender may hold unacknowledged. The receiver's
+ * window would not do: its TCP reckons from the packets seen how many octets its memory holds, and where those that follow
+ * weigh more, it throws some of them away (TCPRcvQDrop). So it has memory for four times as much.
+ */
+const limitInFlight = ({ hostA, hostB }: Sites, streams: number, octets = IN_FLIGHT): void => {
   const most = Math.floor(octets / streams);
-  host.run(["sh", "-c", `echo 4096 ${Math.min(most, 131_072)} ${most} >/proc/sys/net/ipv4/tcp_rmem`]);
+  hostA.run(["sh", "-c", `echo 4096 16384 ${most} >/proc/sys/net/ipv4/tcp_wmem`]);
+  hostB.run(["sh", "-c", `echo 4096 131072 ${4 * most} >/proc/sys/net/ipv4/tcp_rmem`]);
 };
 
 const inFlight = ({ encap, lanMtu }: Way): number =>
@@ -110,7 +115,7 @@ describe("the links alone, forwarding", () => {
       const { bed, sites, file } = lab();
       const { hostA, hostB } = sites;
       const before = tcpCounts(hostB);
-      limitWindows(hostB, streams);
+      limitInFlight(sites, streams);
       const flows = { file, octets: OCTETS, streams, from: hostA, to: hostB };
       const { sent, received } = await sendStreams(bed, { ...flows, address: INNER[4].hostB });
       expect(received).toEqual(sent);
@@ -147,7 +152,7 @@ describe.each(WAYS.map((way) => [title(way), way] as const))("%s", (_, way) => {
     async ({ family, streams }) => {
       const { bed, sites, file } = lab();
       const before = await look();
-      limitWindows(sites.hostB, streams, inFlight(way));
+      limitInFlight(sites, streams, inFlight(way));
       const { sent, received } = await sendStreams(bed, {
         file,
         octets: OCTETS,
