@@ -204,6 +204,45 @@ const begin = ({ run, until }: TwoPeers, peer: Peer, what: What, name: string): 
   peer.data.capacity = 100;
 };
 
+const nets = (net: string) => ({ local: selectors(net), remote: selectors(net), lifebytes: 1e6 });
+
+/** Of one who is to ask this. */
+const habits = (what: What) => ({
+  children: [
+    child(nets("10.1.0.0/16")),
+    child({ name: "voice", ...nets("10.2.0.0/16"), trap: true }),
+    child({ name: "video", ...nets("10.3.0.0/16"), trap: true }),
+  ],
+  ...(what === "liveness" ? { liveness: { interval: 4_000 } } : {}),
+});
+
+/** Answers like this do not arrive from now on; until what is returned is called: then the first of them does. */
+const holdAnswer = ({ link }: TwoPeers, which: RegExp): (() => void) => {
+  let held: Datagram | undefined;
+  link.meddler = (datagram) => {
+    if (!which.test(drawn([datagram])[0]!)) return [datagram];
+    held ??= datagram;
+    return [];
+  };
+  return () => {
+    link.meddler = (datagram) => [datagram];
+    link.inject(held!);
+  };
+};
+
+/** Both have one pair of `net`, of what the peer asked for, and of `others`; where it ended the IKE SA, nothing. */
+const expectSettled = (peers: TwoPeers, theirs: What, others: readonly string[]): void => {
+  const isEnded = theirs === "Delete of the IKE SA";
+  peers.run(isEnded ? 70_000 : 15_000);
+  const up = ["net", ...(theirs === "another child" ? ["video"] : []), ...others];
+  for (const peer of [peers.a, peers.b]) {
+    expect([...peer.data.pairs.values()].map((pair) => pair.child).sort()).toEqual(isEnded ? [] : up);
+    expect(peer.status().childSas.filter(({ state }) => state !== "installed")).toEqual([]);
+    expect(peer.manager.held.all).toBe(isEnded ? 0 : 1);
+  }
+  expect([...disagreements(peers), ...gaps(peers)]).toEqual([]);
+};
+
 /** What we say when theirs cannot be done before our own is settled (RFC 7296 §2.25). */
 const REFUSED: Readonly<Record<string, string>> = {
   "another child, rekey of a child": "TEMPORARY_FAILURE: a Child SA is being made",
@@ -222,44 +261,40 @@ describe.each(OURS)("the peer's answer to our request comes late: %s", (ours) =>
   //   answer, if we know that one  -->
   //                                <-- answer       comes now
   test.each(THEIRS)("after its own: %s", (theirs) => {
-    const nets = (net: string) => ({ local: selectors(net), remote: selectors(net), lifebytes: 1e6 });
-    const children = [
-      child(nets("10.1.0.0/16")),
-      child({ name: "voice", ...nets("10.2.0.0/16"), trap: true }),
-      child({ name: "video", ...nets("10.3.0.0/16"), trap: true }),
-    ];
-    const asks = (what: What) => (what === "liveness" ? { liveness: { interval: 4_000 } } : {});
-    const peers = twoPeers({ a: { children, ...asks(ours) }, b: { children, ...asks(theirs) } });
+    const peers = twoPeers({ a: habits(ours), b: habits(theirs) });
     const { a, b, connect, link, run } = peers;
     connect();
     if (ours === "Delete of a child") begin(peers, a, "another child", "voice"); // so that another is left
     run(1_000);
-    let held: Datagram | undefined;
-    link.meddler = (datagram) => {
-      if (!/^b> .* answer/.test(drawn([datagram])[0]!)) return [datagram];
-      held ??= datagram;
-      return [];
-    };
+    const release = holdAnswer(peers, /^b> .* answer/);
     begin(peers, a, ours, "voice");
     run(100);
     const before = link.sent.length;
     begin(peers, b, theirs, "video");
     run(1_000);
     expect(drawn(link.sent.slice(before)).filter((line) => /^b> .* request/.test(line))).not.toEqual([]);
-    link.meddler = (datagram) => [datagram];
-    link.inject(held!);
+    release();
     expect(a.log("request-refused")?.message.replace(/^\S* /, "")).toBe(REFUSED[`${ours}, ${theirs}`]);
 
-    const isEnded = theirs === "Delete of the IKE SA";
-    if (!isEnded) expect(b.log("peer-forgot")).toBeUndefined();
-    run(isEnded ? 70_000 : 15_000);
+    if (theirs !== "Delete of the IKE SA") expect(b.log("peer-forgot")).toBeUndefined();
     const hasVoice = ours === "another child" || ours === "Delete of a child"; // it is asked for again
-    const up = ["net", ...(theirs === "another child" ? ["video"] : []), ...(hasVoice ? ["voice"] : [])];
-    for (const { data, manager, status } of [a, b].map((peer) => ({ ...peer, status: peer.status() }))) {
-      expect([...data.pairs.values()].map((pair) => pair.child).sort()).toEqual(isEnded ? [] : up);
-      expect(status.childSas.filter(({ state }) => state !== "installed")).toEqual([]);
-      expect(manager.held.all).toBe(isEnded ? 0 : 1);
-    }
-    expect([...disagreements(peers), ...gaps(peers)]).toEqual([]);
+    expectSettled(peers, theirs, hasVoice ? ["voice"] : []);
   });
+});
+
+//   IKE_AUTH {IDi, AUTH, SA, TSi, TSr} -->
+//                                      <-- IKE_AUTH {IDr, AUTH, SA, TSi, TSr}      held
+//                                      <-- request, theirs                         not answered: it comes again
+test.each(THEIRS)("the peer's answer to IKE_AUTH comes late, after its own: %s", (theirs) => {
+  const peers = twoPeers({ a: habits("liveness"), b: habits(theirs) });
+  const { a, b, link, run } = peers;
+  const release = holdAnswer(peers, /^b> IKE_AUTH answer/);
+  a.initiate();
+  run(100);
+  begin(peers, b, theirs, "video");
+  run(1_000);
+  expect(drawn(link.sent).filter((line) => /^a> (INFORMATIONAL|CREATE_CHILD_SA)/.test(line))).toEqual([]);
+  expect(a.count("unexpected-exchange")).toBeGreaterThan(0);
+  release();
+  expectSettled(peers, theirs, []);
 });
