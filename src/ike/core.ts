@@ -25,6 +25,8 @@ export class Core {
   readonly peerings: Peerings;
   /** By our own SPI, in hex: an address says nothing about whose message it is (RFC 7296 §2.6). */
   readonly sas = new Map<string, IkeSa>();
+  /** SPIs, in hex, that we have offered for IKE SAs which the peer's answer is to make: it may have made them already. */
+  readonly offeredSpis = new Set<string>();
   /** Those whose peer is known, by its identity. */
   readonly #kin = new Map<string, Set<IkeSa>>();
   /** The same by our identity too. */
