@@ -224,7 +224,11 @@ export class CreateChild implements Task {
         else this.#giveUp(turn, sa);
         return;
       case Notify.CHILD_SA_NOT_FOUND:
-        if (old === undefined || old.state.name === "removed") break;
+        if (old === undefined) break;
+        if (old.state.name === "removed") {
+          this.#giveUp(turn, sa); // the peer's Delete said so before
+          return;
+        }
         removeChild(turn, sa, old, "the peer does not know it"); // without a word, RFC 7296 §2.25
         if (sa.children.size === 0) beginAnew(turn, sa, "the peer does not know its only Child SA");
         else wantChild(turn, sa, offer.config, old.resource);
