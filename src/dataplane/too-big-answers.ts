@@ -28,12 +28,14 @@ const DESTINATION_IPV6 = 24;
 
 export class TooBigAnswers {
   readonly #slab: Uint8Array;
+  readonly #view: DataView;
   readonly #tables: PlaneMemory;
   readonly #memory = Memory.allocate(ROOM);
   readonly #limit = new RateLimit(PER_SECOND, BURST);
 
   constructor(slab: Memory, tables: PlaneMemory) {
     this.#slab = slab.bytes;
+    this.#view = slab.view;
     this.#tables = tables;
   }
 
@@ -41,7 +43,7 @@ export class TooBigAnswers {
   answer(batch: OutboundBatch, n: number, length: number, mtu: number): void {
     const slab = this.#slab;
     const at = batch.at[n]!;
-    if (!mayAnswer(slab, at, length) || !this.#limit.take(performance.now())) return;
+    if (!mayAnswer(slab, this.#view, at, length) || !this.#limit.take(performance.now())) return;
     const { tunnels, blocks } = this.#tables;
     const tunnel = blocks.tunnelOf(batch.tunnelBlock[n]!);
     const to = this.#memory;
