@@ -1,7 +1,7 @@
 /**
  * Does a worker's loop leave garbage, or lose its compiled code? Packets are sealed and opened in a process of its own with
  * --trace-gc and --trace-deopt: first by the passes over packets alone, then by whole workers, from a queue in place of a TUN
- * device through sockets back into it. After the warm-up there must be no deoptimisation, no collection, and no more new objects
+ * device through sockets back into it; then by two workers that hand each packet over to one another. After the warm-up there must be no deoptimisation, no collection, and no more new objects
  * than the clock and the calls of a batch leave: a number for each packet would be four times as much.
  *
  *   npm run bench:garbage [engine]
@@ -22,6 +22,7 @@ import { rehearsalPackets, SUPER_SEGMENTS } from "../src/dataplane/rehearsal-pac
 import { WorkerTools } from "../src/dataplane/worker-tools.ts";
 import { openEventfd } from "../src/linux/eventfd.ts";
 import { close } from "../src/linux/libc.ts";
+import { PlaneLoad, WAYS, type WayName } from "./plane-load.ts";
 
 /**
  * Packets that are counted, packets that warm up before, and octets of new objects a packet that are let pass: of the passes, and
@@ -33,6 +34,7 @@ const COUNTS = {
   single: { packets: 8_000, warmUp: 20_000, most: 100 },
   burst: { packets: 200_000, warmUp: 80_000, most: 4 },
   super: { packets: 1_000_000, warmUp: 200_000, most: 4 },
+  handed: { packets: 100_000, warmUp: 60_000, most: 4 },
 } as const;
 type Kind = keyof typeof COUNTS;
 const KINDS = ["single", "burst", "super"] as const satisfies readonly Kind[];
@@ -48,7 +50,7 @@ const ROWS = [
 ] as const;
 
 /** In the child. */
-const run = (kind: Kind, { loop, dropped, close }: Load): void => {
+const run = async (kind: Kind, { loop, dropped, close }: Load): Promise<void> => {
   const { packets, warmUp } = COUNTS[kind];
   loop(warmUp);
   globalThis.gc?.(); // what was made until here is not what is counted
@@ -59,14 +61,14 @@ const run = (kind: Kind, { loop, dropped, close }: Load): void => {
   const after = getHeapStatistics().used_heap_size;
   process.stdout.write(`${END}\n`);
   process.stdout.write(`${after - before} ${dropped()}\n`);
-  close();
+  await close();
 };
 
 interface Load {
   /** Carry so many packets. */
   readonly loop: (packets: number) => void;
   readonly dropped: () => number;
-  readonly close: () => void;
+  readonly close: () => void | Promise<void>;
 }
 
 const passes = (engine: EngineName, suite: Suite, sas: number): Load => {
@@ -80,8 +82,14 @@ const passes = (engine: EngineName, suite: Suite, sas: number): Load => {
   return { loop, dropped: () => load.opened().drops, close: () => load.close() };
 };
 
+/** Two whole workers, and each packet handed over twice. */
+const handed = async (engine: EngineName, suite: Suite, way: WayName): Promise<Load> => {
+  const load = await PlaneLoad.start(way, engine, suite);
+  return { loop: (packets) => load.loop(packets), dropped: () => load.dropped(), close: () => load.close() };
+};
+
 /** A whole worker that carries packets of one kind: what does not come back was dropped. */
-const worker = (engine: EngineName, suite: Suite, kind: Exclude<Kind, "passes">): Load => {
+const worker = (engine: EngineName, suite: Suite, kind: (typeof KINDS)[number]): Load => {
   const tools = new WorkerTools(engine);
   const eventfd = openEventfd();
   const rehearsal = new Rehearsal({ poll: "adaptive", batch: DEFAULT_BATCH, wakeFds: [eventfd] }, tools, suite);
@@ -110,7 +118,7 @@ interface Row {
   readonly drops: number;
 }
 
-const measure = (kind: Kind, engine: EngineName, suite: string, sas: number): Row => {
+const measure = (kind: Kind, engine: EngineName, suite: string, sas: number | WayName): Row => {
   const flags = ["--expose-gc", "--trace-gc", "--trace-deopt"];
   const words = [...flags, fileURLToPath(import.meta.url), engine, kind, suite, `${sas}`];
   const out = execFileSync(process.execPath, words, { encoding: "utf8", maxBuffer: 1 << 28 });
@@ -128,6 +136,11 @@ const measure = (kind: Kind, engine: EngineName, suite: string, sas: number): Ro
   };
 };
 
+const whatOf = (kind: Kind, sas: number | WayName): string => {
+  if (kind === "passes") return `${sas} SAs`;
+  return kind === "handed" ? `two workers, ${sas}` : `a whole worker, ${kind}`;
+};
+
 const main = (engine: EngineName): boolean => {
   const missing = driverByName(engine).unavailable();
   if (missing !== undefined) {
@@ -135,9 +148,16 @@ const main = (engine: EngineName): boolean => {
     return true;
   }
   const complaints: string[] = [];
-  const rows = [...ROWS, ...KINDS.map((kind) => [kind, "aes256gcm16", 1] as const)];
+  const isRoot = process.geteuid?.() === 0;
+  const ways = isRoot ? (Object.keys(WAYS) as WayName[]) : [];
+  if (!isRoot) process.stdout.write("two workers are left out: their raw sockets are root's\n");
+  const rows = [
+    ...ROWS,
+    ...KINDS.map((kind) => [kind, "aes256gcm16", 1] as const),
+    ...ways.map((way) => ["handed", "aes256gcm16", way] as const),
+  ];
   for (const [kind, suite, sas] of rows) {
-    const name = `${engine}, ${suite}, ${kind === "passes" ? `${sas} SAs` : `a whole worker, ${kind}`}`;
+    const name = `${engine}, ${suite}, ${whatOf(kind, sas)}`;
     const { collections, deoptimised, octets, drops } = measure(kind, engine, suite, sas);
     const found = `${octets.toFixed(2)} octets a packet, ${collections.length} collections, ${deoptimised.length} deoptimised`;
     process.stdout.write(`${name}: ${found}, ${drops} drops\n`);
@@ -150,12 +170,13 @@ const main = (engine: EngineName): boolean => {
   return complaints.length === 0;
 };
 
+const loadOf = (kind: Kind, engine: EngineName, suite: Suite, sas: string): Load | Promise<Load> => {
+  if (kind === "passes") return passes(engine, suite, Number(sas));
+  return kind === "handed" ? handed(engine, suite, sas as WayName) : worker(engine, suite, kind);
+};
+
 const [, , engine = "ipsec-mb", kind, suiteName, sas] = process.argv;
 if (kind !== undefined) {
   const suite = suiteByName(suiteName!)!;
-  const name = engine as EngineName;
-  run(
-    kind as Kind,
-    kind === "passes" ? passes(name, suite, Number(sas)) : worker(name, suite, kind as Exclude<Kind, "passes">),
-  );
+  await run(kind as Kind, await loadOf(kind as Kind, engine as EngineName, suite, sas!));
 } else process.exitCode = main(engine as EngineName) ? 0 : 1;

@@ -12,6 +12,7 @@ import { ESP_HEADER } from "../src/crypto/esp-inputs.ts";
 import { ENGINE_DRIVERS, suitesDoneBy } from "../src/crypto/select-engine.ts";
 import { suiteByName } from "../src/crypto/suites.ts";
 import { fold } from "../src/dataplane/checksum.ts";
+import { HandoffRing, ringOctets } from "../src/dataplane/handoff-ring.ts";
 import { clampMss } from "../src/dataplane/mss-clamp.ts";
 import { type SlabSum, scalarSum, summedSlab } from "../src/dataplane/slab-sum.ts";
 import { tosOf } from "../src/ipsec/ecn.ts";
@@ -73,6 +74,33 @@ const repeat = (sum: SlabSum) => (): number => {
   for (let i = 0; i < PACKETS; i++) all ^= sum(64, OCTETS);
   return all;
 };
+
+// The ring between two workers: packets of one length, from every alignment of a word, into it and out of it in batches.
+const RING = 1 << 18;
+const RING_BATCH = 50;
+const RING_ROOM = 1536;
+const ringMemory = new SharedArrayBuffer(ringOctets(RING));
+const [giver, taker] = [new HandoffRing(ringMemory, 0, RING), new HandoffRing(ringMemory, 0, RING)];
+const given = new Uint8Array(new SharedArrayBuffer(RING_BATCH * RING_ROOM)).map((_, i) => (i * 167) >>> 3);
+const taken = new Uint8Array(new SharedArrayBuffer(given.length));
+const [givenWords, takenWords] = [new Int32Array(given.buffer), new Int32Array(taken.buffer)];
+const handOver = (length: number) => (): void => {
+  for (let done = 0; done < PACKETS; done += RING_BATCH) {
+    for (let i = 0; i < RING_BATCH; i++) giver.push(givenWords, i * RING_ROOM + (i & 3), length, -1);
+    giver.publish();
+    for (let i = 0; taker.next(); i++) taker.take(takenWords, i * RING_ROOM);
+    taker.release();
+  }
+};
+for (const length of [64, 1400, 1401]) {
+  taken.fill(0);
+  handOver(length)();
+  for (let i = 0; i < RING_BATCH; i++) {
+    const at = i * RING_ROOM;
+    const model = given.subarray(at + (i & 3), at + (i & 3) + length);
+    strictEqual(Buffer.compare(taken.subarray(at, at + length), model), 0, `${length} octets, packet ${i}`);
+  }
+}
 
 // TCP packets of a bulk flow, none of them a SYN: IPv4 and IPv6 in turn.
 const PACKET = 64;
@@ -249,6 +277,8 @@ await benny.suite(
   benny.add("framing: padding and next header of what was opened", unframe),
   benny.add(`checksum of ${OCTETS} octets, JavaScript`, repeat(scalar)),
   benny.add(`checksum of ${OCTETS} octets, WebAssembly SIMD`, repeat(vector)),
+  benny.add("handoff ring: 64 octets in and out", handOver(64)),
+  benny.add("handoff ring: 1400 octets in and out", handOver(1400)),
   benny.cycle(),
   benny.complete(),
 );

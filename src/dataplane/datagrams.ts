@@ -12,6 +12,7 @@ import type { Counters } from "../ipsec/counters.ts";
 import { IPV4_HEADER, IPV6_HEADER } from "../ipsec/ip.ts";
 import { Verdict } from "../ipsec/verdict.ts";
 import { MAX_PACKET } from "./arena.ts";
+import { copyWords } from "./copy-words.ts";
 
 /** Datagrams under way at once; the one that was begun first gives way to another. */
 const PLACES = 8;
@@ -35,11 +36,14 @@ export const isFragment = (slab: Uint8Array, at: number, length: number): boolea
     : slab[at + 6] === FRAGMENT && length >= IPV6_HEADER + FRAGMENT_HEADER;
 
 export class Datagrams {
+  readonly #slab: Uint8Array;
+  readonly #slabWords: Int32Array;
   readonly #counters: Counters;
   /** Counter block of all that this worker reads. */
   readonly #all: number;
   /** Made with the first fragment: most workers never see one. */
   #octets: Uint8Array | undefined;
+  #words: Int32Array | undefined;
   /** By place: octets of the datagram that are there, with its header; identification; counter block; when it was begun. */
   readonly #filled = new Int32Array(PLACES);
   readonly #id = new Uint32Array(PLACES);
@@ -49,16 +53,20 @@ export class Datagrams {
   /** The place of the datagram that was completed last. */
   #done = 0;
 
-  constructor(counters: Counters, all: number) {
+  /** `slab`: where packets lie, from a multiple of 4 octets of its buffer on. */
+  constructor(slab: Uint8Array, counters: Counters, all: number) {
+    this.#slab = slab;
+    this.#slabWords = new Int32Array(slab.buffer, slab.byteOffset, slab.length >>> 2);
     this.#counters = counters;
     this.#all = all;
   }
 
   /**
    * Take the fragment of `length` octets at `at`; its datagram is counted in `block` should it never be complete. Returns the
-   * octets of the datagram that it completes, which `copyTo` gives, or PART, or ASTRAY: then it is the caller's to count.
+   * octets of the datagram that it completes, which `copyTo` gives to a multiple of 4 octets, or PART, or ASTRAY: then it is the caller's to count.
    */
-  take(slab: Uint8Array, at: number, length: number, block: number): number {
+  take(at: number, length: number, block: number): number {
+    const slab = this.#slab;
     const isIpv4 = slab[at] === NO_OPTIONS;
     const header = isIpv4 ? IPV4_HEADER : IPV6_HEADER;
     const payloadAt = isIpv4 ? header : header + FRAGMENT_HEADER;
@@ -68,6 +76,7 @@ export class Datagrams {
     const id = isIpv4 ? readU16(slab, at + 4) : (readU16(slab, at + header + 4) << 16) | readU16(slab, at + header + 6);
     const payload = length - payloadAt;
     this.#octets ??= new Uint8Array(PLACES * MAX_PACKET);
+    this.#words ??= new Int32Array(this.#octets.buffer);
     const octets = this.#octets;
     let place = this.#find(slab, at, header, id >>> 0);
     if (offset === 0) {
@@ -81,7 +90,7 @@ export class Datagrams {
       this.#filled[place] = FREE; // the caller counts it for all that was there
       return ASTRAY;
     }
-    octets.set(slab.subarray(at + payloadAt, at + length), place * MAX_PACKET + header + offset); // cold: not every packet
+    copyWords(this.#slabWords, at + payloadAt, this.#words, place * MAX_PACKET + header + offset, payload);
     this.#filled[place] = end;
     if (more) return PART;
     this.#filled[place] = FREE;
@@ -95,9 +104,8 @@ export class Datagrams {
   }
 
   /** The datagram that `take` has just completed: its header says its length; its IPv4 checksum, which is not sent, is not made anew. */
-  copyTo(slab: Uint8Array, at: number, length: number): void {
-    const from = this.#done * MAX_PACKET;
-    if (this.#octets !== undefined) slab.set(this.#octets.subarray(from, from + length), at); // cold: not every packet
+  copyTo(at: number, length: number): void {
+    if (this.#words !== undefined) copyWords(this.#words, this.#done * MAX_PACKET, this.#slabWords, at, length);
   }
 
   /** Forget what is under way, and what was in it. */

@@ -49,7 +49,7 @@ export class Fitting {
 
   /** `block`: counter block of all that this worker reads. */
   constructor(arena: Arena, tables: PlaneMemory, answers: TooBigAnswers, block: number) {
-    this.#datagrams = new Datagrams(tables.counters, block);
+    this.#datagrams = new Datagrams(arena.slab, tables.counters, block);
     this.#arena = arena;
     this.#slab = arena.slab;
     this.#view = arena.memory.view;
@@ -151,7 +151,7 @@ export class Fitting {
     if (length > MAX_PACKET || versionOfWhole(this.#view, at, length) === 0 || !isFragment(slab, at, length))
       return this.#pass(batch, n);
     if (this.#used + outboundRoom(MAX_PACKET) > MADE_AREA) return false;
-    const whole = this.#datagrams.take(slab, at, length, batch.tunnelBlock[n]!);
+    const whole = this.#datagrams.take(at, length, batch.tunnelBlock[n]!);
     if (whole <= 0) {
       const row = this.#append(batch, n, at, length);
       this.made.refused[row] = whole === ASTRAY ? Verdict.UNSUP_TRANSPORT : Verdict.PART;
@@ -159,7 +159,7 @@ export class Fitting {
       return true;
     }
     const to = this.#arena.madeAt(this.#used);
-    this.#datagrams.copyTo(slab, to, whole);
+    this.#datagrams.copyTo(to, whole);
     this.#append(batch, n, to, whole);
     this.#used += outboundRoom(whole);
     return true;

@@ -14,6 +14,8 @@
  * Words of a record: octets of the packet, tunnel, where it came from, its address, outer TOS, and then the packet.
  */
 
+import { copyWords } from "./copy-words.ts";
+
 /** Records begin at multiples of this. */
 const UNIT = 32;
 const HEAD = 0;
@@ -56,10 +58,10 @@ export class HandoffRing {
   // The producer
 
   /**
-   * Write a packet of `length` octets at `at` of `slab`; the consumer sees it after `publish`. `tunnel`: which it leaves,
+   * Write a packet of `length` octets at octet `at` of `slab`; the consumer sees it after `publish`. `tunnel`: which it leaves,
    * -1 for one that came in. False when the ring is full: nothing is written then.
    */
-  push(slab: Uint8Array, at: number, length: number, tunnel: number): boolean {
+  push(slab: Int32Array, at: number, length: number, tunnel: number): boolean {
     const need = recordOctets(length);
     const mask = this.#capacity - 1;
     const left = this.#capacity - (this.#head & mask);
@@ -76,8 +78,7 @@ export class HandoffRing {
     this.#set(TUNNEL, tunnel);
     this.#set(SOURCE, 0);
     this.#set(TOS, 0);
-    const to = (this.#head & mask) + UNIT;
-    this.#bytes.set(slab.subarray(at, at + length), to); // cold: one view a packet, where packets are few
+    copyWords(slab, at, this.#words, DATA + (this.#head & mask) + UNIT, length);
     this.#head = (this.#head + need) | 0;
     return true;
   }
@@ -149,11 +150,10 @@ export class HandoffRing {
     for (let i = 0; i < 16; i++) to[toAt + i] = this.#bytes[from + i]!;
   }
 
-  /** Copy the packet to `at` of `slab`, and be done with the record. */
-  take(slab: Uint8Array, at: number): void {
+  /** Copy the packet to octet `at` of `slab`, a multiple of 4, and be done with the record. The rest of its last word is zero. */
+  take(slab: Int32Array, at: number): void {
     const { length } = this;
-    const from = this.#at + UNIT;
-    slab.set(this.#bytes.subarray(from, from + length), at);
+    copyWords(this.#words, DATA + this.#at + UNIT, slab, at, length);
     this.#tail = (this.#tail + recordOctets(length)) | 0;
   }
 

@@ -69,7 +69,7 @@ export class Handoff {
   // Giving
 
   /** Give `worker` a packet that leaves `tunnel`, or with -1 one that came in; it sees it after `publish`. False: no room. */
-  give(worker: number, slab: Uint8Array, at: number, length: number, tunnel: number): boolean {
+  give(worker: number, slab: Int32Array, at: number, length: number, tunnel: number): boolean {
     const done = this.#to[worker]!.push(slab, at, length, tunnel);
     if (done) this.#given[worker] = 1;
     return done;

@@ -11,7 +11,7 @@ import { addTallies } from "../ipsec/counters.ts";
 import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { Df, type DfPolicy } from "../ipsec/outer-header.ts";
 import { ANY_SIZE, type SaSize } from "../ipsec/sad.ts";
-import { DEFAULT_BATCH, MAX_PACKET } from "./arena.ts";
+import { DEFAULT_BATCH, MAX_PACKET, PARK } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import { Handoff } from "./handoff.ts";
 import { type PlaneEvent, PlaneEvents } from "./plane-events.ts";
@@ -52,7 +52,10 @@ export class Plane {
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
-  readonly #zeros = new Uint8Array(MAX_PACKET);
+  readonly #zeros = new Int32Array(MAX_PACKET / 4);
+  /** Where a packet lies from which it is given to a worker: rings take whole words. */
+  readonly #given = new Int32Array(PARK / 4);
+  readonly #givenBytes = new Uint8Array(this.#given.buffer);
   /** What came to `deliver` and met no worker. */
   readonly #undelivered = { runt: 0, "handoff-full": 0 };
   readonly #events: PlaneEvents;
@@ -211,7 +214,9 @@ export class Plane {
     }
     const source = addressBytes(remote.address);
     const worker = this.workerOf(spiOf(new DataView(packet.buffer, packet.byteOffset), 0));
-    if (!this.#handoff.give(worker, packet, 0, packet.length, -1)) {
+    const fits = packet.length <= this.#givenBytes.length; // or it is longer than any IP packet
+    if (fits) this.#givenBytes.set(packet);
+    if (!fits || !this.#handoff.give(worker, this.#given, 0, packet.length, -1)) {
       this.#undelivered["handoff-full"]++;
       return;
     }

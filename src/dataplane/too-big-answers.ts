@@ -8,10 +8,10 @@
  * arrives with an address of this machine, and what a reverse-path filter does not expect on this interface.
  */
 import { MAX_ICMPV6, mayAnswer, writeTooBig } from "../ipsec/icmp.ts";
-import { RateLimit } from "../ipsec/rate-limit.ts";
 import { VIRTIO_NET_HDR } from "../linux/abi.ts";
 import * as libc from "../linux/libc.ts";
 import { Memory } from "../linux/memory.ts";
+import { RateLimit } from "../rate-limit.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 
@@ -28,12 +28,14 @@ const DESTINATION_IPV6 = 24;
 
 export class TooBigAnswers {
   readonly #slab: Uint8Array;
+  readonly #view: DataView;
   readonly #tables: PlaneMemory;
   readonly #memory = Memory.allocate(ROOM);
   readonly #limit = new RateLimit(PER_SECOND, BURST);
 
   constructor(slab: Memory, tables: PlaneMemory) {
     this.#slab = slab.bytes;
+    this.#view = slab.view;
     this.#tables = tables;
   }
 
@@ -41,7 +43,7 @@ export class TooBigAnswers {
   answer(batch: OutboundBatch, n: number, length: number, mtu: number): void {
     const slab = this.#slab;
     const at = batch.at[n]!;
-    if (!mayAnswer(slab, at, length) || !this.#limit.take(performance.now())) return;
+    if (!mayAnswer(slab, this.#view, at, length) || !this.#limit.take(performance.now())) return;
     const { tunnels, blocks } = this.#tables;
     const tunnel = blocks.tunnelOf(batch.tunnelBlock[n]!);
     const to = this.#memory;

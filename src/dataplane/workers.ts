@@ -258,14 +258,14 @@ class InThread implements Workers {
   step(): number {
     const { board } = this.#options.memory;
     let packets = 0;
-    this.#workers.forEach((each, worker) => {
-      if (board.status(worker) !== WorkerStatus.RUNNING) return;
+    for (let worker = 0; worker < this.#workers.length; worker++) {
+      if (board.status(worker) !== WorkerStatus.RUNNING) continue;
       try {
-        packets += each.worker.round(0);
+        packets += this.#workers[worker]!.worker.round(0);
       } catch (error) {
         this.#bury(worker, messageOf(error));
       }
-    });
+    }
     return packets;
   }
 

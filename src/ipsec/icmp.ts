@@ -28,12 +28,12 @@ export const advertisedMtu = (version: number, mtu: number): number =>
 const fields = new Fields(); // cold: one a thread
 
 /**
- * Whether an error may be sent about this whole packet. Never about an ICMP error (that would not end), about an IPv4
+ * Whether an error may be sent about this whole packet; `view` is of all of `slab`. Never about an ICMP error (that would not end), about an IPv4
  * fragment other than the first, or where source or destination is not one host: RFC 1812 §4.3.2.7, RFC 4443 §2.4(e),
  * which lets Packet Too Big alone answer a multicast, and later fragments too.
  */
-export const mayAnswer = (slab: Uint8Array, at: number, length: number): boolean => {
-  readFields(new DataView(slab.buffer, slab.byteOffset, slab.byteLength), at, length, fields); // cold: errors are few
+export const mayAnswer = (slab: Uint8Array, view: DataView, at: number, length: number): boolean => {
+  readFields(view, at, length, fields);
   const { protocol, sourcePort } = fields;
   if (slab[at]! >> 4 === 4) {
     if ((readU16(slab, at + 6) & 0x1fff) !== 0) return false;

@@ -53,14 +53,15 @@ const ALL = 5;
 
 const gatherer = () => {
   const counters = Counters.create(8);
-  const datagrams = new Datagrams(counters, ALL);
   const slab = new Uint8Array(MAX_PACKET + 100);
+  const datagrams = new Datagrams(slab, counters, ALL);
   const take = (fragment: Uint8Array): Uint8Array | "part" | "astray" => {
-    slab.set(fragment, 50);
-    const whole = datagrams.take(slab, 50, fragment.length, BLOCK);
+    const at = 50 + (fragment.length & 3);
+    slab.set(fragment, at);
+    const whole = datagrams.take(at, fragment.length, BLOCK);
     if (whole === PART) return "part";
     if (whole === ASTRAY) return "astray";
-    datagrams.copyTo(slab, 60, whole);
+    datagrams.copyTo(60, whole);
     return slab.slice(60, 60 + whole);
   };
   const lost = () => [BLOCK, ALL].map((block) => counters.get(block, Verdict.UNSUP_TRANSPORT));

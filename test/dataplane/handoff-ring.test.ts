@@ -20,12 +20,15 @@ const ends = (capacity: number, offset = 0) => {
 };
 
 const slab = new Uint8Array(70_000);
+const slabWords = new Int32Array(slab.buffer);
 const out = new Uint8Array(70_000);
+const outWords = new Int32Array(out.buffer);
 const address = new Uint8Array(16);
 
 const push = (ring: HandoffRing, { bytes, tunnel, source, port }: Packet): boolean => {
-  slab.set(bytes, 13);
-  if (!ring.push(slab, 13, bytes.length, tunnel)) return false;
+  const at = 13 + (bytes.length & 3);
+  slab.set(bytes, at);
+  if (!ring.push(slabWords, at, bytes.length, tunnel)) return false;
   if (source.length > 0) ring.setSource(bytes.length, source, 0, source.length, port);
   return true;
 };
@@ -35,9 +38,9 @@ const take = (ring: HandoffRing): Packet | undefined => {
   const { length, tunnel, sourceLength, sourcePort } = ring;
   ring.copySource(address, 0);
   out.fill(0);
-  ring.take(out, 5);
-  expect(out.subarray(0, 5).every((octet) => octet === 0)).toBe(true);
-  return { bytes: out.slice(5, 5 + length), tunnel, source: address.slice(0, sourceLength), port: sourcePort };
+  ring.take(outWords, 8);
+  expect(out.subarray(0, 8).every((octet) => octet === 0)).toBe(true);
+  return { bytes: out.slice(8, 8 + length), tunnel, source: address.slice(0, sourceLength), port: sourcePort };
 };
 
 const packets = (most: number): fc.Arbitrary<Packet> =>
