@@ -131,6 +131,12 @@ export class Coalescer {
     this.next[n] = -1;
   }
 
+  /** Whether a group of several is one of datagrams; else it is one of TCP segments. */
+  isDatagrams(batch: InboundBatch, group: number): boolean {
+    const at = batch.innerAt[this.first[group]!]!;
+    return this.#slab[at + (this.#slab[at]! >> 4 === 4 ? 9 : 6)] === UDP;
+  }
+
   /** Make the headers of a group of several those of one packet, with its virtio_net_hdr before them. */
   seal(batch: InboundBatch, group: number): void {
     const slab = this.#slab;

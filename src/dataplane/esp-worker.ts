@@ -152,7 +152,7 @@ export class EspWorker {
     for (let i = 1; i < this.#watched; i++)
       if (this.#polls.ready(i) !== 0)
         packets += this.#kind[i] === TUN ? this.#readTun(i, ready === 1 && this.#lone[i] === 1) : this.#receive(i);
-    return packets + this.#flush();
+    return packets + this.#flush() + this.#sendWaiting();
   }
 
   #wait(timeout: number): number {
@@ -325,6 +325,13 @@ export class EspWorker {
       if (this.#intake.isFromWorker) packets += this.#seal(outbound);
       else this.#sealDummies(outbound); // control gives no packets to send but these
     }
+    return packets + this.#sendWaiting();
+  }
+
+  /** What waited for an SA, before anything else is read and once more before this worker sleeps. */
+  #sendWaiting(): number {
+    const { outbound } = this.#intake;
+    let packets = 0;
     while (this.#waiting.count > 0 && this.#waiting.take(outbound, this.#arena)) packets += this.#seal(outbound);
     return packets;
   }

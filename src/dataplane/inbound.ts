@@ -20,8 +20,8 @@ import {
   spiOf,
 } from "../ipsec/esp.ts";
 import { packetLength } from "../ipsec/ip.ts";
-import { accept, inferSeq, isFresh } from "../ipsec/replay.ts";
-import { type Sad, SaEvent, SaFlag } from "../ipsec/sad.ts";
+import { accept, inferSeq, isFresh, MAX_RING_WORDS } from "../ipsec/replay.ts";
+import { LIVE_NEWEST, LIVE_STATE, type Sad, SaEvent, SaFlag } from "../ipsec/sad.ts";
 import { passesFrontIn, type Spd } from "../ipsec/spd.ts";
 import { writePlainHeader } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
@@ -36,7 +36,10 @@ const HEADER = ESP_HEADER;
 const IPV4 = NEXT_IPV4;
 const IPV6 = NEXT_IPV6;
 const OF_SHAPE = SHAPES;
-const { WORDS: ROW, GENERATION, KEY, SHAPE, SPI, WINDOW, RING_WORDS, FLAGS, FRONT } = OwnedRow;
+const { WORDS: ROW, GENERATION, KEY, SHAPE, SPI, WINDOW, RING_WORDS, FLAGS, MET, FRONT } = OwnedRow;
+const STATE = LIVE_STATE;
+const NEWEST = LIVE_NEWEST;
+const RING = MAX_RING_WORDS;
 const { ENCAP, TRANSPORT } = SaFlag;
 
 /** Columns of received packets. The worker fills the first group, `Inbound` the second. */
@@ -139,6 +142,7 @@ export class Inbound {
 
   /** The first authentic packet of an SA: its peer has the pair. */
   #meet(slot: number): void {
+    this.#owned.meet(slot);
     this.#sad.raise(slot, SaEvent.FIRST_PACKET);
     this.#tunnels?.prove(this.#sad.tunnel(slot), slot);
   }
@@ -167,10 +171,11 @@ export class Inbound {
    */
   #prepare(batch: InboundBatch): void {
     const sad = this.#sad;
-    const { words } = sad;
+    const { words, doubles } = sad;
     const owned = this.#owned;
-    const { rows } = owned;
+    const { rows, fronts } = owned;
     const mask = sad.capacity - 1;
+    const rings = sad.ringAt(0);
     const ops = this.#ops;
     const view = this.#view;
     const { keys, headAt, textAt, textLength, seqHigh } = ops;
@@ -200,7 +205,8 @@ export class Inbound {
         slot = spi & mask;
         const row = slot * ROW;
         // Ours, and known already: where no generation is known there is no handle either.
-        const known = rows[row + SPI] === (spi | 0) && rows[row + GENERATION] === sad.state(slot);
+        const live = sad.liveAt(slot);
+        const known = rows[row + SPI] === (spi | 0) && fronts[row + GENERATION] === words[live + STATE];
         key = known ? rows[row + KEY]! : 0;
         if (key === 0) {
           slot = sad.find(spi);
@@ -213,10 +219,10 @@ export class Inbound {
             shape = rows[row + SHAPE]!;
             ({ esn, headLength, icvLength, alignment } = OF_SHAPE[shape]!);
           }
-          top = sad.top(slot);
+          top = doubles[live >> 1]!;
           window = rows[row + WINDOW]!;
-          newestAt = sad.newestAt(slot);
-          ringAt = sad.ringAt(slot);
+          newestAt = live + NEWEST;
+          ringAt = rings + slot * RING;
           ringWords = rows[row + RING_WORDS]!;
         }
       }
@@ -257,7 +263,8 @@ export class Inbound {
   /** What is authentic moves the window, now and not before; what is not changes nothing. */
   #finish(batch: InboundBatch): void {
     const sad = this.#sad;
-    const { words } = sad;
+    const { words, doubles } = sad;
+    const rings = sad.ringAt(0);
     const spd = this.#spd;
     const { rows, fronts } = this.#owned;
     const ops = this.#ops;
@@ -265,6 +272,7 @@ export class Inbound {
     const { textAt, textLength, ok, count } = ops;
     const { verdict: verdicts, slot: slots, sourceLength, innerAt, innerLength } = batch;
     let slot = -1;
+    let live = 0;
     let row = 0;
     let top = 0;
     let window = 0;
@@ -280,18 +288,19 @@ export class Inbound {
         continue;
       }
       if (slots[n] !== slot) {
-        if (slot >= 0) sad.setTop(slot, top);
+        if (slot >= 0) doubles[live >> 1] = top;
         slot = slots[n]!;
+        live = sad.liveAt(slot);
         row = slot * ROW;
-        top = sad.top(slot);
+        top = doubles[live >> 1]!;
         window = rows[row + WINDOW]!;
-        newestAt = sad.newestAt(slot);
-        ringAt = sad.ringAt(slot);
+        newestAt = live + NEWEST;
+        ringAt = rings + slot * RING;
         ringWords = rows[row + RING_WORDS]!;
         const flags = rows[row + FLAGS]!;
         encap = (flags & ENCAP) !== 0;
         transport = (flags & TRANSPORT) !== 0;
-        if (this.#owned.meet(slot)) this.#meet(slot);
+        if (rows[row + MET] === 0) this.#meet(slot);
       }
       const seq = this.#seq[op]!;
       // Ask again, as the batch may hold a duplicate.
@@ -332,7 +341,7 @@ export class Inbound {
       innerAt[n] = at;
       innerLength[n] = inner;
     }
-    if (slot >= 0) sad.setTop(slot, top);
+    if (slot >= 0) doubles[live >> 1] = top;
   }
 
   #note(n: number, at: number, length: number, verdict: number): number {

@@ -36,6 +36,7 @@ export class OutboundPolicy {
   /** Give each packet of an interface with policies to its child, or a reason why it is dropped. */
   apply(batch: OutboundBatch): void {
     const { blocks, policies, tunnels } = this.#tables;
+    const waiting = this.#waiting;
     let block = -1;
     let list: PolicyList | undefined;
     for (let n = 0; n < batch.count; n++) {
@@ -60,10 +61,13 @@ export class OutboundPolicy {
       const action = policy === NO_POLICY ? PolicyAction.DISCARD : list.action(policy);
       if (action === PolicyAction.PROTECT) {
         const child = list.tunnel(policy);
+        const fallback = tunnels.fallback(child); // first: who is named has a pair already
+        const slot = tunnels.current(child);
         batch.tunnelBlock[n] = blocks.tunnelOwn(child);
-        batch.slot[n] = tunnels.current(child);
-        if (batch.slot[n]! < 0 && tunnels.fallback(child) < 0 && tunnels.want(child))
-          if (this.#waiting.add(this.#slab, at, length, child)) batch.refused[n] = Verdict.HANDOFF; // counted later
+        batch.slot[n] = slot;
+        const isUp = slot >= 0 || fallback >= 0;
+        if (waiting.holds(child) || (!isUp && tunnels.want(child)))
+          batch.refused[n] = waiting.add(this.#slab, at, length, child) ? Verdict.HANDOFF : Verdict.NO_SA; // counted later
       } else if (action === PolicyAction.BYPASS) batch.refused[n] = Verdict.BYPASS;
       else if (policy !== NO_POLICY) batch.refused[n] = Verdict.POLICY_DISCARD;
       else if (this.#fields.isLaterFragment) batch.refused[n] = Verdict.POLICY_FRAGMENT;

@@ -10,7 +10,7 @@ import type { Engine, Ops } from "../crypto/engine.ts";
 import type { Counters } from "../ipsec/counters.ts";
 import { highOf, NEXT_IPV4, NEXT_IPV6, writeCounterIv, writeHeader, writeTrailer } from "../ipsec/esp.ts";
 import { versionOfWhole } from "../ipsec/ip.ts";
-import type { Sad } from "../ipsec/sad.ts";
+import { LIVE_STATE, type Sad } from "../ipsec/sad.ts";
 import { passesFrontOut, type Spd } from "../ipsec/spd.ts";
 import { plainHeader, protocolOf } from "../ipsec/transport.ts";
 import { Verdict } from "../ipsec/verdict.ts";
@@ -27,6 +27,7 @@ const IPV4 = NEXT_IPV4;
 const IPV6 = NEXT_IPV6;
 const OF_SHAPE = SHAPES;
 const { WORDS: ROW, GENERATION, KEY, SHAPE, SPI, FRONT } = OwnedRow;
+const STATE = LIVE_STATE;
 const COUNTER = 8;
 
 /** Octets of an IV that must differ from all others of its key, and nothing else (RFC 4106 §3.1, RFC 3686 §3.1). */
@@ -133,6 +134,7 @@ export class Outbound {
     const spd = this.#spd;
     const owned = this.#owned;
     const { rows, fronts } = owned;
+    const { words, doubles, capacity } = sad;
     const ops = this.#ops;
     const view = this.#view;
     const { keys, headAt, textAt, textLength, seqHigh } = ops;
@@ -151,6 +153,7 @@ export class Outbound {
     const { count } = batch;
     let current = -1;
     let record = -1;
+    let live = 0;
     let row = 0;
     let key = 0;
     let shape = 0;
@@ -167,19 +170,20 @@ export class Outbound {
         continue;
       }
       if (slot !== current) {
-        if (key !== 0) sad.setTop(record, top);
+        if (key !== 0) doubles[live >> 1] = top;
         current = slot;
-        record = sad.outbound(slot);
+        record = capacity + slot;
+        live = sad.liveAt(record);
         row = record * ROW;
         // What is known is a live generation, which no withdrawn record shows; or 0, and so is the handle.
-        key = rows[row + GENERATION] === sad.state(record) ? rows[row + KEY]! : owned.lookUp(record);
+        key = fronts[row + GENERATION] === words[live + STATE] ? rows[row + KEY]! : owned.lookUp(record);
         if (key !== 0) {
           if (rows[row + SHAPE] !== shape) {
             shape = rows[row + SHAPE]!;
             ({ transport, lastSeq, headLength, ivLength, icvLength, alignment } = OF_SHAPE[shape]!);
           }
           spi = rows[row + SPI]!;
-          top = sad.top(record);
+          top = doubles[live >> 1]!;
         }
       }
       if (key === 0) {
@@ -239,7 +243,7 @@ export class Outbound {
       this.#packet[op] = n;
       op++;
     }
-    if (key !== 0) sad.setTop(record, top);
+    if (key !== 0) doubles[live >> 1] = top;
     ops.count = op;
   }
 }

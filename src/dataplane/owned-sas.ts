@@ -106,12 +106,9 @@ export class OwnedSas {
     return generation === 0 ? 0 : this.#adopt(record, generation);
   }
 
-  /** True the first time that it is asked of an SA. */
-  meet(record: number): boolean {
-    const met = record * WORDS + MET;
-    if (this.rows[met] === 1) return false;
-    this.rows[met] = 1;
-    return true;
+  /** An authentic packet has been seen: the row says so from now on. */
+  meet(record: number): void {
+    this.rows[record * WORDS + MET] = 1;
   }
 
   /** The SA's path as control last wrote it. */

@@ -8,10 +8,10 @@
  * arrives with an address of this machine, and what a reverse-path filter does not expect on this interface.
  */
 import { MAX_ICMPV6, mayAnswer, writeTooBig } from "../ipsec/icmp.ts";
-import { RateLimit } from "../ipsec/rate-limit.ts";
 import { VIRTIO_NET_HDR } from "../linux/abi.ts";
 import * as libc from "../linux/libc.ts";
 import { Memory } from "../linux/memory.ts";
+import { RateLimit } from "../rate-limit.ts";
 import type { OutboundBatch } from "./outbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 

@@ -14,6 +14,7 @@ import * as libc from "../linux/libc.ts";
 import type { Memory } from "../linux/memory.ts";
 import { MAX_BATCH } from "./arena.ts";
 import { Coalescer } from "./coalesce.ts";
+import { DatagramGroups } from "./datagram-groups.ts";
 import type { InboundBatch } from "./inbound.ts";
 import type { PlaneMemory } from "./plane-memory.ts";
 import type { SlabSum } from "./slab-sum.ts";
@@ -32,8 +33,7 @@ export class TunWriter {
   readonly #from = new Int32Array(RING_ENTRIES);
   /** Pieces that groups have taken since they were last written. */
   #taken = 0;
-  /** Kernels before 6.2 refuse groups of datagrams: the first one refused is the last one made. */
-  #datagrams = true;
+  readonly #datagrams = new DatagramGroups();
 
   /** `ring`: this thread's. */
   constructor(slab: Memory, tables: PlaneMemory, worker: number, sum?: SlabSum, ring?: IoUring) {
@@ -45,15 +45,19 @@ export class TunWriter {
     this.#ring = ring;
   }
 
-  /** Write what passed; packets that the interface does not take get the verdict TUN_ERROR. */
+  /**
+   * Write what passed, in its order; packets that the interface does not take get the verdict TUN_ERROR. Where the kernel
+   * has no memory for one, a second try is all there is: whoever waits for memory holds up every flow.
+   */
   write(batch: InboundBatch): void {
     const { sad, tunnels } = this.#tables;
     const groups = this.#groups;
     groups.clear();
+    const datagrams = this.#datagrams.begin();
     for (let n = 0; n < batch.count; n++) {
       if (batch.verdict[n] !== Verdict.PASS) continue;
       const tunnel = sad.tunnel(batch.slot[n]!);
-      if (tunnels.vnetHdr(tunnel)) groups.add(batch, n, tunnel, this.#datagrams);
+      if (tunnels.vnetHdr(tunnel)) groups.add(batch, n, tunnel, datagrams);
       else groups.addAlone(batch, n);
     }
     const ring = groups.count > 1 ? this.#ring : undefined;
@@ -76,7 +80,7 @@ export class TunWriter {
     const length = batch.innerLength[n]! + header;
     const slab = this.#memory.bytes;
     for (let i = 0; i < header; i++) slab[at + i] = 0;
-    if (ring === undefined) this.#judge(batch, group, 0, length, libc.write(fd, this.#memory, at, length));
+    if (ring === undefined) this.#judge(batch, group, 0, length, libc.write(fd, this.#memory, at, length), true);
     else {
       this.#expect(ring.count, group, 0, length);
       ring.write(fd, this.#memory, at, length);
@@ -97,7 +101,7 @@ export class TunWriter {
       pieces.set(this.#taken++, batch.innerAt[n]! + headers, payload);
       length += payload;
     }
-    if (ring === undefined) this.#judge(batch, group, from, length, pieces.write(fd, from, this.#taken - from));
+    if (ring === undefined) this.#judge(batch, group, from, length, pieces.write(fd, from, this.#taken - from), true);
     else {
       this.#expect(ring.count, group, from, length);
       ring.writePieces(fd, pieces, from, this.#taken - from);
@@ -111,17 +115,25 @@ export class TunWriter {
   }
 
   #run(batch: InboundBatch, ring: IoUring): void {
-    const { count } = ring;
+    const { count, result } = ring;
     ring.run();
+    // What was refused before one that was written is not tried again: it would come after that, which may be of its flow.
+    let last = count - 1;
+    while (last >= 0 && result[last]! < 0) last--;
     for (let i = 0; i < count; i++)
-      this.#judge(batch, this.#group[i]!, this.#from[i]!, this.#octets[i]!, ring.result[i]!);
+      this.#judge(batch, this.#group[i]!, this.#from[i]!, this.#octets[i]!, result[i]!, i > last);
   }
 
-  #judge(batch: InboundBatch, group: number, from: number, octets: number, first: number): void {
-    const written = isPassing(first) ? this.#writeAgain(batch, group, from, octets) : first;
-    if (written === octets) return;
+  /** `isLast`: nothing has been written after it. */
+  #judge(batch: InboundBatch, group: number, from: number, octets: number, first: number, isLast: boolean): void {
+    const written = isLast && isPassing(first) ? this.#writeAgain(batch, group, from, octets) : first;
     const groups = this.#groups;
-    if (written === -ERRNO.EINVAL && groups.segments[group]! > 1) this.#datagrams = false;
+    const isDatagrams = groups.segments[group]! > 1 && groups.isDatagrams(batch, group);
+    if (written === octets) {
+      if (isDatagrams) this.#datagrams.taken();
+      return;
+    }
+    if (isDatagrams && written === -ERRNO.EINVAL) this.#datagrams.refused();
     const tunnel = this.#tables.sad.tunnel(batch.slot[groups.first[group]!]!);
     this.#tables.board.refusedByTun(this.#worker, tunnel, written);
     for (let n = groups.first[group]!; n >= 0; n = groups.next[n]!) batch.verdict[n] = Verdict.TUN_ERROR;

@@ -2,7 +2,8 @@
 /**
  * Packets of children that trap, which came while there was no SA: a few wait, in their order, until there is one, as
  * packets of a tunnel that holds them wait in its queue. They are counted when they leave: sent, or as without an SA when that
- * took too long.
+ * took too long. Control may bring the SA up at any moment, so what comes while one of its child waits does wait behind it,
+ * SA or not: it must not overtake.
  */
 import { Verdict } from "../ipsec/verdict.ts";
 import { type Arena, BATCH, outboundRoom } from "./arena.ts";
@@ -50,6 +51,16 @@ export class WaitingPackets {
     return true;
   }
 
+  /** Whether a packet for `child` waits. */
+  holds(child: number): boolean {
+    return this.#isAmong(child, this.count);
+  }
+
+  #isAmong(child: number, count: number): boolean {
+    for (let n = 0; n < count; n++) if (this.#child[n] === child && this.#gone[n] === 0) return true;
+    return false;
+  }
+
   /** The tables have changed: what waits for a child that is not there any more is dropped with the next `take`. */
   dropGone(): void {
     for (let n = 0; n < this.count; n++) if (!this.#tables.tunnels.isLive(this.#child[n]!)) this.#gone[n] = 1;
@@ -64,7 +75,7 @@ export class WaitingPackets {
 
   /**
    * Fill `batch`, over the outbound area of the arena, with those that can be sent now, and those that have waited for
-   * too long, as many as it holds. False: all wait on.
+   * too long, as many as it holds. False: all wait on. Of a child none leaves before one that came before it.
    */
   take(batch: OutboundBatch, arena: Arena): boolean {
     const { blocks, tunnels } = this.#tables;
@@ -79,9 +90,10 @@ export class WaitingPackets {
       const place = this.#place[n]!;
       const length = this.#length[n]!;
       const gone = this.#gone[n] === 1;
+      const fallback = gone ? -1 : tunnels.fallback(child); // first: who is named has a pair already
       const slot = gone ? -1 : tunnels.current(child);
-      const waits = !gone && slot < 0 && tunnels.fallback(child) < 0 && now < this.#until[n]!;
-      if (waits || batch.count === batch.capacity) {
+      const waits = slot < 0 && fallback < 0 && now < this.#until[n]!;
+      if (batch.count === batch.capacity || (!gone && (waits || this.#isAmong(child, left)))) {
         this.#place[left] = place;
         this.#length[left] = length;
         this.#child[left] = child;

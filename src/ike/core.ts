@@ -1,5 +1,6 @@
 /** What all IKE SAs of a gateway share: the connections, the table of SAs by our SPI, and the counters. */
 import { toHex } from "../bytes.ts";
+import { RateLimit } from "../rate-limit.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { expectedPeer } from "./connection.ts";
 import { CookieJar } from "./cookie.ts";
@@ -14,7 +15,6 @@ import type { LogAllowance } from "./log-allowance.ts";
 import { exactId, isExpected } from "./peer-id.ts";
 import type { Peering } from "./peering.ts";
 import { Peerings } from "./peerings.ts";
-import { RateLimit } from "./rate-limit.ts";
 import { Wakes } from "./wakes.ts";
 
 const NOBODY: ReadonlySet<IkeSa> = new Set();
@@ -25,6 +25,8 @@ export class Core {
   readonly peerings: Peerings;
   /** By our own SPI, in hex: an address says nothing about whose message it is (RFC 7296 §2.6). */
   readonly sas = new Map<string, IkeSa>();
+  /** SPIs, in hex, that we have offered for IKE SAs which the peer's answer is to make: it may have made them already. */
+  readonly offeredSpis = new Set<string>();
   /** Those whose peer is known, by its identity. */
   readonly #kin = new Map<string, Set<IkeSa>>();
   /** The same by our identity too. */
@@ -46,10 +48,10 @@ export class Core {
   /** By event: what one attack provokes does not hide another. */
   readonly unprovenLogs = new Map<string, LogAllowance>();
   /** Notifications to whom no IKE SA is known with, outside of IKE_SA_INIT (RFC 7296 §2.21.4). */
-  readonly unprovenAnswers = new RateLimit(10, 1_000);
+  readonly unprovenAnswers = new RateLimit(10, 10);
 
   /** How often the IKE SAs with an address are looked for because somebody sends ESP that is no SA's from there. */
-  readonly strays = new RateLimit(4, 1_000);
+  readonly strays = new RateLimit(4, 4);
 
   constructor(
     env: IkeEnvironment,

@@ -4,6 +4,7 @@
  */
 import { wipe } from "../bytes.ts";
 import { kexById } from "../crypto/kex.ts";
+import { RateLimit } from "../rate-limit.ts";
 import type { Answer } from "./answer.ts";
 import { answeredPayloads, type ChosenChild, chooseChild } from "./child-answer.ts";
 import { refuseChild } from "./child-failure.ts";
@@ -18,7 +19,6 @@ import { find, notifies, type Payload } from "./message.ts";
 import { Notify } from "./notify.ts";
 import { groupData, hasNotify, kePayload, NONCE_LENGTH, noncePayload, notifyAboutSpi } from "./payloads.ts";
 import { Protocol, spiBytes } from "./proposal.ts";
-import { RateLimit } from "./rate-limit.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import { answerRekeyIkeSa } from "./rekey-ike-sa-answer.ts";
 import {
@@ -71,7 +71,7 @@ const mayRekey = (turn: Turn, sa: IkeSa): boolean => {
   if (turn.exchanged !== undefined) return true; // it was counted when it came
   const { rekeyRate } = turn.core.options;
   const most = Math.max(rekeyRate, 1 + sa.children.size, configuredPairs(sa));
-  sa.rekeys ??= new RateLimit(most, (1_000 * most) / rekeyRate);
+  sa.rekeys ??= new RateLimit(rekeyRate, most);
   if (sa.rekeys.take(turn.now)) return true;
   turn.count("rekeys-too-often");
   return false;

@@ -7,6 +7,7 @@
  *
  * Make before break: the old pair is deleted once traffic has moved to the new one.
  */
+import { toHex } from "../bytes.ts";
 import { generateKeyPair, type KexMethod, type KeyPair, kexById } from "../crypto/kex.ts";
 import type { AgreedChild, ChildOffer } from "./agreed-child.ts";
 import { shortly } from "./backoff.ts";
@@ -16,6 +17,7 @@ import { type ChildSa, spiText } from "./child-sa.ts";
 import { installChild, isChildUp, removeChild, replacedBy } from "./children.ts";
 import type { ChildConfig } from "./connection.ts";
 import { DeleteUninstalled, deleteChild } from "./delete-child-sa.ts";
+import { deletedByPeer } from "./deleted-child.ts";
 import { IkeError, invalidSyntax } from "./ike-error.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { beginAnew } from "./ike-sa-end.ts";
@@ -50,6 +52,8 @@ export interface Asking {
 /** After a refusal a rekey is tried again within this time, ms. */
 const REFUSED = 60_000;
 const MOST_GROUPS = 3;
+/** SPIs of Deletes that are kept for an answer to come: an honest peer has one to name, and some that both have deleted. */
+const MOST_DELETED = 64;
 
 export class CreateChild implements Task {
   readonly kind: "create-child-sa" | "rekey-child-sa";
@@ -64,6 +68,8 @@ export class CreateChild implements Task {
   /** What the peer made of the same child while our request was on its way (RFC 7296 §2.8.1). */
   rival: ChildSa | undefined;
   keyPair: KeyPair | undefined;
+  /** SPIs, in hex, that the peer has deleted since our request went out and that are those of no pair. */
+  readonly #deleted = new Set<string>();
 
   constructor(config: ChildConfig, { resource, old, group, tries = 1 }: Asking) {
     this.kind = old === undefined ? "create-child-sa" : "rekey-child-sa";
@@ -144,6 +150,14 @@ export class CreateChild implements Task {
     }
   }
 
+  /**
+   * The peer deletes a pair that we do not have. Our request on its way may be what made it: each side has a window of its own,
+   * so the Delete may come before the answer (RFC 7296 §2.3).
+   */
+  deletedBefore(spi: Uint8Array): void {
+    if (this.#deleted.size < MOST_DELETED) this.#deleted.add(toHex(spi));
+  }
+
   abandon(turn: Turn, _sa: IkeSa): void {
     if (this.#sent !== undefined) release(turn, this.#sent);
     this.#sent = undefined;
@@ -168,13 +182,16 @@ export class CreateChild implements Task {
     const old = this.#old;
     const rival = this.#liveRival;
     noteResources(sa, agreed.config, payloads);
-    const loses = this.rival !== undefined && rival !== undefined && losesTo(lowest(ni, nr), this.rival.lowestNonce);
+    const isDeleted = this.#deleted.has(toHex(spiBytes(agreed.spiOut)));
+    const loses =
+      this.rival !== undefined && rival !== undefined && (isDeleted || losesTo(lowest(ni, nr), this.rival.lowestNonce));
     const use = loses ? "when-told" : "now";
     const child = installChild(turn, sa, { agreed, keys, ni, nr, shared, weInitiated: true, use, replaces: old });
     if (loses) {
       turn.log("debug", "rekey-collision-lost", sa, `child ${child.config.name}: the peer's new pair stays`);
       if (old !== undefined && this.#owns(old)) replacedBy(turn, old, rival);
-      deleteChild(turn, sa, child);
+      if (isDeleted) deletedByPeer(turn, sa, child);
+      else deleteChild(turn, sa, child);
       return;
     }
     if (old !== undefined) {
@@ -183,6 +200,7 @@ export class CreateChild implements Task {
       deleteChild(turn, sa, old);
     } else if (rival !== undefined) deleteChild(turn, sa, rival); // the peer may not have seen that they crossed
     wantPairs(turn, sa, agreed.config);
+    if (isDeleted) deletedByPeer(turn, sa, child); // as if the Delete had come after the answer
   }
 
   /** The peer said no. */
@@ -206,7 +224,11 @@ export class CreateChild implements Task {
         else this.#giveUp(turn, sa);
         return;
       case Notify.CHILD_SA_NOT_FOUND:
-        if (old === undefined || old.state.name === "removed") break;
+        if (old === undefined) break;
+        if (old.state.name === "removed") {
+          this.#giveUp(turn, sa); // the peer's Delete said so before
+          return;
+        }
         removeChild(turn, sa, old, "the peer does not know it"); // without a word, RFC 7296 §2.25
         if (sa.children.size === 0) beginAnew(turn, sa, "the peer does not know its only Child SA");
         else wantChild(turn, sa, offer.config, old.resource);

@@ -32,8 +32,11 @@ export const closeIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
   for (const other of samePeer(sa)) if (other.state.name === "established") wantChildrenLater(turn, other);
 };
 
-/** Take its children away now and tell the peer; it is gone when the peer has answered or is given up. */
-export const deleteIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
+/**
+ * Take its children away now and tell the peer; it is gone when the peer has answered or is given up: with `patience` after so
+ * many milliseconds.
+ */
+export const deleteIkeSa = (turn: Turn, sa: IkeSa, why: string, patience?: number): void => {
   const { state } = sa;
   switch (state.name) {
     case "closed":
@@ -51,11 +54,22 @@ export const deleteIkeSa = (turn: Turn, sa: IkeSa, why: string): void => {
       for (const queued of sa.requests.takeQueue(turn)) queued.abandon(turn, sa);
       sa.become({ name: "closing", keys: state.keys, suite: state.suite });
       turn.log(state.name === "replaced" ? "debug" : "info", "ike-sa-deleting", sa, `deleting the IKE SA: ${why}`);
-      sa.requests.add(turn, sa, new DeleteIkeSa());
+      sa.requests.add(turn, sa, new DeleteIkeSa(patience));
       if (state.name === "established") sa.peering?.lost(turn);
     }
   }
 };
+
+/**
+ * How long the peer is told that an IKE SA ends which was rekeyed, and which it ought to have deleted itself, ms. It may well not
+ * have it any more, and what it answers then proves nothing (RFC 7296 §2.21.4). The many tries of §2.4 are to find out whether a
+ * peer lives: that is asked on the successor.
+ */
+export const OVERDUE_PATIENCE = 10_000;
+
+/** The guard time of an IKE SA that was rekeyed is over. */
+export const deleteOverdue = (turn: Turn, sa: IkeSa): void =>
+  deleteIkeSa(turn, sa, "rekeyed, and the peer did not delete it", OVERDUE_PATIENCE);
 
 /**
  * End it with a Delete, since the two ends do not know the same any more (RFC 7296 §2.25); its connection is begun again at once
@@ -84,6 +98,11 @@ export const sayGoodbye = (turn: Turn, sa: IkeSa): void => {
 class DeleteIkeSa implements Task {
   readonly kind = "delete-ike-sa";
   readonly exchange = Exchange.INFORMATIONAL;
+  readonly patience?: number;
+
+  constructor(patience?: number) {
+    if (patience !== undefined) this.patience = patience;
+  }
 
   request(): readonly Payload[] {
     return [deletion(Protocol.IKE, [])];

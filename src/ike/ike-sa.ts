@@ -10,6 +10,7 @@
  */
 import { toHex } from "../bytes.ts";
 import { formatEndpoint } from "../ip-address.ts";
+import { RateLimit } from "../rate-limit.ts";
 import type { ChildOffer } from "./agreed-child.ts";
 import { Postponed } from "./backoff.ts";
 import type { ChildSa } from "./child-sa.ts";
@@ -25,7 +26,6 @@ import { PeerResources } from "./peer-resources.ts";
 import type { Peering } from "./peering.ts";
 import type { Candidates } from "./peerings.ts";
 import type { IkeSuite } from "./proposal.ts";
-import { RateLimit } from "./rate-limit.ts";
 import { Reassembly } from "./reassembly.ts";
 import { Requests } from "./requests.ts";
 
@@ -148,9 +148,9 @@ export class IkeSa {
   expectedId = 0;
   lastAnswered: Answered | undefined;
   /** How often the peer is told that its message IDs are out of order. */
-  readonly complaints = new RateLimit(1, 10_000);
+  readonly complaints = new RateLimit(0.1, 1);
   /** How often the peer is told of ESP packets that it should not have sent. */
-  readonly strayReports = new RateLimit(1, 10_000);
+  readonly strayReports = new RateLimit(0.1, 1);
   /** Key exchanges that are being computed, by number in `KeyWorks`: for the peer's request, and for its answer to ours. */
   readonly awaited: { request: number | undefined; answer: number | undefined } = {
     request: undefined,

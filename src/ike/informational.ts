@@ -7,9 +7,10 @@
  */
 import { toHex } from "../bytes.ts";
 import type { Answer } from "./answer.ts";
-import { type ChildSa, spiText } from "./child-sa.ts";
-import { isChildUp, removeChild, useAnswered } from "./children.ts";
+import { useAnswered } from "./children.ts";
+import { CreateChild } from "./create-child-sa.ts";
 import { holderOf } from "./delete-child-sa.ts";
+import { deletedByPeer } from "./deleted-child.ts";
 import { deletion } from "./deletion.ts";
 import type { IkeSa } from "./ike-sa.ts";
 import { closeIkeSa } from "./ike-sa-end.ts";
@@ -20,7 +21,6 @@ import { Protocol, spiBytes } from "./proposal.ts";
 import { inheritByUse } from "./rekey-ike-sa.ts";
 import { readReport } from "./report.ts";
 import type { Turn } from "./turn.ts";
-import { wantChild } from "./want-children.ts";
 
 /** The peer's request. An empty one is answered by an empty one. */
 export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Payload[]): Answer => {
@@ -39,7 +39,7 @@ export const answerInformational = (turn: Turn, sa: IkeSa, payloads: readonly Pa
   if (deletions.length > 0) inheritByUse(turn, sa);
   useAnswered(turn, sa);
   const spis = deletions.filter(({ protocol }) => protocol === Protocol.ESP).flatMap((each) => each.spis);
-  const paired = spis.length === 0 ? [] : deletedByPeer(turn, holderOf(sa), spis);
+  const paired = spis.length === 0 ? [] : pairedWith(turn, holderOf(sa), spis);
   return { payloads: paired.length === 0 ? [] : [deletion(Protocol.ESP, paired)] };
 };
 
@@ -49,32 +49,21 @@ const end = (turn: Turn, sa: IkeSa, why: string): void => {
 };
 
 /**
- * SPIs to answer with: of the other half of each pair, unless we are deleting it ourselves (RFC 7296 §1.4.1, §2.25.1). A peer
- * may name thousands.
+ * SPIs to answer with: of the other half of each pair, unless we are deleting it ourselves or do not have it, perhaps not yet
+ * (RFC 7296 §1.4.1, §2.25.1). A peer may name thousands.
  */
-const deletedByPeer = (turn: Turn, sa: IkeSa, spis: readonly Uint8Array[]): Uint8Array[] => {
+const pairedWith = (turn: Turn, sa: IkeSa, spis: readonly Uint8Array[]): Uint8Array[] => {
+  const { task } = sa.requests;
   const bySpi = new Map([...sa.children.values()].reverse().map((child) => [toHex(spiBytes(child.spiOut)), child])); // of two the first
   const paired: Uint8Array[] = [];
   let unknown = 0;
   for (const spi of spis) {
     const child = bySpi.get(toHex(spi));
-    if (child === undefined || child.state.name === "removed") unknown++;
-    else if (deleted(turn, sa, child)) paired.push(spiBytes(child.spiIn));
+    if (child === undefined || child.state.name === "removed") {
+      unknown++;
+      if (task instanceof CreateChild) task.deletedBefore(spi);
+    } else if (deletedByPeer(turn, sa, child)) paired.push(spiBytes(child.spiIn));
   }
   if (unknown > 0) turn.log("debug", "delete-unknown", sa, `the peer deletes Child SAs that are not there: ${unknown}`);
   return paired;
-};
-
-/** The peer has deleted this pair. Whether the answer is to name its other half. */
-const deleted = (turn: Turn, sa: IkeSa, child: ChildSa): boolean => {
-  const state = child.state.name;
-  removeChild(turn, sa, child, "deleted by the peer");
-  const { config } = child;
-  if ((state === "installed" || state === "rekeying") && !isChildUp(sa, config.name, child.resource)) {
-    turn.log("info", "child-sa-deleted", sa, `child ${config.name}: the peer deleted it`, {
-      spiIn: spiText(child.spiIn),
-    });
-    wantChild(turn, sa, config, child.resource);
-  }
-  return state !== "deleting";
 };

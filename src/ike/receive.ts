@@ -105,6 +105,7 @@ const receiveProtected = (turn: Turn, bytes: Uint8Array, message: ParsedMessage,
     const repeated = header.isResponse ? undefined : turn.core.lastAnswers.find(toHex(ours), bytes, turn.now);
     if (repeated === undefined) {
       turn.count("unknown-spi");
+      if (turn.core.offeredSpis.has(toHex(ours))) return; // it has overtaken the answer that makes its IKE SA, and comes again
       // Somebody tells us one-way of an SA that he has not: that takes no answer (RFC 7296 §1.5).
       if (!hasNotify(message.payloads, Notify.INVALID_SPI)) answerStranger(turn, header, path, Notify.INVALID_IKE_SPI);
       return;

@@ -67,6 +67,7 @@ export class RekeyIkeSa implements Task {
     const keyPair = this.keyPair ?? generateKeyPair(method);
     this.keyPair = undefined;
     this.#sent = { spi, ni, keyPair, proposals: offerIke(peering.config.proposals, spi) };
+    turn.core.offeredSpis.add(toHex(spi));
     return [
       { kind: "SA", value: this.#sent.proposals },
       noncePayload(ni),
@@ -80,9 +81,8 @@ export class RekeyIkeSa implements Task {
   }
 
   answer(turn: Turn, sa: IkeSa, payloads: readonly Payload[]): void {
-    const sent = this.#sent;
+    const sent = this.#takeSent(turn);
     if (sent === undefined) return;
-    this.#sent = undefined;
     try {
       const error = errorNotify(payloads);
       if (error !== undefined) this.#refused(turn, sa, sent, error);
@@ -97,11 +97,18 @@ export class RekeyIkeSa implements Task {
 
   /** The old IKE SA ended first: what the peer rekeyed it to is the heir. */
   abandon(turn: Turn, sa: IkeSa): void {
-    this.#sent?.keyPair.destroy();
-    this.#sent = undefined;
+    this.#takeSent(turn)?.keyPair.destroy();
     this.keyPair?.destroy();
     this.keyPair = undefined;
     if (this.rival?.state.name === "established") replaceBy(turn, sa, this.rival);
+  }
+
+  /** What was sent: the exchange is over. */
+  #takeSent(turn: Turn): Sent | undefined {
+    const sent = this.#sent;
+    this.#sent = undefined;
+    if (sent !== undefined) turn.core.offeredSpis.delete(toHex(sent.spi));
+    return sent;
   }
 
   /** The new IKE SA is up. Which one of two stays, the nonces say. */

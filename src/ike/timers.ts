@@ -11,7 +11,7 @@ import type { Core } from "./core.ts";
 import { CreateChild } from "./create-child-sa.ts";
 import { deleteChild } from "./delete-child-sa.ts";
 import type { IkeSa } from "./ike-sa.ts";
-import { closeIkeSa, deleteIkeSa } from "./ike-sa-end.ts";
+import { closeIkeSa, deleteIkeSa, deleteOverdue } from "./ike-sa-end.ts";
 import { KEEPALIVE, startListening } from "./ike-sa-established.ts";
 import { Liveness } from "./liveness.ts";
 import { Peering, type Retry } from "./peering.ts";
@@ -69,8 +69,7 @@ const ofIkeSa = (timers: Timer[], sa: IkeSa): void => {
     if (pieces.until !== undefined) timers.push({ at: pieces.until, run: (turn) => forgetPieces(turn, pieces) });
   if (state.name === "init-answered")
     timers.push({ at: state.expiresAt, run: (turn) => closeIkeSa(turn, sa, "never authenticated") });
-  if (state.name === "replaced")
-    timers.push({ at: state.guardAt, run: (turn) => deleteIkeSa(turn, sa, "rekeyed, and the peer did not delete it") });
+  if (state.name === "replaced") timers.push({ at: state.guardAt, run: (turn) => deleteOverdue(turn, sa) });
   if (state.name !== "established") return;
   timers.push({ at: state.rekeyAt, run: (turn) => rekeyIkeSa(turn, sa) });
   timers.push({ at: state.expiresAt, run: (turn) => expire(turn, sa) });

@@ -8,9 +8,9 @@
  * below that of the smallest IPv6 link is believed, which costs little.
  */
 import type { Family } from "../ip-address.ts";
+import { RateLimit } from "../rate-limit.ts";
 import type { QuotedEsp } from "./icmp-quote.ts";
 import { IPV6_MIN_MTU } from "./mtu.ts";
-import { RateLimit } from "./rate-limit.ts";
 
 /** ms after the last decrease that a larger packet is tried again; never less than five minutes (RFC 1191 §6.3). */
 export const DEFAULT_MAX_AGE = 600_000;

@@ -1,10 +1,14 @@
 /** Segments of a flow through two planes: they go in as they come, they come out as one, and they are counted each. */
-import { expect, test, vi } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { ERRNO } from "../../src/linux/errno.ts";
 import { IoVectors } from "../../src/linux/io-vectors.ts";
 import * as libc from "../../src/linux/libc.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
 import { cutUp, segment } from "../support/segments.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 const connected = async ({ workers = 1, vnetHdr = true } = {}) => {
   const [a, b] = [await MemorySite.start("127.0.0.6", { workers }), await MemorySite.start("127.0.0.7", { workers })];
@@ -60,9 +64,37 @@ test("a group that the kernel has no memory for is written again", async () => {
   const refused = vi.spyOn(IoVectors.prototype, "write").mockReturnValueOnce(-ERRNO.ENOBUFS);
   settle(a, b);
   expect(refused).toHaveBeenCalledTimes(2);
-  refused.mockRestore();
   expect(tunnelB.tun.delivered().flatMap(cutUp)).toEqual(packets);
   expect(b.plane.counters(spiB)).toMatchObject({ packetsIn: 16, drops: {} });
+});
+
+const datagrams = (count: number): Uint8Array[] =>
+  Array.from({ length: count }, (_, id) =>
+    segment({ version: 4, protocol: "udp", id, payload: new Uint8Array(700).fill(id) }),
+  );
+
+test("groups of datagrams are judged by their own refusals, and go on once the kernel has taken one", async () => {
+  const { a, b, tunnelA, tunnelB } = await connected();
+  const writes = vi.spyOn(IoVectors.prototype, "write");
+  /** How many packets came of these where one group is refused, or none; and what came after them of the same. */
+  const arrivals = (packets: readonly Uint8Array[], refused: boolean): number[] => {
+    if (refused) writes.mockReturnValueOnce(-ERRNO.EINVAL);
+    return [0, 1].map(() => {
+      for (const packet of packets) tunnelA.tun.inject(framed(packet));
+      settle(a, b);
+      return tunnelB.tun.delivered().length;
+    });
+  };
+  expect(arrivals(run(4, 10), true)).toEqual([0, 1]); // TCP
+  expect(arrivals(datagrams(10), true)).toEqual([0, 10]);
+  expect(arrivals(run(4, 10), false)).toEqual([1, 1]);
+  for (let batch = 0; batch < 1100; batch++) {
+    tunnelA.tun.inject(framed(datagrams(1)[0]!));
+    settle(b, a);
+  }
+  tunnelB.tun.delivered();
+  expect(arrivals(datagrams(10), false)).toEqual([1, 1]);
+  expect(arrivals(datagrams(10), true)).toEqual([0, 1]);
 });
 
 test("a group that the interface does not take is counted packet by packet", async () => {

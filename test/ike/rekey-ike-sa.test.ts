@@ -145,3 +145,39 @@ test("a rekey of the IKE SA is never the end of it: lost answers are sent again"
   expect(spisOf(a)).toBe(spisOf(b));
   expect([a.manager.held.all, b.manager.held.all]).toEqual([1, 1]);
 });
+
+//   a                                       b
+//   CREATE_CHILD_SA 2 {SA, Ni, KEi} -->
+//                                       <-- CREATE_CHILD_SA 0 {SA, Ni, KEi}
+//                                       <-- CREATE_CHILD_SA 2 {SA, Nr, KEr}
+//   CREATE_CHILD_SA 0 {SA, Nr, KEr} -->     never comes
+//   INFORMATIONAL 3 {D}             -->     a's has won; b forgets its own (RFC 7296 §2.25.2), and cannot delete what it never had
+//                                       <-- INFORMATIONAL 3 {}
+//   INFORMATIONAL 0 {D}             -->     on b's, after the guard time; no whole row of retransmissions
+//                                       <-- N(INVALID_IKE_SPI) without protection
+test("an IKE SA of the peer's rekey that has lost, and that the peer never had, is gone soon after its guard time", () => {
+  const peers = [0, 1, 2, 3].map((seed) => {
+    const two = twoPeers({ seed });
+    const { a, b, connect, link, run } = two;
+    connect();
+    link.meddler = (datagram) => (drawn([datagram])[0] === "a> CREATE_CHILD_SA answer 0" ? [] : [datagram]);
+    a.rekey("ike");
+    b.rekey("ike");
+    run(1_000);
+    return two;
+  });
+  const won = peers.find(({ b }) => b.manager.held.all === 1);
+  if (won === undefined) throw new Error("a has never won");
+  const { a, b, link, run } = won;
+  expect([a.manager.held.all, spisOf(a)]).toEqual([2, spisOf(b)]);
+  run(118_500);
+  link.sent.length = 0;
+  run(9_000);
+  expect(a.manager.held.all).toBe(2); // what is not protected ends nothing
+  expect(a.log("peer-forgot")).toBeDefined();
+  run(2_500);
+  expect(drawn(link.sent)).toEqual(
+    Array.from({ length: 5 }, () => ["a> INFORMATIONAL request 0", "b> INFORMATIONAL answer 0"]).flat(),
+  );
+  expect([a.manager.held.all, a.log("peer-silent"), disagreements(won)]).toEqual([1, undefined, []]);
+});

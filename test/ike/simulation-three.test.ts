@@ -8,7 +8,7 @@ import { Clock } from "../support/clock.ts";
 import { CLEAR, type Datagram, Link } from "../support/link.ts";
 import { inTime } from "../support/peers-in-time.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import { inBatches, simulationSeeds } from "../support/simulation-seeds.ts";
+import { inBatches, SETTLED, simulationSeeds } from "../support/simulation-seeds.ts";
 import { child, connection, disagreementsOf, identity, Peer } from "../support/two-peers.ts";
 
 const NAMES = ["a", "b", "c"] as const;
@@ -117,9 +117,6 @@ const wrong = ({ peers }: Three): string[] => [
 ];
 
 const seeds = simulationSeeds(60);
-
-/** More than the guard time of what a peer ought to have deleted, ms. */
-const SETTLED = 150_000;
 
 test.each(inBatches(seeds))("three gateways agree after a storm: seeds from %i", (_first, batch) => {
   for (const seed of batch) {

@@ -8,7 +8,7 @@ import type { Endpoint } from "../../src/ip-address.ts";
 import { CLEAR } from "../support/link.ts";
 import { flowOf } from "../support/memory-data-plane.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import { inBatches, isOneSeed, simulationSeeds } from "../support/simulation-seeds.ts";
+import { inBatches, isOneSeed, SETTLED, simulationSeeds } from "../support/simulation-seeds.ts";
 import { child, disagreements, gaps, type Peer, selectors, type TwoPeers, twoPeers } from "../support/two-peers.ts";
 
 const X25519 = 31;
@@ -151,9 +151,6 @@ const calm = ({ a, b, run, link }: TwoPeers): void => {
 };
 
 const seeds = simulationSeeds(300);
-
-/** More than the guard time of what a peer ought to have deleted, ms. */
-const SETTLED = 150_000;
 
 /** What has happened in any of the storms. */
 const seen = new Set<string>();

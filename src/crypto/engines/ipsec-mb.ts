@@ -65,6 +65,8 @@ const IN_PIECE = (1 << PIECE_BITS) - 1;
 const LINE = 16;
 /** Octets of text that take few powers of GCM's hash key. */
 const SHORT_TEXT = 512;
+/** Pieces of key memory of which the nearest caches hold what short texts take. */
+const NEAR_PIECES = 2;
 
 /** The first job of a burst, by direction: they share one job, which only the longest batches reach. */
 const SEALING = 0;
@@ -186,7 +188,8 @@ class IpsecMbEngine implements Engine {
     const manager = this.#manager;
     if (!manager.isIdle()) this.#fail();
     const first = seal ? SEALING : OPENING;
-    if (count > 1 && ops.keys[from] !== ops.keys[from + 1] && ops.textLength[from]! <= SHORT_TEXT)
+    const far = this.#keyMemory.words.length > NEAR_PIECES;
+    if (far && count > 1 && ops.keys[from] !== ops.keys[from + 1] && ops.textLength[from]! <= SHORT_TEXT)
       this.#touchKeys(ops, from, count);
     const saved = this.#writeJobs(ops, from, count, seal, first);
     if (saved) this.#lendIcvs(ops, from, count, first);
@@ -203,7 +206,7 @@ class IpsecMbEngine implements Engine {
   }
 
   /**
-   * A burst of short texts and many keys: load what the library reads of each key, all at once and not packet after packet, the
+   * A burst of short texts and many keys, of more than the caches hold: load what the library reads of each key, all at once and not packet after packet, the
    * schedule in front and the lowest powers of GCM's hash key at the end. For long texts it reads a key from end to end, and the
    * processor is ahead of it by itself.
    */

@@ -22,7 +22,10 @@ const PAGES = 64;
 const PROT_NONE = 0;
 const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
-const CAPACITY = 24;
+const FEW = 24;
+/** A full burst of libIPSec_MB is 128, and a batch is up to 256; an engine splits what it cannot do at once. */
+const MANY = 300;
+const BURSTS = [127, 128, 129, 255, 256, 257, MANY];
 
 const libc = koffi().load("libc.so.6");
 const mmap = libc.func("int64_t mmap(int64_t, size_t, int, int, int, int64_t)");
@@ -53,10 +56,11 @@ const fill = (bytes) => {
 };
 
 const driver = driverByName(what);
-const engine = driver.open(slab, CAPACITY);
+let capacity = FEW;
+let engine = driver.open(slab, capacity);
 const suites = SUITES.filter((suite) => engine.supports(suite));
 const sealedLength = ({ suite, length }) => ESP_HEADER + suite.ivLength + length + suite.icvLength;
-const keys = new Map();
+let keys = new Map();
 const keyOf = (suite, esn) => {
   const name = `${suite.name} ${esn}`;
   const raw = new Uint8Array(suite.keyLength);
@@ -76,7 +80,7 @@ const payloadOf = (suite) => {
 
 /** Where each thing lies: scratch before the packets or behind them; the packets from the slab's first octet to its last. */
 const layOut = (packets) => {
-  const scratch = CAPACITY * OP_SCRATCH;
+  const scratch = capacity * OP_SCRATCH;
   const scratchFirst = random(2) === 0;
   const room = slab.length - scratch - packets.reduce((sum, packet) => sum + sealedLength(packet), 0);
   if (room < 0) return undefined;
@@ -108,9 +112,9 @@ let done = 0;
 const round = (packets) => {
   const scratchAt = layOut(packets);
   if (scratchAt === undefined) return;
-  const ops = new Ops(slab, scratchAt, CAPACITY);
+  const ops = new Ops(slab, scratchAt, capacity);
   for (let i = 0; i < slab.length; i += 4096) slab.fill(random(256), i, i + 4096);
-  const changeable = [[scratchAt, scratchAt + CAPACITY * OP_SCRATCH]];
+  const changeable = [[scratchAt, scratchAt + capacity * OP_SCRATCH]];
   ops.count = packets.length;
   packets.forEach(({ suite, esn, length, head }, i) => {
     const text = head + ESP_HEADER + suite.ivLength;
@@ -161,10 +165,22 @@ for (const suite of suites)
     }
 for (let i = 0; i < Number(fourth); i++)
   round(
-    Array.from({ length: 1 + random(CAPACITY) }, () => {
+    Array.from({ length: 1 + random(FEW) }, () => {
       const suite = suites[random(suites.length)];
       return { suite, esn: random(2) === 0, length: textOf(suite, payloadOf(suite)) };
     }),
   );
+engine.close();
+
+// As many at once as bursts hold, and some more, in the same slab: all of one suite, and of any.
+keys = new Map();
+capacity = MANY;
+engine = driver.open(slab, capacity);
+const short = (suite, esn) => ({ suite, esn, length: textOf(suite, random(Math.floor(900 / slow)) + suite.alignment) });
+const expected = done + suites.length * MANY + BURSTS.reduce((sum, count) => sum + count, 0);
+for (const suite of suites) round(Array.from({ length: MANY }, () => short(suite, random(2) === 0)));
+for (const count of BURSTS)
+  round(Array.from({ length: count }, () => short(suites[random(suites.length)], random(2) === 0)));
+if (done !== expected) throw new Error(`${done} packets, not ${expected}: the slab is too small for a burst`);
 engine.close();
 console.log(`${done} packets of ${suites.length} suites`);

@@ -30,6 +30,7 @@ export interface Wishes {
   readonly lifetime?: string;
   readonly replayWindow?: number;
   readonly workers?: number;
+  readonly mss?: "off";
   readonly engine?: string;
   /** Settings of the child that are added to those here. */
   readonly child?: Readonly<Record<string, unknown>>;
@@ -67,7 +68,11 @@ export const configuration = (wishes: Wishes = {}): Configuration => {
             ...(wishes.replayWindow === undefined ? {} : { replay_window: wishes.replayWindow }),
             ...(wishes.local === undefined ? {} : { local: wishes.local }),
             ...(wishes.remote === undefined ? {} : { remote: wishes.remote }),
-            interface: { name: INTERFACE, routes: netsOf(other(side)) },
+            interface: {
+              name: INTERFACE,
+              routes: netsOf(other(side)),
+              ...(wishes.mss === undefined ? {} : { mss: wishes.mss }),
+            },
             ...wishes.child,
           },
         },

@@ -13,7 +13,8 @@
  *
  * The links keep the order of a flow, as a wire does. By itself a veth does not: it puts a packet into the backlog of the
  * processor that its sender runs on, so one who moves to another processor overtakes itself. Receive packet steering
- * (RPS) puts all of a flow into the same backlog, whoever sends.
+ * (RPS) puts all of a flow into the same backlog, whoever sends. It tells fragments apart by their addresses alone, whole
+ * packets by ports and SPI, too.
  */
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -80,6 +81,8 @@ export interface SiteOptions {
   readonly lanMtu?: number;
   /** MTU of the links outside; default 1500. */
   readonly wanMtu?: number;
+  /** The links keep the order of fragments, too, and of whole packets among them: everything is received on one processor. */
+  readonly fragments?: boolean;
 }
 
 let count = 0;
@@ -93,7 +96,7 @@ export class Sites {
   readonly #all: readonly Namespace[];
   readonly #atExit = (): void => this.remove();
 
-  constructor({ far = "namespaces", lanMtu = 1400, wanMtu = 1500 }: SiteOptions = {}) {
+  constructor({ far = "namespaces", lanMtu = 1400, wanMtu = 1500, fragments = false }: SiteOptions = {}) {
     const prefix = `esi${process.pid}-${count++}`;
     const space = (role: string): Namespace => new Namespace(`${prefix}-${role}`);
     this.hostA = space("ha");
@@ -108,6 +111,7 @@ export class Sites {
     process.once("exit", this.#atExit);
     try {
       this.#make(far, lanMtu, wanMtu);
+      for (const each of this.#all) this.#keepOrder(each, fragments ? 1 : Math.min(availableParallelism(), 32));
     } catch (error) {
       this.remove();
       throw error;
@@ -138,12 +142,11 @@ export class Sites {
     this.#address(this.internet, "to-a", `${OUTER[4].routerA}/24`, `${OUTER[6].routerA}/64`);
     this.#address(this.internet, "to-b", `${OUTER[4].routerB}/24`, `${OUTER[6].routerB}/64`);
     if (far === "namespaces") this.#site("b", this.hostB, this.gatewayB, families);
-    for (const space of this.#all) this.#keepOrder(space);
   }
 
   /** Each flow that its links bring is received on one processor (the kernel's scaling.rst). */
-  #keepOrder({ name }: Namespace): void {
-    const processors = (2 ** Math.min(availableParallelism(), 32) - 1).toString(16);
+  #keepOrder({ name }: Namespace, count: number): void {
+    const processors = (2 ** count - 1).toString(16);
     // Of the namespaces' own: ip(8) mounts a sysfs that shows its devices.
     const steer = `for f in /sys/class/net/*/queues/rx-*/rps_cpus; do echo ${processors} >"$f"; done`;
     run(["ip", "netns", "exec", name, "sh", "-ec", steer]);

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { RateLimit } from "../../src/ipsec/rate-limit.ts";
+import { RateLimit } from "../src/rate-limit.ts";
 
 test("a burst passes at once, then as many as the rate gives", () => {
   const limit = new RateLimit(10, 5);

@@ -1,6 +1,7 @@
 // HOT PATH
 /**
- * A token bucket: how many ICMP errors a node may send or believe (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)). Time is passed in.
+ * A token bucket: how many ICMP errors a node may send or believe (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)), how many rekeys and
+ * answers to strangers a peer may cause. Time is passed in.
  */
 
 export class RateLimit {
