@@ -21,6 +21,7 @@ import { versionOfWhole } from "../src/ipsec/ip.ts";
 import { accept, inferSeq, isFresh, ringWordsFor } from "../src/ipsec/replay.ts";
 import { parseSelector } from "../src/ipsec/selector.ts";
 import { Spd } from "../src/ipsec/spd.ts";
+import { Memory } from "../src/linux/memory.ts";
 
 const PACKETS = 1000;
 const OCTETS = 1348;
@@ -81,14 +82,14 @@ const RING_BATCH = 50;
 const RING_ROOM = 1536;
 const ringMemory = new SharedArrayBuffer(ringOctets(RING));
 const [giver, taker] = [new HandoffRing(ringMemory, 0, RING), new HandoffRing(ringMemory, 0, RING)];
-const given = new Uint8Array(new SharedArrayBuffer(RING_BATCH * RING_ROOM)).map((_, i) => (i * 167) >>> 3);
-const taken = new Uint8Array(new SharedArrayBuffer(given.length));
-const [givenWords, takenWords] = [new Int32Array(given.buffer), new Int32Array(taken.buffer)];
+const [givenMemory, takenMemory] = [Memory.allocate(RING_BATCH * RING_ROOM), Memory.allocate(RING_BATCH * RING_ROOM)];
+const [given, taken] = [givenMemory.bytes, takenMemory.bytes];
+for (let i = 0; i < given.length; i++) given[i] = (i * 167) >>> 3;
 const handOver = (length: number) => (): void => {
   for (let done = 0; done < PACKETS; done += RING_BATCH) {
-    for (let i = 0; i < RING_BATCH; i++) giver.push(givenWords, i * RING_ROOM + (i & 3), length, -1);
+    for (let i = 0; i < RING_BATCH; i++) giver.push(givenMemory, i * RING_ROOM + (i & 3), length, -1);
     giver.publish();
-    for (let i = 0; taker.next(); i++) taker.take(takenWords, i * RING_ROOM);
+    for (let i = 0; taker.next(); i++) taker.take(takenMemory, i * RING_ROOM);
     taker.release();
   }
 };

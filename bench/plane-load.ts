@@ -49,13 +49,14 @@ interface Way {
 
 export const WAYS = {
   handoff: { length: 300, encap: true },
-  "handoff, raw socket": { length: 1400, encap: false },
-  "handoff, fragmented": { length: 1401, encap: true, size: { mtu: 1000 }, pieces: 2 },
-  "handoff, padded": { length: 301, encap: true, size: { tfc: 512 } },
-  "handoff, datagrams from fragments": { length: 1020, fragments: 2, encap: false, transport: true, pieces: 0.5 },
+  "handoff, long packets": { length: 1400, encap: true },
+  "handoff, raw socket": { length: 400, encap: false },
+  "handoff, fragmented": { length: 481, encap: true, size: { mtu: 400 }, pieces: 2 },
+  "handoff, padded": { length: 301, encap: true, size: { tfc: 320 } },
+  "handoff, datagrams from fragments": { length: 220, fragments: 2, encap: false, transport: true, pieces: 0.5 },
   "handoff, dummies": { length: 301, encap: true, counted: "dummy" },
   "handoff, strays": { length: 301, encap: true, counted: "no-sa" },
-  "handoff, too big": { length: 1401, encap: true, df: true, size: { mtu: 1000 }, counted: "mtu-exceeded" },
+  "handoff, too big": { length: 481, encap: true, df: true, size: { mtu: 400 }, counted: "mtu-exceeded" },
   bypass: { length: 300, encap: true, counted: "bypass" },
 } as const satisfies Record<string, Way>;
 export type WayName = keyof typeof WAYS;

@@ -49,8 +49,6 @@ export class Arena {
   /** For system calls. */
   readonly memory: Memory;
   readonly slab: Uint8Array;
-  /** The same memory by words. */
-  readonly words: Int32Array;
   readonly ops: Ops;
   /** Sums the slab, for checksums. */
   readonly sum: SlabSum;
@@ -76,7 +74,6 @@ export class Arena {
     const summed = vectors ? summedSlab(size) : undefined;
     this.memory = summed === undefined ? Memory.allocate(size) : new Memory(summed.slab);
     this.slab = this.memory.bytes;
-    this.words = new Int32Array(this.slab.buffer, this.slab.byteOffset, this.slab.length >>> 2);
     this.sum = summed?.sum ?? scalarSum(this.slab);
     this.ops = new Ops(this.slab, scratchAt, MAX_BATCH);
   }

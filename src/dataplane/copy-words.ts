@@ -2,9 +2,25 @@
 /**
  * Copies octets from one memory to another without making a view of either, as `set` would want: no garbage for a packet.
  * What the source is not aligned to is shifted out of two words at a time; numbers lie in memory lowest octet first, as
- * `linux/abi.ts` proves.
+ * `linux/abi.ts` proves. What is long is left to the C library.
  */
-import { outOfRange } from "../linux/memory.ts";
+import * as libc from "../linux/libc.ts";
+import { type Memory, outOfRange } from "../linux/memory.ts";
+
+/**
+ * Octets that are copied by words. A call takes some 60 ns, and its two addresses are objects of 16 octets each, which is garbage:
+ * at 300 octets it saves little, at 1400 two thirds of the time.
+ */
+const SHORT = 512;
+
+/**
+ * Copy `length` octets at octet `at` of `from` to octet `to` of `into`, a multiple of 4; up to three octets behind them may
+ * become zero. Throws a RangeError, and copies nothing, when they are not inside. The two must not overlap.
+ */
+export const copyOctets = (from: Memory, at: number, into: Memory, to: number, length: number): void => {
+  if (length <= SHORT) copyWords(from.words, at, into.words, to, length);
+  else libc.memcpy(into, to, from, at, length);
+};
 
 /**
  * Copy `length` octets at octet `at` of `from` to octet `to` of `into`, a multiple of 4. Up to three octets behind them, the

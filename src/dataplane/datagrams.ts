@@ -11,8 +11,9 @@ import { readU16, writeU16 } from "../ipsec/checksum.ts";
 import type { Counters } from "../ipsec/counters.ts";
 import { IPV4_HEADER, IPV6_HEADER } from "../ipsec/ip.ts";
 import { Verdict } from "../ipsec/verdict.ts";
+import { Memory } from "../linux/memory.ts";
 import { MAX_PACKET } from "./arena.ts";
-import { copyWords } from "./copy-words.ts";
+import { copyOctets } from "./copy-words.ts";
 
 /** Datagrams under way at once; the one that was begun first gives way to another. */
 const PLACES = 8;
@@ -36,14 +37,13 @@ export const isFragment = (slab: Uint8Array, at: number, length: number): boolea
     : slab[at + 6] === FRAGMENT && length >= IPV6_HEADER + FRAGMENT_HEADER;
 
 export class Datagrams {
+  readonly #memory: Memory;
   readonly #slab: Uint8Array;
-  readonly #slabWords: Int32Array;
   readonly #counters: Counters;
   /** Counter block of all that this worker reads. */
   readonly #all: number;
   /** Made with the first fragment: most workers never see one. */
-  #octets: Uint8Array | undefined;
-  #words: Int32Array | undefined;
+  #gathered: Memory | undefined;
   /** By place: octets of the datagram that are there, with its header; identification; counter block; when it was begun. */
   readonly #filled = new Int32Array(PLACES);
   readonly #id = new Uint32Array(PLACES);
@@ -53,10 +53,10 @@ export class Datagrams {
   /** The place of the datagram that was completed last. */
   #done = 0;
 
-  /** `slab`: where packets lie, from a multiple of 4 octets of its buffer on. */
-  constructor(slab: Uint8Array, counters: Counters, all: number) {
-    this.#slab = slab;
-    this.#slabWords = new Int32Array(slab.buffer, slab.byteOffset, slab.length >>> 2);
+  /** `slab`: where packets lie. */
+  constructor(slab: Memory, counters: Counters, all: number) {
+    this.#memory = slab;
+    this.#slab = slab.bytes;
     this.#counters = counters;
     this.#all = all;
   }
@@ -75,9 +75,8 @@ export class Datagrams {
     const more = isIpv4 ? (word & MORE_IPV4) !== 0 : (word & 1) !== 0;
     const id = isIpv4 ? readU16(slab, at + 4) : (readU16(slab, at + header + 4) << 16) | readU16(slab, at + header + 6);
     const payload = length - payloadAt;
-    this.#octets ??= new Uint8Array(PLACES * MAX_PACKET);
-    this.#words ??= new Int32Array(this.#octets.buffer);
-    const octets = this.#octets;
+    this.#gathered ??= Memory.allocate(PLACES * MAX_PACKET);
+    const octets = this.#gathered.bytes;
     let place = this.#find(slab, at, header, id >>> 0);
     if (offset === 0) {
       if (place >= 0) this.#lose(place);
@@ -90,7 +89,7 @@ export class Datagrams {
       this.#filled[place] = FREE; // the caller counts it for all that was there
       return ASTRAY;
     }
-    copyWords(this.#slabWords, at + payloadAt, this.#words, place * MAX_PACKET + header + offset, payload);
+    copyOctets(this.#memory, at + payloadAt, this.#gathered, place * MAX_PACKET + header + offset, payload);
     this.#filled[place] = end;
     if (more) return PART;
     this.#filled[place] = FREE;
@@ -105,17 +104,17 @@ export class Datagrams {
 
   /** The datagram that `take` has just completed: its header says its length; its IPv4 checksum, which is not sent, is not made anew. */
   copyTo(at: number, length: number): void {
-    if (this.#words !== undefined) copyWords(this.#words, this.#done * MAX_PACKET, this.#slabWords, at, length);
+    if (this.#gathered !== undefined) copyOctets(this.#gathered, this.#done * MAX_PACKET, this.#memory, at, length);
   }
 
   /** Forget what is under way, and what was in it. */
   close(): void {
     this.#filled.fill(FREE);
-    this.#octets?.fill(0);
+    this.#gathered?.bytes.fill(0);
   }
 
   #find(slab: Uint8Array, at: number, header: number, id: number): number {
-    const octets = this.#octets;
+    const octets = this.#gathered?.bytes;
     if (octets === undefined) return -1;
     const from = header === IPV4_HEADER ? 12 : 8; // the addresses, up to the end of either header
     for (let place = 0; place < PLACES; place++) {
@@ -138,7 +137,7 @@ export class Datagrams {
       if (this.#begun[each]! < this.#begun[place]!) place = each;
     }
     if (this.#filled[place] !== FREE) this.#lose(place);
-    for (let i = 0; i < header; i++) this.#octets![place * MAX_PACKET + i] = slab[at + i]!;
+    for (let i = 0; i < header; i++) this.#gathered!.bytes[place * MAX_PACKET + i] = slab[at + i]!;
     this.#filled[place] = header;
     this.#id[place] = id;
     this.#block[place] = block;

@@ -378,7 +378,7 @@ export class EspWorker {
 
   /** What came in for SAs of others. */
   #giveIn(batch: InboundBatch): void {
-    const { words, memory } = this.#arena;
+    const { memory } = this.#arena;
     let any = false;
     for (let n = 0; n < batch.count; n++) {
       if (batch.verdict[n] !== Verdict.HANDOFF) continue;
@@ -386,7 +386,7 @@ export class EspWorker {
       const length = batch.length[n]!;
       const to = (spiOf(memory.view, at) & (this.#tables.sad.capacity - 1)) % this.#workers;
       if (batch.truncated[n] === 1) batch.verdict[n] = Verdict.TOO_BIG;
-      else if (!this.#handoff.give(to, words, at, length, -1)) batch.verdict[n] = Verdict.HANDOFF_FULL;
+      else if (!this.#handoff.give(to, memory, at, length, -1)) batch.verdict[n] = Verdict.HANDOFF_FULL;
       else {
         any = true;
         const octets = batch.sourceLength[n]!;
@@ -400,7 +400,7 @@ export class EspWorker {
   /** What leaves a tunnel in which we have no pair, to the worker that sends for us. */
   #giveOut(batch: OutboundBatch): void {
     const { tunnels, blocks } = this.#tables;
-    const { words } = this.#arena;
+    const { memory } = this.#arena;
     let any = false;
     for (let n = 0; n < batch.count; n++) {
       if (batch.slot[n]! >= 0 || batch.refused[n] !== Verdict.PASS) continue;
@@ -409,7 +409,7 @@ export class EspWorker {
       if (to < 0 || to === this.#worker) continue; // nobody sends: NO_SA
       const length = batch.length[n]!;
       if (length > MAX_PACKET) batch.refused[n] = Verdict.TOO_BIG;
-      else if (!this.#handoff.give(to, words, batch.at[n]!, length, tunnel)) batch.refused[n] = Verdict.HANDOFF_FULL;
+      else if (!this.#handoff.give(to, memory, batch.at[n]!, length, tunnel)) batch.refused[n] = Verdict.HANDOFF_FULL;
       else {
         batch.refused[n] = Verdict.HANDOFF;
         any = true;

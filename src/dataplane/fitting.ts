@@ -49,7 +49,7 @@ export class Fitting {
 
   /** `block`: counter block of all that this worker reads. */
   constructor(arena: Arena, tables: PlaneMemory, answers: TooBigAnswers, block: number) {
-    this.#datagrams = new Datagrams(arena.slab, tables.counters, block);
+    this.#datagrams = new Datagrams(arena.memory, tables.counters, block);
     this.#arena = arena;
     this.#slab = arena.slab;
     this.#view = arena.memory.view;

@@ -102,7 +102,7 @@ export class HandoffIntake {
     batch.sourcePort[n] = ring.sourcePort;
     batch.outerTos[n] = ring.tos;
     ring.copySource(batch.sources, n * ADDRESS);
-    ring.take(this.#arena.words, at);
+    ring.take(this.#arena.memory, at);
   }
 
   #takeOut(ring: HandoffRing, at: number, length: number, tunnel: number): void {
@@ -113,6 +113,6 @@ export class HandoffIntake {
     batch.slot[n] = this.#tables.tunnels.current(tunnel);
     batch.tunnelBlock[n] = this.#tables.blocks.tunnelOwn(tunnel);
     batch.refused[n] = length <= MAX_PACKET ? Verdict.PASS : Verdict.TOO_BIG;
-    ring.take(this.#arena.words, at);
+    ring.take(this.#arena.memory, at);
   }
 }

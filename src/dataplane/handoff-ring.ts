@@ -14,7 +14,8 @@
  * Words of a record: octets of the packet, tunnel, where it came from, its address, outer TOS, and then the packet.
  */
 
-import { copyWords } from "./copy-words.ts";
+import { Memory } from "../linux/memory.ts";
+import { copyOctets } from "./copy-words.ts";
 
 /** Records begin at multiples of this. */
 const UNIT = 32;
@@ -37,6 +38,7 @@ export const ringOctets = (capacity: number): number => DATA + capacity;
 export const recordOctets = (length: number): number => (UNIT + length + UNIT - 1) & ~(UNIT - 1);
 
 export class HandoffRing {
+  readonly #memory: Memory;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #capacity: number;
@@ -48,7 +50,8 @@ export class HandoffRing {
 
   /** `capacity` octets of records, a power of two, at `offset`, a multiple of 64. Zeroed memory is an empty ring. */
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
-    this.#words = new Int32Array(memory, offset, ringOctets(capacity) / 4);
+    this.#memory = new Memory(memory, offset, ringOctets(capacity));
+    this.#words = this.#memory.words;
     this.#bytes = new Uint8Array(memory, offset + DATA, capacity);
     this.#capacity = capacity;
     this.#head = Atomics.load(this.#words, HEAD);
@@ -61,7 +64,7 @@ export class HandoffRing {
    * Write a packet of `length` octets at octet `at` of `slab`; the consumer sees it after `publish`. `tunnel`: which it leaves,
    * -1 for one that came in. False when the ring is full: nothing is written then.
    */
-  push(slab: Int32Array, at: number, length: number, tunnel: number): boolean {
+  push(slab: Memory, at: number, length: number, tunnel: number): boolean {
     const need = recordOctets(length);
     const mask = this.#capacity - 1;
     const left = this.#capacity - (this.#head & mask);
@@ -78,7 +81,7 @@ export class HandoffRing {
     this.#set(TUNNEL, tunnel);
     this.#set(SOURCE, 0);
     this.#set(TOS, 0);
-    copyWords(slab, at, this.#words, DATA + (this.#head & mask) + UNIT, length);
+    copyOctets(slab, at, this.#memory, DATA + (this.#head & mask) + UNIT, length);
     this.#head = (this.#head + need) | 0;
     return true;
   }
@@ -150,10 +153,10 @@ export class HandoffRing {
     for (let i = 0; i < 16; i++) to[toAt + i] = this.#bytes[from + i]!;
   }
 
-  /** Copy the packet to octet `at` of `slab`, a multiple of 4, and be done with the record. The rest of its last word is zero. */
-  take(slab: Int32Array, at: number): void {
+  /** Copy the packet to octet `at` of `slab`, a multiple of 4, and be done with the record. Up to three octets behind it may become zero. */
+  take(slab: Memory, at: number): void {
     const { length } = this;
-    copyWords(this.#words, DATA + this.#at + UNIT, slab, at, length);
+    copyOctets(this.#memory, DATA + this.#at + UNIT, slab, at, length);
     this.#tail = (this.#tail + recordOctets(length)) | 0;
   }
 

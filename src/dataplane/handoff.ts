@@ -10,6 +10,7 @@
  * is published after it looked sets a bit that is still there the next time.
  */
 import { wake } from "../linux/eventfd.ts";
+import type { Memory } from "../linux/memory.ts";
 import { HandoffRing, ringOctets } from "./handoff-ring.ts";
 
 /** Octets of each ring; memory that nothing is put into is never touched. */
@@ -69,7 +70,7 @@ export class Handoff {
   // Giving
 
   /** Give `worker` a packet that leaves `tunnel`, or with -1 one that came in; it sees it after `publish`. False: no room. */
-  give(worker: number, slab: Int32Array, at: number, length: number, tunnel: number): boolean {
+  give(worker: number, slab: Memory, at: number, length: number, tunnel: number): boolean {
     const done = this.#to[worker]!.push(slab, at, length, tunnel);
     if (done) this.#given[worker] = 1;
     return done;

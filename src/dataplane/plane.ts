@@ -11,6 +11,7 @@ import { addTallies } from "../ipsec/counters.ts";
 import { ESP_HEADER, spiOf } from "../ipsec/esp.ts";
 import { Df, type DfPolicy } from "../ipsec/outer-header.ts";
 import { ANY_SIZE, type SaSize } from "../ipsec/sad.ts";
+import { Memory } from "../linux/memory.ts";
 import { DEFAULT_BATCH, MAX_PACKET, PARK } from "./arena.ts";
 import { type ChildSa, checkKey, checkSpi, checkWindow, type EspPath, saPath } from "./child-sa.ts";
 import { Handoff } from "./handoff.ts";
@@ -52,10 +53,9 @@ export class Plane {
   readonly #pairs = new Map<number, Pair>();
   /** Tunnels of slots that wait for reuse. */
   readonly #retiredFrom = new Map<number, PlaneTunnel>();
-  readonly #zeros = new Int32Array(MAX_PACKET / 4);
-  /** Where a packet lies from which it is given to a worker: rings take whole words. */
-  readonly #given = new Int32Array(PARK / 4);
-  readonly #givenBytes = new Uint8Array(this.#given.buffer);
+  readonly #zeros = Memory.allocate(MAX_PACKET);
+  /** Where a packet lies from which it is given to a worker. */
+  readonly #given = Memory.allocate(PARK);
   /** What came to `deliver` and met no worker. */
   readonly #undelivered = { runt: 0, "handoff-full": 0 };
   readonly #events: PlaneEvents;
@@ -214,8 +214,8 @@ export class Plane {
     }
     const source = addressBytes(remote.address);
     const worker = this.workerOf(spiOf(new DataView(packet.buffer, packet.byteOffset), 0));
-    const fits = packet.length <= this.#givenBytes.length; // or it is longer than any IP packet
-    if (fits) this.#givenBytes.set(packet);
+    const fits = packet.length <= this.#given.size; // or it is longer than any IP packet
+    if (fits) this.#given.bytes.set(packet);
     if (!fits || !this.#handoff.give(worker, this.#given, 0, packet.length, -1)) {
       this.#undelivered["handoff-full"]++;
       return;

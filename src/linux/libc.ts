@@ -44,6 +44,7 @@ const c = {
   close: bind("close", "int", "int"),
   read: bind("read", "int64_t", "int", "int64_t", "int64_t"),
   write: bind("write", "int64_t", "int", "int64_t", "int64_t"),
+  memcpy: bind("memcpy", "void", "int64_t", "int64_t", "uint64_t"), // its result, an address, would be an object
   readv: bind("readv", "int64_t", "int", "int64_t", "int"),
   writev: bind("writev", "int64_t", "int", "int64_t", "int"),
   ioctl: bind("ioctl", "int", "int", "int64_t", "int64_t"),
@@ -77,6 +78,11 @@ export const read = (fd: number, memory: Memory, at: number, length: number): nu
 
 export const write = (fd: number, memory: Memory, at: number, length: number): number =>
   outcome(c.write(fd, memory.at(at, length), length));
+
+/** Copy `length` octets at `at` of `from` to `toAt` of `to`. They must not overlap. */
+export const memcpy = (to: Memory, toAt: number, from: Memory, at: number, length: number): void => {
+  c.memcpy(to.at(toAt, length), from.at(at, length), length);
+};
 
 /** `count` prepared iovecs at `at`; what they point to is proved where they are written (IoVectors). */
 export const readv = (fd: number, memory: Memory, at: number, count: number): number =>

@@ -20,15 +20,19 @@ declare const WebAssembly: {
 export class Memory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** The same by words. */
+  readonly words: Int32Array;
   /** Octets. */
   readonly size: number;
   /** Address of the first octet. Below 2^53. */
   readonly base: number;
 
+  /** `byteOffset`: a multiple of 4. */
   constructor(shared: SharedArrayBuffer, byteOffset = 0, size = shared.byteLength - byteOffset) {
     if (!(shared instanceof SharedArrayBuffer)) throw new TypeError("memory for the kernel is a SharedArrayBuffer");
     this.bytes = new Uint8Array(shared, byteOffset, size);
     this.view = new DataView(shared, byteOffset, size);
+    this.words = new Int32Array(shared, byteOffset, size >>> 2);
     this.size = size;
     const base = Number(koffi.address(this.bytes));
     if (!Number.isSafeInteger(base + size)) throw new RangeError(`address ${base} is beyond 2^53`);

@@ -1,7 +1,8 @@
-/** Octets copied by words, against a copy octet by octet: every alignment and length, and what lies around them. */
+/** Octets copied from memory to memory, against a copy octet by octet: every alignment and length, and what lies around them. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { copyWords } from "../../src/dataplane/copy-words.ts";
+import { copyOctets, copyWords } from "../../src/dataplane/copy-words.ts";
+import { Memory } from "../../src/linux/memory.ts";
 
 const WORDS = 64;
 const OCTETS = WORDS * 4;
@@ -40,6 +41,19 @@ test("every length at every alignment, up to the last octet of both memories", (
   for (let length = 0; length <= 80; length++) {
     for (let at = 8; at < 12; at++) expect(copied(source, target, at, 16, length), `${at}, ${length}`).toBe(true);
     expect(copied(source, target, OCTETS - length, (OCTETS - length) & -4, length), `the last ${length}`).toBe(true);
+  }
+});
+
+test.each([190, 191, 192, 193, 194, 195, 1400, 65_535])("%i octets, by words or in one call", (length) => {
+  for (let at = 8; at < 12; at++) {
+    const [from, into] = [Memory.allocate((length + 15) & -4), Memory.allocate((length + 15) & -4)];
+    for (let i = 0; i < from.size; i++) from.bytes[i] = i * 167 + 1;
+    into.bytes.fill(0x5a);
+    copyOctets(from, at, into, 8, length);
+    expect(Buffer.compare(into.bytes.subarray(8, 8 + length), from.bytes.subarray(at, at + length))).toBe(0);
+    expect(into.bytes.subarray(0, 8)).toEqual(new Uint8Array(8).fill(0x5a));
+    expect(() => copyOctets(from, 16, into, 8, length)).toThrow(RangeError);
+    expect(() => copyOctets(from, at, into, 16, length)).toThrow(RangeError);
   }
 });
 

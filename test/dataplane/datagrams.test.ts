@@ -6,6 +6,7 @@ import { ASTRAY, Datagrams, isFragment, PART } from "../../src/dataplane/datagra
 import { Counters } from "../../src/ipsec/counters.ts";
 import { parseSelector, type TrafficSelector } from "../../src/ipsec/selector.ts";
 import { Verdict } from "../../src/ipsec/verdict.ts";
+import { Memory } from "../../src/linux/memory.ts";
 import { ipv4PacketOf } from "../support/ip-headers.ts";
 import { ipPacket } from "../support/ip-packets.ts";
 import { installPair, MemorySite, settle } from "../support/memory-sites.ts";
@@ -53,8 +54,9 @@ const ALL = 5;
 
 const gatherer = () => {
   const counters = Counters.create(8);
-  const slab = new Uint8Array(MAX_PACKET + 100);
-  const datagrams = new Datagrams(slab, counters, ALL);
+  const memory = Memory.allocate(MAX_PACKET + 100);
+  const slab = memory.bytes;
+  const datagrams = new Datagrams(memory, counters, ALL);
   const take = (fragment: Uint8Array): Uint8Array | "part" | "astray" => {
     const at = 50 + (fragment.length & 3);
     slab.set(fragment, at);

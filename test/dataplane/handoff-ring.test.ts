@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { HandoffRing, recordOctets, ringOctets } from "../../src/dataplane/handoff-ring.ts";
+import { Memory } from "../../src/linux/memory.ts";
 
 interface Packet {
   readonly bytes: Uint8Array;
@@ -19,16 +20,16 @@ const ends = (capacity: number, offset = 0) => {
   };
 };
 
-const slab = new Uint8Array(70_000);
-const slabWords = new Int32Array(slab.buffer);
-const out = new Uint8Array(70_000);
-const outWords = new Int32Array(out.buffer);
+const slabMemory = Memory.allocate(70_000);
+const slab = slabMemory.bytes;
+const outMemory = Memory.allocate(70_000);
+const out = outMemory.bytes;
 const address = new Uint8Array(16);
 
 const push = (ring: HandoffRing, { bytes, tunnel, source, port }: Packet): boolean => {
   const at = 13 + (bytes.length & 3);
   slab.set(bytes, at);
-  if (!ring.push(slabWords, at, bytes.length, tunnel)) return false;
+  if (!ring.push(slabMemory, at, bytes.length, tunnel)) return false;
   if (source.length > 0) ring.setSource(bytes.length, source, 0, source.length, port);
   return true;
 };
@@ -38,7 +39,7 @@ const take = (ring: HandoffRing): Packet | undefined => {
   const { length, tunnel, sourceLength, sourcePort } = ring;
   ring.copySource(address, 0);
   out.fill(0);
-  ring.take(outWords, 8);
+  ring.take(outMemory, 8);
   expect(out.subarray(0, 8).every((octet) => octet === 0)).toBe(true);
   return { bytes: out.slice(8, 8 + length), tunnel, source: address.slice(0, sourceLength), port: sourcePort };
 };
