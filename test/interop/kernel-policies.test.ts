@@ -37,9 +37,9 @@ test("both have a pair of SAs for each child, and each packet takes those of its
   expect(sites.hostA.run(["ping", "-c", "5", "-i", "0.2", INNER[4].hostB]).stdout).toContain(" 5 received");
   const [web, rest] = [await carried(here, "web"), await carried(here, "rest")];
   expect(rest[1]).toBeGreaterThanOrEqual(5);
-  const server = peer.runAsync(["timeout", "10", "socat", "-u", "TCP-LISTEN:5001", "OPEN:/dev/null"]);
-  await new Promise((wake) => setTimeout(wake, 500));
-  sites.hostA.run(["socat", "-u", "OPEN:/etc/services", `TCP:${INNER[4].hostB}:5001`]);
+  const server = peer.runAsync(["timeout", "20", "socat", "-u", "TCP-LISTEN:5001,reuseaddr", "OPEN:/dev/null"]);
+  // A guest on a busy machine may take seconds to listen: it is asked again until it does.
+  sites.hostA.run(["socat", "-u", "OPEN:/etc/services", `TCP:${INNER[4].hostB}:5001,retry=60,interval=0.25`]);
   await server;
   await until("both ways were by its SAs", async () => {
     const [sent, received] = await carried(here, "web");

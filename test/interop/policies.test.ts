@@ -35,9 +35,8 @@ test("children that do not trap come with their connection, the other with its f
 test("each packet takes the SAs of the first policy that selects it", async () => {
   const { sites, here } = lab();
   const [web, rest] = [await carried(here, "web"), await carried(here, "rest")];
-  const server = sites.hostB.runAsync(["timeout", "10", "socat", "-u", "TCP-LISTEN:5001", "OPEN:/dev/null"]);
-  await new Promise((wake) => setTimeout(wake, 300));
-  sites.hostA.run(["socat", "-u", "OPEN:/etc/services", `TCP:${INNER[4].hostB}:5001`]);
+  const server = sites.hostB.runAsync(["timeout", "20", "socat", "-u", "TCP-LISTEN:5001,reuseaddr", "OPEN:/dev/null"]);
+  sites.hostA.run(["socat", "-u", "OPEN:/etc/services", `TCP:${INNER[4].hostB}:5001,retry=60,interval=0.25`]); // until it listens
   await server;
   await until("both ways were by its SAs", async () => {
     const [sent, received] = await carried(here, "web");
