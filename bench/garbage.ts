@@ -1,8 +1,9 @@
 /**
  * Does a worker's loop leave garbage, or lose its compiled code? Packets are sealed and opened in a process of its own with
  * --trace-gc and --trace-deopt: first by the passes over packets alone, then by whole workers, from a queue in place of a TUN
- * device through sockets back into it; then by two workers that hand each packet over to one another. After the warm-up there must be no deoptimisation, no collection, and no more new objects
- * than the clock and the calls of a batch leave: a number for each packet would be four times as much.
+ * device through sockets back into it; then by two workers that hand each packet over to one another. After the warm-up there
+ * must be no deoptimisation, no collection, and no more new objects than the clock and the calls of a batch leave: a number for
+ * each packet would be four times as much.
  *
  *   npm run bench:garbage [engine]
  *

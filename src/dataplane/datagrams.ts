@@ -63,7 +63,8 @@ export class Datagrams {
 
   /**
    * Take the fragment of `length` octets at `at`; its datagram is counted in `block` should it never be complete. Returns the
-   * octets of the datagram that it completes, which `copyTo` gives to a multiple of 4 octets, or PART, or ASTRAY: then it is the caller's to count.
+   * octets of the datagram that it completes, which `copyTo` gives to a multiple of 4 octets, or PART, or ASTRAY: then it is the
+   * caller's to count.
    */
   take(at: number, length: number, block: number): number {
     const slab = this.#slab;

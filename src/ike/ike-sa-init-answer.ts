@@ -26,9 +26,8 @@ import { chooseIke, describeProposals, type IkeSuite, type Proposal } from "./pr
 import type { Turn } from "./turn.ts";
 
 /**
- * ms that cookies are asked for after the last crowd. An initiator that was asked
- * for one signs its request with the cookie (RFC 7296 §2.15); a copy of the one without, late on its way, must not be answered with
- * an SA of its own meanwhile.
+ * ms that cookies are asked for after the last crowd. An initiator that was asked for one signs its request with the cookie (RFC
+ * 7296 §2.15); a copy of the one without, late on its way, must not be answered with an SA of its own meanwhile.
  */
 const COOKIE_LINGER = 10_000;
 const NO_SPI = new Uint8Array(8);

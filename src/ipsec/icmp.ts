@@ -28,9 +28,9 @@ export const advertisedMtu = (version: number, mtu: number): number =>
 const fields = new Fields(); // cold: one a thread
 
 /**
- * Whether an error may be sent about this whole packet; `view` is of all of `slab`. Never about an ICMP error (that would not end), about an IPv4
- * fragment other than the first, or where source or destination is not one host: RFC 1812 §4.3.2.7, RFC 4443 §2.4(e),
- * which lets Packet Too Big alone answer a multicast, and later fragments too.
+ * Whether an error may be sent about this whole packet; `view` is of all of `slab`. Never about an ICMP error (that would not
+ * end), about an IPv4 fragment other than the first, or where source or destination is not one host: RFC 1812 §4.3.2.7, RFC 4443
+ * §2.4(e), which lets Packet Too Big alone answer a multicast, and later fragments too.
  */
 export const mayAnswer = (slab: Uint8Array, view: DataView, at: number, length: number): boolean => {
   readFields(view, at, length, fields);

@@ -47,6 +47,15 @@ const atLook = (n: number, happen: () => void): (() => boolean) => {
   return () => looks > n;
 };
 
+/** Before the next read of a queue, `happen`. */
+const atRead = (happen: () => void): void => {
+  const { read } = TunReader.prototype;
+  vi.spyOn(TunReader.prototype, "read").mockImplementationOnce(function (this: TunReader, ...what) {
+    happen();
+    return read.apply(this, what);
+  });
+};
+
 test.each([1, 2])(
   "with %i workers, whenever the pair comes: none is lost, and none overtakes another",
   async (workers) => {
@@ -79,11 +88,7 @@ test("what came in the same round as its pair is sent in that round", async () =
   inject(packets.slice(0, 2));
   settle(a);
   inject(packets.slice(2));
-  const { read } = TunReader.prototype;
-  vi.spyOn(TunReader.prototype, "read").mockImplementationOnce(function (this: TunReader, ...what) {
-    a.plane.use(pair.spiA);
-    return read.apply(this, what);
-  });
+  atRead(() => a.plane.use(pair.spiA));
   a.plane.step();
   settle(b);
   expect(to.tun.delivered()).toEqual(packets);
@@ -96,11 +101,7 @@ test("when no more can wait, what comes is dropped rather than sent before them,
   inject(packets.slice(0, 60));
   settle(a);
   inject(packets.slice(60));
-  const { read } = TunReader.prototype;
-  vi.spyOn(TunReader.prototype, "read").mockImplementationOnce(function (this: TunReader, ...what) {
-    a.plane.use(pair.spiA);
-    return read.apply(this, what);
-  });
+  atRead(() => a.plane.use(pair.spiA));
   a.plane.step();
   settle(a, b);
   expect(to.tun.delivered()).toEqual(packets.slice(0, 64));

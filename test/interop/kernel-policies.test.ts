@@ -3,9 +3,10 @@ import { expect, test } from "vitest";
 import { PEER, swanConnection } from "./support/configurations.ts";
 import { Espalier } from "./support/espalier.ts";
 import { INNER, Sites } from "./support/namespaces.ts";
-import { carried, dropped, namesOf, nets, policed } from "./support/policed.ts";
+import { carried, dropped, namesOf, nets, policed, WEB_PORT } from "./support/policed.ts";
 import { until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
+import { transfer } from "./support/traffic.ts";
 import { Uml } from "./support/uml.ts";
 
 const lab = testBed(["build", "namespaces", "tun", "uml"], async (bed) => {
@@ -16,7 +17,7 @@ const lab = testBed(["build", "namespaces", "tun", "uml"], async (bed) => {
     swanConnection({
       localSelectors: [nets.b],
       remoteSelectors: [nets.a],
-      moreChildren: [{ name: "web", localSelectors: [`${nets.b}[tcp/5001]`], remoteSelectors: [nets.a] }],
+      moreChildren: [{ name: "web", localSelectors: [`${nets.b}[tcp/${WEB_PORT}]`], remoteSelectors: [nets.a] }],
     }),
   );
   await peer.runAsync(["ip", "link", "del", "vti0"]);
@@ -37,10 +38,7 @@ test("both have a pair of SAs for each child, and each packet takes those of its
   expect(sites.hostA.run(["ping", "-c", "5", "-i", "0.2", INNER[4].hostB]).stdout).toContain(" 5 received");
   const [web, rest] = [await carried(here, "web"), await carried(here, "rest")];
   expect(rest[1]).toBeGreaterThanOrEqual(5);
-  const server = peer.runAsync(["timeout", "20", "socat", "-u", "TCP-LISTEN:5001,reuseaddr", "OPEN:/dev/null"]);
-  // A guest on a busy machine may take seconds to listen: it is asked again until it does.
-  sites.hostA.run(["socat", "-u", "OPEN:/etc/services", `TCP:${INNER[4].hostB}:5001,retry=60,interval=0.25`]);
-  await server;
+  await transfer("/etc/services", sites.hostA, peer, INNER[4].hostB, WEB_PORT);
   await until("both ways were by its SAs", async () => {
     const [sent, received] = await carried(here, "web");
     return sent > web[0] + 3 && received > web[1] + 1 ? true : undefined;

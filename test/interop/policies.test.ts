@@ -4,9 +4,10 @@ import { capture } from "./support/capture.ts";
 import { INTERFACE, PEER, type Side } from "./support/configurations.ts";
 import { type Configuration, Espalier } from "./support/espalier.ts";
 import { INNER, OUTER, Sites } from "./support/namespaces.ts";
-import { carried, dropped, MARK, namesOf, nets, policed } from "./support/policed.ts";
+import { carried, dropped, MARK, namesOf, nets, policed, WEB_PORT } from "./support/policed.ts";
 import { until } from "./support/run.ts";
 import { testBed } from "./support/test-bed.ts";
+import { transfer } from "./support/traffic.ts";
 
 const NEEDS = ["build", "namespaces", "tun"] as const;
 
@@ -35,9 +36,7 @@ test("children that do not trap come with their connection, the other with its f
 test("each packet takes the SAs of the first policy that selects it", async () => {
   const { sites, here } = lab();
   const [web, rest] = [await carried(here, "web"), await carried(here, "rest")];
-  const server = sites.hostB.runAsync(["timeout", "20", "socat", "-u", "TCP-LISTEN:5001,reuseaddr", "OPEN:/dev/null"]);
-  sites.hostA.run(["socat", "-u", "OPEN:/etc/services", `TCP:${INNER[4].hostB}:5001,retry=60,interval=0.25`]); // until it listens
-  await server;
+  await transfer("/etc/services", sites.hostA, sites.hostB, INNER[4].hostB, WEB_PORT);
   await until("both ways were by its SAs", async () => {
     const [sent, received] = await carried(here, "web");
     return sent > web[0] + 3 && received > web[1] + 1 ? true : undefined;

@@ -206,9 +206,9 @@ class IpsecMbEngine implements Engine {
   }
 
   /**
-   * A burst of short texts and many keys, of more than the caches hold: load what the library reads of each key, all at once and not packet after packet, the
-   * schedule in front and the lowest powers of GCM's hash key at the end. For long texts it reads a key from end to end, and the
-   * processor is ahead of it by itself.
+   * A burst of short texts and many keys, of more than the caches hold: load what the library reads of each key, all at once and not
+   * packet after packet, the schedule in front and the lowest powers of GCM's hash key at the end. For long texts it reads a key
+   * from end to end, and the processor is ahead of it by itself.
    */
   #touchKeys(ops: Ops, from: number, count: number): void {
     const { keys } = ops;

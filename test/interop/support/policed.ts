@@ -4,6 +4,8 @@ import type { Configuration, Espalier } from "./espalier.ts";
 import { INNER, OUTER } from "./namespaces.ts";
 
 export const MARK = 4711;
+/** Of TCP at B, whose packets are those of the child `web`. */
+export const WEB_PORT = 5001;
 
 const other = (side: Side): Side => (side === "a" ? "b" : "a");
 export const nets = { a: INNER[4].netA, b: INNER[4].netB };
@@ -39,7 +41,7 @@ export const policed = (side: Side): Configuration => {
       [PEER]: {
         ...connections[PEER],
         children: {
-          web: { ...shares, ...served(5001) },
+          web: { ...shares, ...served(WEB_PORT) },
           rest: { ...shares, ...whole, start: "trap" },
           six: { ...shares, local: [nets6[side]], remote: [nets6[other(side)]] },
         },

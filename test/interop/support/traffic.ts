@@ -46,31 +46,32 @@ export const makeFile = (directory: string, length: number): { file: string; sha
   return { file, sha256: hash.digest("hex") };
 };
 
-let port = 20_000;
+let lastPort = 20_000;
+const PATIENCE = 120_000;
 
-/** Sends a file over TCP to `address`, which is the receiver's; gives the SHA-256 of what arrived, and the seconds it took. */
+/**
+ * Sends a file over TCP to `address`, which is the receiver's, to a port of its own unless one is named; gives the SHA-256 of what
+ * arrived, and the seconds it took.
+ */
 export const transfer = async (
   file: string,
   from: Place,
   to: Place,
   address: string,
-  timeout = 120_000,
+  port = ++lastPort,
 ): Promise<{ sha256: string; seconds: number }> => {
-  port += 1;
   const isSix = address.includes(":");
   const listen = `TCP${isSix ? 6 : 4}-LISTEN:${port},reuseaddr`;
   const connect = isSix ? `TCP6:[${address}]:${port}` : `TCP4:${address}:${port}`;
   const started = performance.now();
   const receiving = to.runAsync(
-    ["bash", "-c", `timeout ${timeout / 1000} socat -u -b 262144 ${listen} - | sha256sum`],
-    {
-      timeout,
-    },
+    ["bash", "-c", `timeout ${PATIENCE / 1000} socat -u -b 262144 ${listen} - | sha256sum`],
+    { timeout: PATIENCE },
   );
   // The receiver may not listen yet: a refused connection is tried again.
   const sending = from.runAsync(
     ["socat", "-u", "-b", "262144", `OPEN:${file},rdonly`, `${connect},retry=50,interval=0.1,connect-timeout=10`],
-    { timeout },
+    { timeout: PATIENCE },
   );
   const [received] = await Promise.all([receiving, sending]);
   return { sha256: received.stdout.slice(0, 64), seconds: (performance.now() - started) / 1000 };
